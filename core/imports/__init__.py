@@ -1,1 +1,1 @@
-"""Rosters in and out."""
+"""Import and export rosters."""

@@ -1,6 +1,6 @@
-"""Write what a plan says, in chunks of one short transaction each, and take it back as long as nothing happened to it.
+"""Write an import plan in chunks of one short transaction each, and undo it.
 
-Rows are inserted many at once and found again by their numbers: inside the (immediate) transaction nobody else inserts.
+New rows are inserted together and found again by their ids: inside an immediate transaction no other process inserts.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ from core.members import households
 from database import db, in_chunks
 from models import BaseModel, Child, Delivery, DeliveryMembership, Letter, Membership, Person
 
-CHUNK_LINES = 500  # lines of one transaction: some tens of milliseconds
+CHUNK_LINES = 500  # lines of one transaction, about 50 ms
 
 TABLES: dict[str, type[BaseModel]] = {"person": Person, "child": Child, "membership": Membership}
-# What makes a row "the one that the import left": if one of these differs later, undo leaves it alone.
+# Columns of the digest: if one of them differs later, undo skips the row.
 _DIGEST_FIELDS = {
     "person": ("name", "kana", "address", "phone", "language", "household", "address_state"),
     "child": ("name", "kana", "grade", "class_name", "household", "attributes"),
@@ -39,12 +39,11 @@ class UndoLog:
     changed: dict[str, dict[int, list[Any]]] = field(default_factory=lambda: {name: {} for name in TABLES})
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for the detail of a Job."""
         return {"made": self.made, "changed": self.changed}
 
     @classmethod
     def from_json(cls, kept: dict[str, Any] | None) -> "UndoLog":
-        """Read it back, to go on with an import that broke off."""
+        """Read it from the detail of a Job, to continue an interrupted import."""
         if kept is None:
             return cls()
         return cls(
@@ -58,10 +57,10 @@ class UndoLog:
 def apply_plan(
     plan: ImportPlan, note: Callable[[int], None] = lambda done: None, undo_log: UndoLog | None = None
 ) -> UndoLog:
-    """Write a plan; `note` is called with the number of lines done, inside the transaction of each chunk.
+    """Write a plan; `note` gets the number of lines done, inside the transaction of each chunk.
 
-    `undo_log`: what an earlier try left, to be added to. Raises peewee.IntegrityError if somebody else registered one
-    of its addresses meanwhile. Chunks before that stay written; a new plan then finds them "already there".
+    `undo_log`: of an earlier attempt, to be extended. Raises peewee.IntegrityError if another process registered one of
+    the addresses meanwhile. Earlier chunks stay written; a new plan then finds them "already there".
     """
     undo_log = UndoLog() if undo_log is None else undo_log
     with db.atomic():
@@ -109,7 +108,7 @@ def _unique_drafts(drafts: Iterable[RowDraft | None]) -> list[RowDraft]:
 
 
 def _insert_drafts(name: str, drafts: list[RowDraft], undo_log: UndoLog) -> None:
-    """Insert new rows at once and give each draft its row."""
+    """Insert new rows together and set the row of each draft."""
     if not drafts:
         return
     table = TABLES[name]
@@ -123,7 +122,7 @@ def _insert_drafts(name: str, drafts: list[RowDraft], undo_log: UndoLog) -> None
 
 
 def _update_drafts(name: str, drafts: list[RowDraft], undo_log: UndoLog) -> None:
-    """Change rows that exist, some hundreds at once; the old values are kept for undo."""
+    """Update existing rows, 500 at once; the undo log gets the old values."""
     if not drafts:
         return
     table = TABLES[name]
@@ -146,7 +145,6 @@ def _to_json_values(old: dict[str, Any]) -> dict[str, Any]:
 
 
 def row_digest(name: str, row: Any) -> str:
-    """Return a short mark of what a row says."""
     said = json.dumps([getattr(row, part) for part in _DIGEST_FIELDS[name]], ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
@@ -155,9 +153,9 @@ def row_digest(name: str, row: Any) -> str:
 
 
 def undo_changes(undo_log: dict[str, Any]) -> tuple[int, int]:
-    """Take back what an import wrote; return (rows taken back, rows left alone).
+    """Undo what a plan wrote; return (rows undone, rows skipped).
 
-    A row that was changed since, got a letter, or is used by something newer is left as it is.
+    A row is skipped if it was changed since, got a letter, or is used by a newer row.
     """
     back = kept = 0
     with db.atomic():
@@ -179,7 +177,7 @@ def _unchanged_rows(name: str, made: dict[int, str]) -> set[int]:
 
 
 def _referenced_rows(name: str, made: dict[int, str]) -> set[int]:
-    """Return the rows that something else stands on by now: letters, boards, other memberships."""
+    """Return the rows that others refer to: letters, deliveries, memberships."""
     uses = {
         "membership": (DeliveryMembership.membership,),
         "child": (Membership.child, Delivery.child),

@@ -1,7 +1,6 @@
-"""What the columns of a roster mean, and what its cells hold: headers in Japanese and English, normal forms.
+"""The meaning of roster columns and cells: headers in Japanese and English, normal forms.
 
-Names are only trimmed, never NFKC (髙 stays, ㈱ stays); kana become full-width katakana; grade 「3年」 is 3 and class
-「2組」 is 2 (field.md 3.6). A column that nothing here knows is a free item (attribute) under its own name.
+Grade 「3年」 is 3 and class 「2組」 is 2 (field.md 3.6). An unknown column becomes a custom item under its own name.
 """
 
 import re
@@ -47,7 +46,7 @@ FIELDS: dict[str, str] = {
 
 CONSENT_LABEL = N_("Consent record")
 _EXPORT_ONLY_HEADERS = ("Consent record", "登録の記録")
-"""Columns of our own export that are for people to read: a file cannot say that somebody consented."""
+"""Columns of our export for people to read. A file cannot record consent, so an import ignores them."""
 
 
 _GUARDIAN_WORDS = ("保護者", "親", "ほごしゃ", "guardian", "parent")
@@ -173,7 +172,7 @@ def _fold_header(text: str) -> str:
 
 
 def _build_header_index() -> dict[str, str]:
-    known = {_fold_header(label): name for name, label in FIELDS.items()}  # what our English export writes
+    known = {_fold_header(label): name for name, label in FIELDS.items()}  # headers of our English export
     known |= {_fold_header(word): name for name, words in _HEADER_WORDS.items() for word in words}
     for before, name, kana in ((_GUARDIAN_WORDS, "name", "kana"), (_CHILD_WORDS, "child_name", "child_kana")):
         known |= {_fold_header(who + word): kana for who in before for word in _KANA_WORDS}
@@ -190,7 +189,7 @@ _PLAIN_KANA_HEADERS = {_fold_header(word) for word in _KANA_WORDS}
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table whose columns have names: `headed` false means that the file had no header (names are then '')."""
+    """A table with named columns; `headed` False: the file had no header, and names are ''."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
@@ -199,7 +198,7 @@ class Sheet:
 
 
 def find_header(cells: Cells) -> Sheet:
-    """Find the header (titles may stand above it), or see that there is none."""
+    """Find the header row, also below titles; without one the names are ''."""
     width = max(len(row) for _, row in cells.rows)
     if cells.lone:
         return Sheet(("氏名", "メールアドレス"), cells.rows, cells.encoding, True)
@@ -219,7 +218,7 @@ def _is_header(row: tuple[str, ...]) -> bool:
 
 
 def _number_duplicates(names: Iterable[str]) -> tuple[str, ...]:
-    """Give a second column of the same name a number, so that neither is lost."""
+    """Number repeated column names, so that no column is lost."""
     seen: dict[str, int] = {}
     made = []
     for name in names:
@@ -242,12 +241,12 @@ def _field_of_header(header: str) -> str:
 
 
 def guess_mapping(sheet: Sheet) -> tuple[str, ...]:
-    """Return for each column a field, ATTRIBUTE, or '' (not read)."""
+    """Return a field for each column, or ATTRIBUTE, or '' (ignored)."""
     return _map_by_header(sheet.columns) if sheet.headed else _map_by_content(sheet)
 
 
 def _map_by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Read headers from left to right; a plain 「氏名」 beside 「保護者氏名」 is the child's."""
+    """Map headers from left to right; a plain 「氏名」 beside 「保護者氏名」 is the child's."""
     meanings = [_field_of_header(one) for one in columns]
     folded = [_fold_header(one) for one in columns]
     guardian_too = any(m == "name" and f not in _PLAIN_NAME_HEADERS for m, f in zip(meanings, folded, strict=True))
@@ -270,7 +269,7 @@ def _map_by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _map_by_content(sheet: Sheet) -> tuple[str, ...]:
-    """Guess without a header: the column of addresses, then the first of names, then one of katakana."""
+    """Map columns without a header: addresses, then katakana, telephone numbers and names."""
     made = [""] * len(sheet.columns)
     sample = [row for _, row in sheet.rows[:50]]
     columns = [[row[place] for row in sample if place < len(row)] for place in range(len(made))]
@@ -294,7 +293,7 @@ def _map_by_content(sheet: Sheet) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class RosterRow:
-    """One line of a roster in normal form. `address` and `state` are as typed: the plan judges them."""
+    """One line of a roster in normal form. `address` and `state` are as typed; the plan validates them."""
 
     number: int
     name: str = ""
@@ -313,11 +312,11 @@ class RosterRow:
     attributes: dict[str, str] = field(default_factory=dict)
     child_attributes: dict[str, str] = field(default_factory=dict)
     phone_mended: bool = False
-    damaged: bool = False  # a cell holds what the encoding cannot say
+    damaged: bool = False  # a cell has bytes that the encoding does not know
 
 
 def read_rows(sheet: Sheet, mapping: tuple[str, ...]) -> list[RosterRow]:
-    """Return the rows of a sheet in normal form, lines without any content left out."""
+    """Return the rows of a sheet in normal form."""
     return [_roster_row(number, cells, sheet.columns, mapping) for number, cells in sheet.rows]
 
 
@@ -371,7 +370,7 @@ def normalise_row(number: int, held: dict[str, str], items: dict[str, str]) -> R
 _GRADE_AND_CLASS = re.compile(r"([0-9一二三四五六]+)\s*(?:年生?|[-‐−ー.・/])\s*([^\s]+?)\s*組?")
 
 
-# Words that our export writes, by language, and others that rosters of the field hold (field.md 4.1).
+# Words of our export by language, and those of other rosters (field.md 4.1).
 STATE_LABELS = {
     "active": N_("active"),
     "stopped": N_("stopped"),
@@ -396,6 +395,6 @@ _STATE_BY_SPELLING = {word: state for state, known in _STATE_SPELLINGS.items() f
 
 
 def parse_state(text: str) -> str:
-    """Return the state that a word in a file means, 'active' for an empty cell, '' for an unknown word."""
+    """Return the state for a word in a file, 'active' for an empty cell, '' for an unknown word."""
     plain = re.sub(r"\s", "", unicodedata.normalize("NFKC", text)).lower()
     return _STATE_BY_SPELLING.get(plain, "") if plain else "active"

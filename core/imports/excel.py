@@ -1,7 +1,7 @@
-"""Read an Excel file in a process of its own: 1 kB of it can ask for the memory of the whole machine.
+"""Read an Excel file in a subprocess with a memory limit: 1 kB of it can ask for all memory of the machine.
 
-The reader lays out every cell up to the farthest one, so a single cell at XFD1048576 means 17,000,000,000 of them. It
-gets a limit, and what it does beyond that ends this process alone (defences.md, archive bombs).
+The reader allocates every cell up to the farthest one; one cell at XFD1048576 means 17,000,000,000 of them. Above the
+limit only the subprocess fails (defences.md, archive bombs).
 """
 
 import io
@@ -20,11 +20,11 @@ MAX_UNPACKED = 100 * 2**20
 
 
 class UnreadableWorkbook(Exception):
-    """The file is broken, or asks for more memory or time than any roster needs."""
+    """The file is broken, or needs more memory or time than a roster."""
 
 
 def read_workbook(content: bytes, most_rows: int, most_columns: int) -> list[list[str]]:
-    """Return the first sheet that holds anything, cells as text, at most so many rows and columns. Raises Unread."""
+    """Return the first sheet that is not empty, cells as text, within the limits. Raises UnreadableWorkbook."""
     command = [sys.executable, "-m", "core.imports.excel", str(most_rows), str(most_columns)]
     try:
         done = subprocess.run(  # noqa: S603  nothing of it comes from outside
@@ -56,7 +56,7 @@ def _first_filled_sheet(content: bytes, most_rows: int, most_columns: int) -> li
 
 
 def _cell_text(cell: object) -> str:
-    """Print a cell as people see it: whole floats without their point, dates without a midnight."""
+    """Return a cell as Excel shows it: whole floats without a point, dates without midnight."""
     if isinstance(cell, bool) or cell is None:
         return "" if cell is None else str(cell)
     if isinstance(cell, float) and cell.is_integer():
@@ -65,7 +65,7 @@ def _cell_text(cell: object) -> str:
 
 
 def main() -> None:
-    """Read a file from stdin, write its rows to stdout as JSON; any failure is a status other than 0."""
+    """Read a file from stdin, write its rows to stdout as JSON; a failure exits with a status other than 0."""
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most_rows, most_columns = map(int, sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Write a list as CSV that Excel opens rightly, that no spreadsheet runs as a formula, and that Kairan reads back."""
+"""Export a list as CSV: Excel opens it, no cell is run as a formula, and an import reads it back unchanged."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ _COLUMNS = (
 
 
 def export_csv(mailing_list: MailingList, language: str = "ja") -> bytes:
-    """Return the members who have not left as CSV (UTF-8 with BOM, CRLF), one line for each membership, by kana."""
+    """Return the current members as CSV (UTF-8 with BOM, CRLF), one line a membership, by kana."""
     rows = list(
         Membership.select(Membership, Person, Child, User)
         .join(Person)
@@ -59,7 +59,7 @@ def export_csv(mailing_list: MailingList, language: str = "ja") -> bytes:
 
 
 def _item_names(rows: list[Membership]) -> list[str]:
-    """Return the names of all free items, in the order in which they appear."""
+    """Return the names of all custom items, in the order in which they appear."""
     names: dict[str, None] = {}
     for row in rows:
         names |= dict.fromkeys(row.child.attributes if row.child else {})
@@ -93,7 +93,7 @@ def _cells(row: Membership, language: str) -> tuple[str, ...]:
 
 
 def state_key(row: Membership) -> str:
-    """Return the key of STATE_WORDS for a membership: what explains that no letter comes, before all else."""
+    """Return the state of a membership for the file, a key of STATE_LABELS; reasons for missing letters come first."""
     if row.state == "stopped":
         return "stopped by manager" if row.stopped_by == "manager" else "stopped"
     if row.state in ("pending", "unconfirmed"):

@@ -29,10 +29,10 @@ from models import Job, MailingList, User
 
 log = logging.getLogger("kairan.roster")
 CONFIRM_WITHIN = timedelta(hours=24)
-STALLED_AFTER = timedelta(minutes=10)  # an import takes seconds: after that its process has died
+STALLED_AFTER = timedelta(minutes=10)  # an import takes seconds, so its process has died
 UNDO_WITHIN = timedelta(days=30)
 MAX_LINES_INLINE = 500
-"""Lines that are written while somebody waits: below a second."""
+"""Lines that the request writes itself, in less than a second."""
 MAX_ATTEMPTS = 3
 _LIST_CHANGED = N_("The list has changed since this page was shown. Please look at it once more.")
 _IMPORT_INTERRUPTED = N_(
@@ -48,7 +48,7 @@ def read_sheet(content: bytes, filename: str = "", encoding: str = "") -> Sheet:
 def import_now(
     mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], by: User | None, now: datetime
 ) -> ImportPlan:
-    """Plan and apply at once (the terminal); return the plan with its outcomes."""
+    """Plan and apply at once (CLI); return the plan with its outcomes."""
     made = plan_sheet(mailing_list, sheet, mapping, now)
     apply.apply_plan(made)
     audit.log_action(by, "roster.imported", mailing_list.id, detail=made.counts)
@@ -61,7 +61,7 @@ def import_now(
 def create_import(
     mailing_list: MailingList, by: User, *, content: bytes = b"", text: str = "", filename: str = "", now: datetime
 ) -> Job:
-    """Keep an uploaded file or pasted text for the preview. Raises UnreadableFile; nothing is kept then."""
+    """Store an upload or pasted text for the preview. Raises UnreadableFile and stores nothing."""
     purge_old_imports(now)
     sheet = find_header(read_pasted(text)) if text.strip() else read_sheet(content, filename)
     detail = {
@@ -79,24 +79,23 @@ def create_import(
 
 
 def upload_path(job: Job) -> Path:
-    """Return where the file of an import waits."""
     return ground.current_config().data / "imports" / str(job.id)
 
 
 def awaits_confirmation(job: Job, now: datetime) -> bool:
-    """Say whether an import waits to be confirmed; so does one whose page died on the way."""
+    """Return whether an import waits for confirmation, also after its request died on the way."""
     return job.state == "ready" or (
         job.state == "working" and not is_worker_job(job) and now - job.made_at > STALLED_AFTER
     )
 
 
 def is_worker_job(job: Job) -> bool:
-    """Say whether an import was given to the worker, which carries it to its end whatever dies."""
+    """Return whether the worker runs this import; it then survives a crash."""
     return "by" in job.detail
 
 
 def reread_upload(job: Job) -> Sheet:
-    """Read the waiting file of an import again. Raises DomainError if it is gone, UnreadableFile for a wrong encoding."""
+    """Read the stored upload again. Raises DomainError if it is gone, UnreadableFile for a wrong encoding."""
     path = upload_path(job)
     if job.state not in ("ready", "asked", "working") or not path.exists():
         raise DomainError(N_("This import is not waiting any more. Please choose the file once more."))
@@ -106,7 +105,7 @@ def reread_upload(job: Job) -> Sheet:
 
 
 def set_encoding_or_mapping(job: Job, *, encoding: str | None = None, mapping: tuple[str, ...] | None = None) -> None:
-    """Read the waiting file by another encoding (the columns are then guessed anew) or with other columns."""
+    """Read the upload with another encoding (and guess the columns again), or with other columns."""
     detail = dict(job.detail)
     if encoding in ENCODINGS and encoding != detail["encoding"] and detail["encoding"]:
         detail["encoding"] = encoding
@@ -121,7 +120,7 @@ def set_encoding_or_mapping(job: Job, *, encoding: str | None = None, mapping: t
 
 
 def preview_import(job: Job, now: datetime) -> tuple[Sheet, ImportPlan]:
-    """Return the sheet of a waiting import and what it would do."""
+    """Return the sheet of an import and its plan."""
     sheet = reread_upload(job)
     return sheet, plan_sheet(job.list, sheet, tuple(job.detail["mapping"]), now)
 
@@ -130,9 +129,9 @@ def preview_import(job: Job, now: datetime) -> tuple[Sheet, ImportPlan]:
 
 
 def start_import(job: Job, by: User, *, fingerprint: str, now: datetime) -> bool:
-    """Carry out a waiting import: True at once, False if the worker does it. Only the first of two presses does it.
+    """Run a confirmed import: True if done, False if queued for the worker. A second press does nothing.
 
-    Raises DomainError if the job is not waiting or if the list changed since the preview.
+    Raises DomainError if the import is not waiting, or if the list changed since the preview.
     """
     made = _plan_as_previewed(job, fingerprint, now)
     if len(made.lines) <= MAX_LINES_INLINE:
@@ -168,7 +167,7 @@ def _claim_job(job: Job, now: datetime, **change: object) -> None:
 
 
 def _result_detail(made: ImportPlan) -> dict[str, Any]:
-    """Return what the page of the result says."""
+    """Return what the result page shows."""
     wrong = [line for line in made.lines if line.outcome == "wrong"]
     return {
         "counts": made.counts,
@@ -181,7 +180,7 @@ def _result_detail(made: ImportPlan) -> dict[str, Any]:
 
 
 def _apply_with_progress(job: Job, made: ImportPlan) -> None:
-    """Write the plan; after each chunk, in its transaction, note how far it is and what undo needs."""
+    """Write the plan; each chunk stores progress and undo log in its own transaction."""
     written = apply.UndoLog.from_json(job.detail.get("written"))
 
     def note(done: int) -> None:
@@ -203,18 +202,18 @@ def _finish_job(job: Job, by: User | None, now: datetime) -> None:
 
 
 def running_import(mailing_list: MailingList) -> Job | None:
-    """Return the import that the worker is about to write, or writes, into this list."""
+    """Return the import into this list that the worker runs or is about to run."""
     rows = Job.select().where(Job.kind == "import", Job.list == mailing_list, Job.state.in_(("asked", "working")))
     return next((job for job in rows.order_by(Job.id.desc()) if is_worker_job(job)), None)
 
 
 def estimate_remaining(job: Job, now: datetime) -> timedelta | None:
-    """Estimate how long an import still takes; None before anything is written."""
+    """Estimate the remaining time; None before the first chunk."""
     return (now - job.made_at) / job.done * (job.total - job.done) if job.done else None
 
 
 def process_import_jobs(now: datetime) -> int:
-    """Carry out what was asked, and go on with what a dead process left; return how many. One process at a time."""
+    """Run queued imports and continue interrupted ones; return how many. One process at a time."""
     with _single_process_lock() as mine:
         waiting = Job.select().where(Job.kind == "import", Job.state.in_(("asked", "working"))) if mine else ()
         return sum(_process_job(job, now) for job in list(waiting) if is_worker_job(job))
@@ -232,18 +231,18 @@ def _single_process_lock() -> Iterator[bool]:
 
 
 def _process_job(job: Job, now: datetime) -> bool:
-    """Bring one import to its end; what cannot be goes back to its preview and says why."""
+    """Finish one import; a failed one returns to its preview with the reason."""
     try:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 _write_job(job, now)
                 return True
-            except IntegrityError:  # somebody registered one of these people meanwhile: look again, it is one more then
+            except IntegrityError:  # another process registered one of these people meanwhile: plan again
                 if attempt == MAX_ATTEMPTS:
                     raise
     except DomainError as refused:
         _return_to_preview(job, refused.message, refused.values)
-    except Exception:  # whatever a file holds, the worker goes on with other work
+    except Exception:  # one bad file must not stop the worker
         log.exception("import %s broke off", job.id)
         _return_to_preview(job, _IMPORT_INTERRUPTED, {})
     return False
@@ -267,7 +266,7 @@ def _return_to_preview(job: Job, message: str, values: dict[str, Any]) -> None:
 
 
 def failure_note(job: Job) -> LineNote | None:
-    """Return why the worker gave an import back to its preview."""
+    """Return why the worker returned an import to its preview."""
     refused = job.detail.get("refused")
     return LineNote(*refused) if refused else None
 
@@ -276,10 +275,7 @@ def failure_note(job: Job) -> LineNote | None:
 
 
 def undo_import(job: Job, by: User, now: datetime) -> tuple[int, int]:
-    """Take an import back; return (rows taken back, rows left because something happened to them since).
-
-    Raises DomainError if it is taken back already, or too old.
-    """
+    """Undo an import; return (rows undone, rows skipped). Raises DomainError if it is undone or too old."""
     if job.state == "undone":
         raise DomainError(N_("This import has already been taken back."))
     if now - job.made_at > UNDO_WITHIN or "written" not in job.detail:
@@ -294,7 +290,7 @@ def undo_import(job: Job, by: User, now: datetime) -> tuple[int, int]:
 
 
 def purge_old_imports(now: datetime) -> None:
-    """Delete files that nobody confirmed within a day, and what is kept for undo after 30 days."""
+    """Delete uploads without confirmation after a day, and undo logs after 30 days."""
     for job in Job.select().where(Job.kind == "import", Job.state == "ready", Job.made_at < now - CONFIRM_WITHIN):
         upload_path(job).unlink(missing_ok=True)
         job.delete_instance()

@@ -1,4 +1,4 @@
-"""Which person and which child a line of a roster means: a known one, one of an earlier line, or a new one."""
+"""Match roster lines with people, children and households: existing rows, those of earlier lines, or new ones."""
 
 import re
 from collections import defaultdict
@@ -28,19 +28,19 @@ LineRows = list[tuple[PlanLine, RosterRow]]
 
 @dataclass(slots=True)
 class ExistingRows:
-    """Rows of the tables that lines of the roster may mean."""
+    """The existing rows that a roster may mean, loaded in a few queries."""
 
     by_key: dict[str, Person] = field(default_factory=dict)
     by_name: dict[str, list[Person]] = field(default_factory=lambda: defaultdict(list))
     children: dict[str, list[Child]] = field(default_factory=lambda: defaultdict(list))
     of_person: dict[int, list[Child]] = field(default_factory=lambda: defaultdict(list))
     here: dict[int, list[Membership]] = field(default_factory=lambda: defaultdict(list))  # by person, in this list
-    teachers: dict[str, User] = field(default_factory=dict)  # who may be put in charge here, by name
-    of_classes: dict[tuple[str, str], int] = field(default_factory=dict)  # who is in charge of a class here
+    teachers: dict[str, User] = field(default_factory=dict)  # candidates for class teacher, by name
+    of_classes: dict[tuple[str, str], int] = field(default_factory=dict)  # class teacher by class
 
 
 def load_existing_rows(mailing_list: MailingList, rows: list[RosterRow], keys: Iterable[str]) -> ExistingRows:
-    """Load everybody whom the rows may mean: by address, by name, by child's name, and their memberships."""
+    """Load the people, children and memberships that the rows may mean: by address, name, and child's name."""
     known = ExistingRows()
     people: dict[int, Person] = {}
     for person in _select_in_chunks(Person, Person.address_key, keys):
@@ -78,13 +78,13 @@ def _select_in_chunks(table: type[Any], column: Field, values: Iterable[Any]) ->
 
 @dataclass(slots=True)
 class LineValidator:
-    """Say which lines cannot be read at all; keep the key of the clean address of the others by line."""
+    """Validate lines, and keep the address key of each valid one by line number."""
 
     own: OwnAddresses
     keys: dict[int, str] = field(default_factory=dict)
 
     def passes(self, line: PlanLine, row: RosterRow) -> bool:
-        """Say whether a line can be registered; put its address right and write notes on it."""
+        """Return whether a line can be imported; clean its address and add notes to it."""
         typed = row.address
         wrong = self._wrong(row)
         if wrong is not None:
@@ -109,7 +109,7 @@ class LineValidator:
 
 
 def _line_warnings(row: RosterRow, typed: str) -> list[str]:
-    """Return what is worth saying about a line that can be registered."""
+    """Return the warnings for a valid line."""
     found = [] if row.address else [_no_address_message(bool(row.phone))]
     if row.address.lower() != typed.lower():
         found.append(N_("The address was put right (full-width letters, spaces or brackets)."))
@@ -127,7 +127,6 @@ def _line_warnings(row: RosterRow, typed: str) -> list[str]:
 
 
 def _no_address_message(phone: bool) -> str:
-    """Return the note for a family without an e-mail address."""
     if phone:
         return N_("No e-mail address: registered as a family that is told by telephone.")
     return N_("No e-mail address and no telephone number. Please add one of them later.")
@@ -140,7 +139,7 @@ class PersonMatcher:
     known: ExistingRows
     keys: dict[int, str]
     language: str = field(default_factory=lambda: settings.load_settings().language)
-    drafts: dict[Any, RowDraft] = field(default_factory=dict)  # by address key, (name, child), or number of the person
+    drafts: dict[Any, RowDraft] = field(default_factory=dict)  # by address key, (name, child), or person id
 
     def find(self, lines: LineRows) -> None:
         """Set `line.person` of every line."""
@@ -161,12 +160,12 @@ class PersonMatcher:
         return self.drafts[mark]
 
     def _existing(self, row: RosterRow) -> Person | None:
-        """Return the person with this address, or of this name with this child (or, without child, in this list)."""
+        """Return the person with this address, or with this name and child (or, without a child, in this list)."""
         if row.address and (found := self.known.by_key.get(self.keys[row.number])):
             return found
         for person in self.known.by_name.get(row.name, ()) if row.name else ():
             if row.address and person.address:
-                continue  # somebody of the same name with another address is another reader
+                continue  # the same name with another address is another reader
             names = [child.name for child in self.known.of_person[person.id]]
             same_phone = bool(row.phone) and person.phone == row.phone
             if (
@@ -178,7 +177,7 @@ class PersonMatcher:
         return None
 
     def _fill(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
-        """Write what the line knows into the draft. Another name at the same address changes nothing of the person."""
+        """Update the draft from the line. Another name at a known address changes nothing."""
         if draft.row is None and not draft.fields:
             draft.fields = self._new(row)
             return
@@ -210,13 +209,13 @@ class PersonMatcher:
 
 @dataclass(slots=True)
 class ChildMatcher:
-    """Find or draft the child of each line. Call after `People`."""
+    """Find or draft the child of each line. Call after PersonMatcher."""
 
     known: ExistingRows
-    drafts: dict[Any, RowDraft] = field(default_factory=dict)  # by number of the child, or what lines say of it
+    drafts: dict[Any, RowDraft] = field(default_factory=dict)  # by child id, or by what lines say of it
 
     def find(self, lines: LineRows) -> None:
-        """Set `line.child` of every line that names one: first the children of known guardians, then the others."""
+        """Set `line.child` of every line that names one; children of known guardians come first."""
         named = [(line, row) for line, row in lines if row.child_name]
         for line, row in named:
             guardian = line.person.row if line.person else None
@@ -264,13 +263,13 @@ class ChildMatcher:
 
 
 def _child_key(row: RosterRow) -> tuple[str, ...]:
-    """Return what makes two lines mean the same child; the guardian's family name where the file says too little."""
+    """Return the key under which two lines mean one child; the guardian's family name is added if grade and kana lack."""
     family = "" if row.child_kana or row.grade else row.name.partition(" ")[0]
     return (row.child_name, row.child_kana, row.grade, row.class_name, family)
 
 
 def _is_same_child(child: Child, row: RosterRow) -> bool:
-    """Say whether a known child of the same name is the one of this line."""
+    """Return whether a known child of the same name is the one of this line."""
     if row.household and child.household == row.household:
         return True
     same_kana = child.kana == row.child_kana or not child.kana or not row.child_kana
@@ -280,7 +279,7 @@ def _is_same_child(child: Child, row: RosterRow) -> bool:
 
 @dataclass(slots=True)
 class _DraftGroups:
-    """Drafts that belong together (union-find); a group may have the value of a column 「世帯」."""
+    """Groups of drafts in one household (union-find); a group may have a value of the column 「世帯」."""
 
     parent: dict[int, int] = field(default_factory=dict)
     value: dict[int, str] = field(default_factory=dict)
@@ -295,11 +294,11 @@ class _DraftGroups:
         return mark
 
     def name(self, draft: RowDraft, value: str) -> None:
-        """Give a draft's group the file's own household, unless it has one."""
+        """Set the household of the file for a draft's group; the first one counts."""
         self.value.setdefault(self.root(draft), value)
 
     def join(self, one: RowDraft, other: RowDraft) -> None:
-        """Put two groups together, unless the file says that they are two households."""
+        """Merge two groups, unless the file names two households."""
         a, b = self.root(one), self.root(other)
         if a == b or (a in self.value and b in self.value and self.value[a] != self.value[b]):
             return
@@ -308,7 +307,7 @@ class _DraftGroups:
             self.value[a] = self.value.pop(b)
 
     def gathered(self) -> Iterable[tuple[str, list[RowDraft]]]:
-        """Give (value or '', drafts) of each group; groups of one value are one."""
+        """Yield (value or '', drafts) of each group; groups with one value are one."""
         found: dict[tuple[str, int], list[RowDraft]] = {}
         for draft in self.drafts.values():
             root = self.root(draft)
@@ -318,7 +317,7 @@ class _DraftGroups:
 
 
 def assign_household_keys(lines: list[tuple[RowDraft, RowDraft | None, str]]) -> dict[str, str]:
-    """Give (person, child, value of the column 「世帯」) their household keys; return the keys to be joined."""
+    """Give (person, child, value of 「世帯」) their household keys; return the keys to merge {old: new}."""
     groups = _DraftGroups()
     for person, child, value in lines:
         groups.root(person)
@@ -340,7 +339,7 @@ def assign_household_keys(lines: list[tuple[RowDraft, RowDraft | None, str]]) ->
 
 
 def _key_for_named_household(value: str, held: list[str], taken: set[str]) -> str:
-    """Return the key for a household that the file names: its own key, one of its people's, or a new one."""
+    """Return the key for a household of the file: its own key, one of its people's, or a new one."""
     free = [one for one in ([value] if value in held else held) if one not in taken]
     key = free[0] if free else value if _OWN_KEY.fullmatch(value) and value not in taken else new_household_key()
     taken.add(key)

@@ -1,8 +1,8 @@
-"""Work out what an import would do, line by line, without writing anything.
+"""Plan an import line by line, without writing.
 
-A person is found by the address; a family without one by name and child. The same address on two lines with two
-children is one person with two memberships; one child with two guardians is one child. Nobody who stopped the mail
-is made active again by a file.
+A person is found by address; a family without one by name and child. One address on two lines with two children is
+one person with two memberships. One child with two guardians is one child. An import never re-subscribes a reader who
+stopped the mail.
 """
 
 from dataclasses import dataclass, field
@@ -21,12 +21,12 @@ _UNKNOWN_TEACHER = N_("No user of this list is called “%(name)s”, so nobody 
 
 
 def plan_sheet(mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], now: datetime) -> ImportPlan:
-    """Work out what importing a sheet into a list would do. The same few queries, whatever the number of lines."""
+    """Plan the import of a sheet. The number of queries does not depend on the number of lines."""
     return plan_rows(mailing_list, read_rows(sheet, mapping), now)
 
 
 def plan_rows(mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str = "file") -> ImportPlan:
-    """Work out what registering these rows in a list would do."""
+    """Plan the registration of some rows in a list."""
     made = ImportPlan(mailing_list.id, now, [PlanLine(row.number, row.name, row.child_name) for row in rows])
     judge = LineValidator(load_settings().own)
     good = [(line, row) for line, row in zip(made.lines, rows, strict=True) if judge.passes(line, row)]
@@ -50,7 +50,7 @@ def _note_households(line: PlanLine) -> None:
 
 @dataclass(slots=True)
 class _MembershipPlanner:
-    """Find or draft the membership of each line, and decide what the line comes to."""
+    """Find or draft the membership of each line, and set the outcome."""
 
     known: ExistingRows
     mailing_list: MailingList
@@ -58,7 +58,7 @@ class _MembershipPlanner:
     route: str
     drafts: dict[tuple[int, int], RowDraft] = field(default_factory=dict)  # by ids of the drafts of person and child
     first: dict[int, RowDraft] = field(default_factory=dict)  # by id of the draft of the person
-    used: set[int] = field(default_factory=set)  # memberships that a line already means
+    used: set[int] = field(default_factory=set)  # ids of memberships that a line already means
 
     def find(self, lines: LineRows) -> None:
         for line, row in lines:
@@ -81,13 +81,13 @@ class _MembershipPlanner:
                 line.notes.insert(0, LineNote(N_("Changes: %(what)s."), {"what": tuple(line.changes)}))
 
     def _earlier(self, line: PlanLine) -> RowDraft | None:
-        """Return the membership of an earlier line that says the same; a line without child adds nothing to one."""
+        """Return the membership of an earlier line that says the same; a line without a child adds nothing to one."""
         if line.child is not None:
             return self.drafts.get(_draft_pair(line))
         return self.first.get(id(line.person))
 
     def _existing(self, line: PlanLine, row: RosterRow) -> Membership | None:
-        """Return the membership of this list that the line means; one without child takes the child of the line."""
+        """Return the membership that the line means; one without a child takes the child of the line."""
         here = self._here(line)
         child = line.child.row if line.child else None
         if line.child is None:
@@ -118,7 +118,7 @@ class _MembershipPlanner:
         }
 
     def _teacher(self, line: PlanLine, row: RosterRow) -> int | None:
-        """Return the user whom the line puts in charge; a name that is nobody's is said on the line."""
+        """Return the class teacher named on the line; an unknown name becomes a note."""
         if not row.in_charge:
             return None
         found = self.known.teachers.get(class_teacher.teacher_name_key(row.in_charge))
@@ -127,13 +127,13 @@ class _MembershipPlanner:
         return found.id if found else None
 
     def _rejoin(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
-        """Take somebody back who had left: a new join, on the row that is there."""
+        """Join again on the row of the ended membership."""
         self._join(line, row, draft)
         draft.fields["left_at"] = None
         line.notes.append(LineNote(N_("Was a member before.")))
 
     def _state(self, line: PlanLine, row: RosterRow) -> tuple[str, str]:
-        """Return (state, stopped by): as the file says, but stopped if this reader stopped the mail of this list."""
+        """Return (state, stopped_by) of the file; a list that this reader stopped stays stopped."""
         said = columns.parse_state(row.state)
         if any(one.state == "stopped" and one.stopped_by == "reader" for one in self._here(line)):
             line.notes.append(LineNote(N_("This person has stopped the mail of this list, so it stays stopped.")))
@@ -143,7 +143,7 @@ class _MembershipPlanner:
         return ("pending", "") if said in ("pending", "unconfirmed") else ("active", "")
 
     def _stay(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
-        """Update what the file knows better of a membership that is there; a file stops nobody's stop."""
+        """Update an existing membership. An import never re-subscribes a reader who stopped the mail."""
         found: Membership = draft.row
         if line.child is not None and found.child_id is None:
             draft.fields["child"] = True
@@ -173,7 +173,7 @@ def _draft_pair(line: PlanLine) -> tuple[int, int]:
 
 
 def already_member_message(found: Membership, line: PlanLine) -> str:
-    """Return the sentence for somebody who is in the list, with the state that explains missing letters."""
+    """Return the message for an existing member, with the state that explains missing letters."""
     if found.state == "stopped":
         return N_("Already registered (stopped).")
     if found.state in ("pending", "unconfirmed"):

@@ -1,4 +1,4 @@
-"""What an import is made of while it is being worked out: drafts of rows, lines, the plan."""
+"""The parts of an import plan: notes, row drafts, lines, the plan."""
 
 import hashlib
 from collections import Counter
@@ -14,14 +14,13 @@ OUTCOME_LABELS = {"added": N_("Added"), "changed": N_("Changed"), "already": N_(
 
 @dataclass(frozen=True, slots=True)
 class LineNote:
-    """A sentence about a line; a value that is a tuple holds source strings of its own."""
+    """A note about a line; a value that is a tuple holds source strings."""
 
     message: str
     values: dict[str, Any] = field(default_factory=dict)
 
 
 def format_note(language: str, note: LineNote) -> str:
-    """Return a note in a language."""
     between = "・" if language == "ja" else ", "
     values = {
         key: between.join(say(language, one) for one in value) if isinstance(value, tuple) else value
@@ -32,18 +31,17 @@ def format_note(language: str, note: LineNote) -> str:
 
 @dataclass(slots=True, eq=False)
 class RowDraft:
-    """A row to be: `row` is the one that exists, else None; `fields` are all of a new row, or the changed ones."""
+    """A row to write. `row`: the existing one, else None; `fields`: all fields of a new row, or the changed ones."""
 
     row: Any = None
     fields: dict[str, Any] = field(default_factory=dict)
     line: int = 0  # the first line that means it
 
     def get(self, name: str) -> Any:
-        """Return what the field will hold."""
         return self.fields[name] if name in self.fields or self.row is None else getattr(self.row, name)
 
     def change(self, name: str, value: Any) -> bool:
-        """Set a field; say whether that changes a row that exists."""
+        """Set a field; return whether that changes an existing row."""
         if self.row is not None and getattr(self.row, name) == value:
             self.fields.pop(name, None)
             return False
@@ -53,7 +51,7 @@ class RowDraft:
 
 @dataclass(slots=True)
 class PlanLine:
-    """One line of the file and what becomes of it; `notes` say why, `changes` name what changes of known rows."""
+    """One line of the file with its outcome. `notes`: why; `changes`: which fields of existing rows change."""
 
     number: int
     name: str
@@ -66,14 +64,13 @@ class PlanLine:
     membership: RowDraft | None = None
 
     def changed(self, really: bool, label: str) -> None:
-        """Note a change of a row that exists."""
         if really and label not in self.changes:
             self.changes.append(label)
 
 
 @dataclass(slots=True)
 class ImportPlan:
-    """What an import would do. `merges`: household keys that become another one."""
+    """What an import would do. `merges`: household keys to replace {old: new}."""
 
     list_id: int
     now: datetime
@@ -82,7 +79,7 @@ class ImportPlan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many lines have each outcome, all keys present."""
+        """Return how many lines have each outcome, zeros included."""
         found = Counter(line.outcome for line in self.lines)
         return {name: found[name] for name in OUTCOMES}
 
@@ -93,6 +90,6 @@ class ImportPlan:
 
     @property
     def fingerprint(self) -> str:
-        """Return a short mark of what the preview showed; an import with another mark asks once more."""
+        """Return a digest of the preview; an import with another one asks again."""
         shown = ";".join(f"{line.number}{line.outcome}" for line in self.lines)
         return hashlib.sha256(shown.encode()).hexdigest()[:16]

@@ -1,8 +1,8 @@
 """Read a roster from a file or from pasted lines into Cells: encoding, separator, cells as text.
 
-CSV as Excel writes it in Japan (CP932, UTF-8 with BOM, "Unicode text"), CSV of other programs, .xlsx and .xls,
-cells copied from Excel (tabs), and lines like `山田 花子 <hanako@example.jp>`. Nothing is unpacked but Excel's own zip,
-and only up to a limit (defences.md, archive bombs).
+CSV as Excel writes it in Japan (CP932, UTF-8 with BOM, "Unicode text"), CSV of other programs, .xlsx and .xls, cells
+copied from Excel (tabs), and lines like `山田 花子 <hanako@example.jp>`. Only Excel's own zip is unpacked, up to a limit
+(defences.md, archive bombs).
 """
 
 import csv
@@ -23,7 +23,7 @@ MAX_RECIPIENT_LENGTH = 300
 
 ENCODINGS = {"utf-8": "UTF-8", "cp932": "Shift_JIS", "iso-2022-jp": "ISO-2022-JP", "utf-16": "UTF-16"}
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_UNMAPPED_CP932 = b"\x85\x40"  # stands for nothing in CP932, so it becomes U+FFFD
+_UNMAPPED_CP932 = b"\x85\x40"  # unassigned in CP932, so it becomes U+FFFD
 
 
 _NAME_AND_ADDRESS = re.compile(
@@ -32,20 +32,20 @@ _NAME_AND_ADDRESS = re.compile(
 
 
 class UnreadableFile(DomainError):
-    """A file holds no roster."""
+    """The file holds no roster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Rows of a file as text: (line number in the file, cells). `encoding` is '' for Excel and pasted text."""
+    """Rows of a file as text: (line number, cells). `encoding` is '' for Excel and pasted text."""
 
     rows: tuple[tuple[int, tuple[str, ...]], ...]
     encoding: str
-    lone: bool = False  # lines of "name <address>": no columns of a sheet
+    lone: bool = False  # lines of "name <address>", without columns
 
 
 def read_cells(content: bytes, filename: str, encoding: str = "") -> Cells:
-    """Read a file. `encoding` '' finds it out: BOM, ISO-2022-JP escape, strict UTF-8, else CP932. Raises UnreadableFile."""
+    """Read a file. `encoding` '': detect BOM, ISO-2022-JP escape, strict UTF-8, else CP932. Raises UnreadableFile."""
     if len(content) > MAX_BYTES:
         raise UnreadableFile(N_("This file is larger than %(number)s MB. Please split it."), number=MAX_BYTES // 2**20)
     if content.startswith((_ZIP, _OLE)):
@@ -56,7 +56,7 @@ def read_cells(content: bytes, filename: str, encoding: str = "") -> Cells:
 
 
 def read_pasted(text: str) -> Cells:
-    """Read pasted text: cells of a sheet (tabs), CSV, or a name and an address on each line. Raises UnreadableFile."""
+    """Read pasted text: cells of a sheet (tabs), CSV, or one name and address a line. Raises UnreadableFile."""
     text = text.replace("\0", "").lstrip("\ufeff")
     lone = _recipient_lines(text)
     if lone is not None:
@@ -65,7 +65,7 @@ def read_pasted(text: str) -> Cells:
 
 
 def guess_encoding(content: bytes) -> str:
-    """Return the encoding of a text file, one of ENCODINGS (libraries.md: our own ladder beats every detector)."""
+    """Return the encoding of a text file, one of ENCODINGS (libraries.md: better here than every detector)."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     if content.startswith(b"\xef\xbb\xbf"):
@@ -80,14 +80,14 @@ def guess_encoding(content: bytes) -> str:
 
 
 def decode_text(content: bytes, encoding: str) -> str:
-    """Return the text; what the encoding does not hold becomes U+FFFD, which the plan refuses line by line."""
+    """Return the text; undecodable bytes become U+FFFD, which the plan refuses line by line."""
     if encoding == "iso-2022-jp":
         return _decode_iso_2022_jp(content)
     return content.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
 
 
 def _decode_iso_2022_jp(content: bytes) -> str:
-    """Decode ISO-2022-JP with NEC's row 13 (①㈱), which no codec of Python knows: by way of CP932 (field.md 3.6)."""
+    """Decode ISO-2022-JP with NEC's row 13 (①㈱) by way of CP932, since no codec of Python knows it (field.md 3.6)."""
     parts = re.split(rb"\x1b(\$[@B]|\([BJI])", content)
     shown = [parts[0].decode("ascii", "replace")]
     for mark, part in zip(parts[1::2], parts[2::2], strict=True):
@@ -101,7 +101,7 @@ def _decode_iso_2022_jp(content: bytes) -> str:
 
 
 def _jis_to_sjis(part: bytes) -> bytes:
-    """Turn JIS X 0208 pairs into Shift_JIS bytes; line ends stay."""
+    """Convert JIS X 0208 pairs to Shift_JIS bytes; line ends stay."""
     made, rest = bytearray(), iter(part)
     for high in rest:
         if high < 0x21:
@@ -121,7 +121,7 @@ def _jis_to_sjis(part: bytes) -> bytes:
 
 
 def _checked_rows(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tuple[str, ...]], ...]:
-    """Keep rows that hold something, as trimmed text without our guard; raise UnreadableFile for none or too many."""
+    """Return rows that are not empty as clean text. Raises UnreadableFile for none or too many."""
     kept = []
     for number, cells in rows:
         shown = tuple(clean_cell(cell) for cell in cells[:MAX_COLUMNS])
@@ -135,7 +135,7 @@ def _checked_rows(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tup
 
 
 def _csv_records(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Give (number of the first line, cells) of each record."""
+    """Yield (number of the first line, cells) of each record."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_guess_separator(text))
     before = 0
     try:
@@ -149,13 +149,13 @@ def _csv_records(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _guess_separator(text: str) -> str:
-    """Return the separator that stands most often in the first lines, outside quotation marks."""
+    """Return the most frequent separator of the first lines, outside quotation marks."""
     head = re.sub(r'"(?:[^"]|"")*"', "", "\n".join(text.splitlines()[:5]))
     return max("\t,;", key=lambda mark: head.count(mark))
 
 
 def _recipient_lines(text: str) -> list[tuple[int, list[str]]] | None:
-    """Return [name, address] of lines that each hold one address and a name or nothing; None if it is a sheet."""
+    """Return [name, address] of each line if every line is one recipient; None for a sheet."""
     found: list[tuple[int, list[str]]] = []
     for number, line in enumerate(text.splitlines(), 1):
         for piece in _split_recipients(line):
@@ -173,7 +173,7 @@ def _split_recipients(line: str) -> list[str]:
 
 
 def _excel_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Give (row number, cells) of the first sheet that holds anything."""
+    """Yield (row number, cells) of the first sheet that is not empty."""
     try:
         rows = excel.read_workbook(content, MAX_ROWS + 2, MAX_COLUMNS)
     except excel.UnreadableWorkbook as wrong:

@@ -1,4 +1,4 @@
-"""Register one person in a list by hand, by the rules of a roster import."""
+"""Register one person by hand, with the rules of a roster import."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +16,7 @@ from models import MailingList, Membership, Person, User
 
 
 class AlreadyMember(DomainError):
-    """The person is in the list already; `person` is who."""
+    """The person is in the list already."""
 
     def __init__(self, message: str, person: Person) -> None:
         super().__init__(message, "address")
@@ -31,10 +31,10 @@ def add_member(
     attributes: Mapping[str, str] | None = None,
     **said: str,
 ) -> Membership:
-    """Register one person in a list; no address: a family reached by telephone.
+    """Register one person in a list; without an address: a family reached by telephone.
 
-    `said`: name, kana, address, phone, language, relation, child_name, child_kana, grade, class_name. Raises DomainError
-    with the field, AlreadyThere if nothing would be added.
+    `values`: name, kana, address, phone, language, relation, child_name, child_kana, grade, class_name. Raises DomainError
+    with the field, AlreadyMember if nothing would be added.
     """
     held = {key: text.strip() for key, text in said.items() if text and text.strip()}
     row = normalise_row(1, held, dict(attributes or {}))
@@ -44,7 +44,7 @@ def add_member(
         _require_new(line)
         try:
             apply.apply_plan(plan)
-        except IntegrityError:  # somebody registered this address at the same moment: look again, once
+        except IntegrityError:  # another process registered this address meanwhile: plan again, once
             if last:
                 raise
             continue

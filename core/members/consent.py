@@ -1,8 +1,8 @@
-"""The consent record of a membership: who wished it, when, by which way, and the words it was given to (field.md 3.1).
+"""The consent record of a membership: who agreed, when, how, and to which text (field.md 3.1).
 
-`Membership.consent` holds: `terms` (number of the words), `message` (Message-ID of the mail) or `network` (of the
-page, /24 or /48), `proof` (what proved the address), `code` (list or child), `asked` and `confirmed` (moments, ms).
-`from_list`: the list from which it was moved or copied.
+`Membership.consent` holds: `terms` (id of the text), `message` (Message-ID of the mail) or `network` (of the page,
+/24 or /48), `proof` (what proved the address), `code` (list or child), `asked` and `confirmed` (moments, ms),
+`from_list` (the list from which it was moved or copied).
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ CODE_LABELS: dict[str, str] = {"list": N_("code of the list"), "child": N_("code
 
 
 def render_consent_text(mailing_list: MailingList, language: str) -> str:
-    """Return what somebody agrees to by joining a list, as the page and the letter say it."""
+    """Return the text that a person agrees to by joining a list."""
     force = load_settings()
     lines = [
         i18n.say(
@@ -51,20 +51,19 @@ def render_consent_text(mailing_list: MailingList, language: str) -> str:
 
 
 def current_consent_text(mailing_list: MailingList, now: datetime) -> ConsentText:
-    """Return the row that keeps the words in force; a new one is made when they have changed."""
+    """Return the row of the text in force; a changed text gets a new row."""
     said = render_consent_text(mailing_list, load_settings().language)
     last = ConsentText.select().where(ConsentText.list == mailing_list).order_by(ConsentText.id.desc()).first()
     return last if last and last.text == said else ConsentText.create(list=mailing_list, text=said, since=now)
 
 
 def new_consent_record(mailing_list: MailingList, evidence: Mapping[str, object], now: datetime) -> dict[str, object]:
-    """Return what a new membership keeps of its consent."""
     return {"terms": current_consent_text(mailing_list, now).id, **evidence}
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentView:
-    """A consent record as a page or a file says it."""
+    """A consent record for a page or a file. Labels are source strings."""
 
     at: datetime
     route: str
@@ -77,7 +76,7 @@ class ConsentView:
 
 
 def consent_view(place: Membership, known: Mapping[int, ConsentText]) -> ConsentView:
-    """Return the record of one membership; `known`: terms by number (`terms_of`). Words are source strings."""
+    """Return the record of one membership; `known`: texts by id (`consent_texts_by_id`)."""
     held = place.consent or {}
     agreed = known.get(int(held.get("terms", 0)))
     return ConsentView(
@@ -97,7 +96,7 @@ def _parse_ms(held: object) -> datetime | None:
 
 
 def consent_texts_by_id(places: list[Membership]) -> dict[int, ConsentText]:
-    """Return the words that some memberships were given to, by number; one query."""
+    """Return the texts that some memberships agreed to, by id; one query."""
     numbers = {int(one.consent.get("terms", 0)) for one in places if one.consent}
     return {one.id: one for one in ConsentText.select().where(ConsentText.id.in_(numbers))}
 

@@ -1,7 +1,7 @@
-"""Groups: some of the members of a list, by a condition or fixed, for targeting (D-01, D-10 to D-14, E-15).
+"""Groups: a part of the members of a list, by rules or fixed, for targeting (D-01, D-10 to D-14, E-15).
 
-A group belongs to one list, and so do the rights to it: who may send to the list may make groups of its members and
-sees nobody else. A condition is looked up anew each time; fixed members are places in the list.
+A group belongs to one list and inherits its permissions: a user who can send to the list can group its members. Rules
+are evaluated at each use; a fixed group holds memberships.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from models import DELIVERABLE_STATES, Child, Group, GroupMember, MailingList, M
 
 MAX_NAME_LENGTH = 60
 MAX_GROUPS_PER_NOTICE = 15
-"""Groups that one notice may name, those to send to and those left out together (D-14)."""
+"""Groups in one notice, included and excluded together (D-14)."""
 MAX_SUGGESTIONS = 60
 
 
@@ -32,7 +32,7 @@ MAX_SUGGESTIONS = 60
 
 
 def membership_ids(group: Group) -> ModelSelect:
-    """Return the numbers of the places in the list that are in a group, as a query to be put into another."""
+    """Return the ids of the memberships in a group, as a subquery."""
     if group.condition:
         return matching_membership_ids(group.list_id, segment_rules.blocks_from_json(group.condition))
     fixed = GroupMember.select(GroupMember.membership).where(GroupMember.group == group)
@@ -40,7 +40,7 @@ def membership_ids(group: Group) -> ModelSelect:
 
 
 def matching_membership_ids(list_id: int, condition: RuleBlocks) -> ModelSelect:
-    """Return the numbers of the places in a list that a condition fits, as a query."""
+    """Return the ids of the memberships in a list that match some rules, as a subquery."""
     return (
         Membership.select(Membership.id)
         .join(Person)
@@ -52,7 +52,7 @@ def matching_membership_ids(list_id: int, condition: RuleBlocks) -> ModelSelect:
 
 @dataclass(frozen=True, slots=True)
 class GroupPreview:
-    """Whom a condition or a group finds. `people`: different persons, `by_mail`: whom mail reaches of them."""
+    """The size of a group. `people`: distinct persons; `by_mail`: those who get e-mail."""
 
     people: int
     by_mail: int
@@ -60,7 +60,7 @@ class GroupPreview:
 
 
 def preview_group(numbers: "ModelSelect[Any]", limit: int = 20) -> GroupPreview:
-    """Look at the places of a query: how many people, and the first ones with their children, by kana."""
+    """Count the people behind some memberships, and return the first rows, by kana."""
     here = Membership.id.in_(numbers)
     mail = Person.address.is_null(False) & Person.address_state.in_(DELIVERABLE_STATES) & (Membership.state == "active")
     counted = Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(here)
@@ -77,7 +77,6 @@ def preview_group(numbers: "ModelSelect[Any]", limit: int = 20) -> GroupPreview:
 
 
 def count_reachable(group: Group) -> int:
-    """Return how many people a group reaches by mail today."""
     return preview_group(membership_ids(group), 0).by_mail
 
 
@@ -85,7 +84,7 @@ def count_reachable(group: Group) -> int:
 
 
 def groups_in_lists(lists: Iterable[int]) -> list[Group]:
-    """Return the groups of some lists, by list and name."""
+    """Return the open groups of some lists, by list and name."""
     return list(
         Group.select(Group, MailingList)
         .join(MailingList)
@@ -95,12 +94,11 @@ def groups_in_lists(lists: Iterable[int]) -> list[Group]:
 
 
 def sendable_groups(rights: Permissions) -> list[Group]:
-    """Return the groups that a user may send to: those of the own lists."""
+    """Return the groups that a user may send to."""
     return groups_in_lists(one.id for one in rights.lists("send"))
 
 
 def open_groups_by_id(numbers: Iterable[int]) -> dict[int, Group]:
-    """Return open groups of open lists by number."""
     wanted = list(numbers)
     if not wanted:
         return {}
@@ -110,7 +108,7 @@ def open_groups_by_id(numbers: Iterable[int]) -> dict[int, Group]:
 
 
 def suggest_values(list_id: int) -> dict[str, list[str]]:
-    """Return the values that members of a list have, by field: for tapping instead of typing."""
+    """Return {field: values} that the members of a list have, for suggestions in the rule editor."""
     here = (Membership.list == list_id) & Membership.is_member
     children = Child.select(Child.grade, Child.class_name, Child.attributes).join(Membership).where(here).distinct()
     own = Membership.select(Membership.relation, Membership.attributes).where(here).distinct()
@@ -132,7 +130,7 @@ def _collect_values(found: dict[str, dict[str, None]], fixed: dict[str, str], it
 
 
 def rule_fields(list_id: int) -> list[str]:
-    """Return the fields that a condition on members of a list may use."""
+    """Return the fields that the rules of a list may use."""
     return [*segment_rules.FIELDS, *(segment_rules.ITEM_PREFIX + name for name in item_names([list_id]))]
 
 
@@ -142,7 +140,7 @@ def rule_fields(list_id: int) -> list[str]:
 def add_group(
     mailing_list: MailingList, name: str, by: User | None, now: datetime, condition: RuleBlocks = ()
 ) -> Group:
-    """Make a group; without a condition its members are fixed, and there are none yet. Raises DomainError."""
+    """Add a group; without rules it is fixed and empty. Raises DomainError."""
     with db.atomic():
         clean = _validate_name(mailing_list, name)
         made = Group.create(
@@ -153,7 +151,7 @@ def add_group(
 
 
 def change_group(group: Group, name: str, by: User | None, condition: RuleBlocks | None = None) -> None:
-    """Change name and condition (None: as it is). Raises DomainError."""
+    """Change name and rules (None: unchanged). Raises DomainError."""
     with db.atomic():
         clean = _validate_name(group.list, name, group.id)
         rows = group.condition if condition is None else segment_rules.blocks_to_json(condition)
@@ -176,7 +174,7 @@ def _validate_name(mailing_list: MailingList, name: str, group: int = 0) -> str:
 
 
 def freeze_members(group: Group, by: User | None) -> int:
-    """Make those whom the condition fits now the fixed members; return how many places."""
+    """Turn the members who match the rules now into fixed members; return how many memberships."""
     with db.atomic():
         numbers = [row.id for row in membership_ids(group)]
         Group.update(condition=[]).where(Group.id == group.id).execute()
@@ -187,7 +185,7 @@ def freeze_members(group: Group, by: User | None) -> int:
 
 
 def add_group_members(group: Group, people: Iterable[int], by: User | None) -> int:
-    """Put members of the list into a group with fixed members; return how many people are new. Repeatable."""
+    """Add members of the list to a fixed group; return how many people were added. Idempotent."""
     with db.atomic():
         there = GroupMember.select(GroupMember.membership).where(GroupMember.group == group)
         rows = list(
@@ -206,7 +204,7 @@ def add_group_members(group: Group, people: Iterable[int], by: User | None) -> i
 
 
 def remove_group_members(group: Group, people: Iterable[int], by: User | None) -> int:
-    """Take people out of a group with fixed members; return how many places. They stay in the list."""
+    """Remove people from a fixed group; return how many memberships. They stay in the list."""
     theirs = Membership.select(Membership.id).where(Membership.person.in_(list(people)))
     with db.atomic():
         gone = GroupMember.delete().where(GroupMember.group == group, GroupMember.membership.in_(theirs)).execute()
@@ -216,7 +214,7 @@ def remove_group_members(group: Group, people: Iterable[int], by: User | None) -
 
 
 def close_group(group: Group, by: User | None, now: datetime) -> None:
-    """Remove a group; its members stay in the list. Raises DomainError while a notice to it is booked."""
+    """Close a group; its members stay in the list. Raises DomainError while a notice to it is scheduled."""
     with db.atomic():
         if _has_scheduled_notice(group):
             raise DomainError(N_("A notice to this group is booked or about to be sent. Cancel it first."))

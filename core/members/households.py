@@ -1,7 +1,7 @@
-"""Households: people and children that share a key, so that one guardian's "read" counts for the family.
+"""Households: people and children with the same key; when one guardian has read a notice, the household has.
 
-A key is a short random text. Guardians of one child, and children of one guardian, share it; a column 「世帯」 of a
-roster wins over that; organizers may change it.
+Guardians of one child, and children of one guardian, share a key. A column 「世帯」 of a roster overrides this, and
+organizers may change it.
 """
 
 import secrets
@@ -14,12 +14,12 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 def new_household_key() -> str:
-    """Return a new household key (55 random bits, never one that a file would hold by chance)."""
+    """Return a new household key (55 random bits, so no file holds it by chance)."""
     return "h" + "".join(secrets.choice(_LETTERS) for _ in range(11))
 
 
 def merge_households(merges: dict[str, str]) -> list[tuple[type[Person] | type[Child], int, str]]:
-    """Give households new keys {old: new}; return (table, number, old key) of every row that changed."""
+    """Replace household keys {old: new}; return (table, id, old key) of every changed row."""
     changed: list[tuple[type[Person] | type[Child], int, str]] = []
     if not merges:
         return changed
@@ -33,7 +33,7 @@ def merge_households(merges: dict[str, str]) -> list[tuple[type[Person] | type[C
 
 
 def split_household(person: Person, by: User | None) -> None:
-    """Give a person, and the children only this person cares for, a household of their own."""
+    """Give a person, and the children without another guardian, a household of their own."""
     with db.atomic():
         mine = {
             row.child_id
@@ -53,7 +53,7 @@ def split_household(person: Person, by: User | None) -> None:
 
 
 def join_household(person: Person, other: Person, by: User | None) -> None:
-    """Make one household of two, with everybody in them and their children. Safe to repeat."""
+    """Merge the households of two people, with their children. Idempotent."""
     with db.atomic():
         key = person.household or other.household or new_household_key()
         merge_households({old: key for old in (person.household, other.household) if old and old != key})
@@ -64,7 +64,6 @@ def join_household(person: Person, other: Person, by: User | None) -> None:
 
 
 def put_into_household(person: Person, child: Child) -> None:
-    """Put guardian and child into one household, as a roster does."""
     key = child.household or person.household or new_household_key()
     if person.household and person.household != key:
         merge_households({person.household: key})

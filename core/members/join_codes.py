@@ -1,7 +1,7 @@
-"""Join codes: one for each list, one for each child; they stand in addresses, links and QR codes (T-26, decision 5).
+"""Join codes: one for each list, one for each child, in addresses, links and QR codes (T-26, decision 5).
 
-A code is compared without case, hyphens and spaces, as people type it from paper. Who holds a child's code is taken
-for a guardian: it settles name, class and household. A new code makes the old one useless at once (decision 0019).
+Codes are compared without case, hyphens and spaces, since people type them from paper. A child's code makes its user a
+guardian: it sets name, class and household. A new code invalidates the old one (decision 0019).
 """
 
 import unicodedata
@@ -26,19 +26,19 @@ class ValidCode:
 
 
 def normalise_code(typed: str) -> str:
-    """Return a code as it is kept, from what somebody typed or an address held."""
+    """Return a typed code in its stored form."""
     text = unicodedata.normalize("NFKC", typed[:80]).lower()
     return "".join(sign for sign in text if sign.isalnum())
 
 
 def format_code(code: str) -> str:
-    """Return a code in two halves, to be read from paper."""
+    """Return a code in two halves, easier to read on paper."""
     half = len(code) // 2
     return f"{code[:half]}-{code[half:]}"
 
 
 def resolve_code(mailing_list: MailingList, typed: str) -> ValidCode | None:
-    """Return what a code opens in this list; None if it is no code of the list or of a child in it."""
+    """Return what a code stands for in this list; None if it is no code of the list or of a child in it."""
     code = normalise_code(typed)
     if not code:
         return None
@@ -49,23 +49,22 @@ def resolve_code(mailing_list: MailingList, typed: str) -> ValidCode | None:
 
 
 def is_child_in_list(child: int, mailing_list: MailingList) -> bool:
-    """Say whether a child has a place in a list."""
     here = (Membership.child == child) & (Membership.list == mailing_list) & Membership.is_member
     return Membership.select().where(here).exists()
 
 
 def join_address(mailing_list: MailingList, code: str = "") -> str:
-    """Return the address for a blank mail; without a code the list's plain one."""
+    """Return the address for a blank mail; without a code the plain address of the list."""
     return load_settings().own.address(f"{mailing_list.address}-join{'-' if code else ''}{code}")
 
 
 def join_url(mailing_list: MailingList, code: str, base_url: str) -> str:
-    """Return the address of the page for joining."""
+    """Return the web address of the sign-up page."""
     return f"{base_url}/j/{mailing_list.address}" + (f"/{code}" if code else "")
 
 
 def join_mailto(mailing_list: MailingList, code: str = "") -> str:
-    """Return what a QR code or a button holds to open an empty mail (RFC 6068)."""
+    """Return the mailto: link of a QR code or a button (RFC 6068)."""
     return f"mailto:{join_address(mailing_list, code)}"
 
 
@@ -73,14 +72,14 @@ def join_mailto(mailing_list: MailingList, code: str = "") -> str:
 
 
 def rotate_list_code(mailing_list: MailingList, by: User | None) -> None:
-    """Give a list a new code: hand-outs with the old one, and links and QR codes on them, open nothing any more."""
+    """Give a list a new code; old hand-outs, links and QR codes become invalid."""
     with db.atomic():
         MailingList.update(join_code=new_join_code()).where(MailingList.id == mailing_list.id).execute()
         audit.log_action(by, "list.code_rotated", mailing_list.id)
 
 
 def children_in_list(mailing_list: MailingList) -> list[Child]:
-    """Return the children of a list by class and reading, each once."""
+    """Return the children of a list once each, by class and reading."""
     here = Membership.select(Membership.child).where(
         Membership.list == mailing_list, Membership.is_member, Membership.child.is_null(False)
     )
@@ -96,7 +95,7 @@ def _numeric_sort_key(text: str) -> tuple[int, str]:
 
 
 def rotate_child_codes(mailing_list: MailingList, by: User | None, only: Collection[int] | None = None) -> int:
-    """Give children of a list new codes (`only` some of them): their old slips open nothing, in any list."""
+    """Give children of a list new codes (`only`: some of them); their old slips become invalid in every list."""
     with db.atomic():
         rows = [one for one in children_in_list(mailing_list) if only is None or one.id in only]
         for row in rows:

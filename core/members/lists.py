@@ -1,4 +1,4 @@
-"""Lists: add, rename, describe, mark as the whole school, close, and count who is in them (T-26, T-34)."""
+"""Mailing lists: add, change, close, and count their members (T-26, T-34)."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -21,7 +21,7 @@ MAX_NAME_LENGTH = 60
 def add_list(
     by: User | None, name: str, address: str, *, whole: bool = False, purpose: str = "", now: datetime
 ) -> MailingList:
-    """Add a list with its own representative address (a local part). Raises DomainError with the field and the reason."""
+    """Add a list with its own address (a local part). Raises DomainError."""
     local = validate_local_part(address)
     with db.atomic():
         shown = _validate_name(name)
@@ -35,7 +35,7 @@ def add_list(
 
 
 def validate_local_part(typed: str, but: int = 0) -> str:
-    """Return a local part that a list may have: valid, not reserved, not another list's (but list number `but`)."""
+    """Return a usable local part: valid, not reserved, not another list's (except list number `but`). Raises DomainError."""
     local = typed.strip().lower()
     if not addresses.is_valid_list_local_part(local):
         raise DomainError(
@@ -86,9 +86,9 @@ def change_list(
     whole: bool,
     answer_on_open: bool | None = None,
 ) -> None:
-    """Change name, representative address, purpose of use and the mark for the whole. Raises DomainError.
+    """Change name, address, purpose and the whole-school mark. Raises DomainError.
 
-    answer_on_open: whether opening a choice answers (T-50); None: as it is.
+    answer_on_open: whether opening a choice answers (T-50); None: unchanged.
     """
     local = validate_local_part(address, mailing_list.id)
     with db.atomic():
@@ -102,7 +102,7 @@ def change_list(
 
 
 def close_list(mailing_list: MailingList, by: User | None, now: datetime) -> None:
-    """Close a list: nobody reaches it any more, its history stays. Raises DomainError while a notice is under way."""
+    """Close a list and keep its history. Raises DomainError while a notice to it is scheduled or being sent."""
     with db.atomic():
         if _has_active_notice(mailing_list):
             raise DomainError(N_("A notice to this list is booked or being sent. Cancel it or wait until it is sent."))
@@ -128,18 +128,17 @@ def _has_active_notice(mailing_list: MailingList) -> bool:
 
 
 def count_members(mailing_list: MailingList) -> dict[str, int]:
-    """Return {members, active, stopped, bounced, pending} of a list: PEOPLE, each counted once per list.
+    """Return {members, active, stopped, bounced, pending} of a list, in PEOPLE, each counted once per list.
 
-    A parent with two children in the list is one member. `members` are all who have not left, and the sum of the
-    other four; each person counts in one of them: `active` (gets notices by mail or telephone), else `bounced`
-    (address dead), else `stopped` (stopped, or reported our mail as spam), else `pending` (approval or confirmation
-    awaited).
+    A parent with two children in the list is one member. `members` is the sum of the other four. Each person counts in
+    the first that fits: `bounced` (active, address dead), `stopped` (active, complained), `active` (gets notices by mail
+    or telephone), `stopped`, `pending` (waits for approval or confirmation).
     """
     return count_members_by_list([mailing_list.id])[mailing_list.id]
 
 
 def count_members_by_list(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
-    """Return the counts of several lists by number, zeros included; one query."""
+    """Return the counts of several lists by id, zeros included; one query."""
     wanted = list(numbers)
     found = {number: dict.fromkeys(COUNT_KEYS, 0) for number in wanted}
     per_person = (
@@ -161,7 +160,7 @@ def count_members_by_list(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
 
 
 def member_state_sql() -> Case:
-    """Return the SQL for one person's standing in one list, over the group of this person's memberships there."""
+    """Return the SQL for one person's state in one list, over the group of this person's memberships there."""
     active = fn.MAX(Case(None, [(Membership.state == "active", 1)], 0)) == 1
     stopped = fn.MAX(Case(None, [(Membership.state == "stopped", 1)], 0)) == 1
     return Case(
@@ -177,7 +176,7 @@ def member_state_sql() -> Case:
 
 
 def item_names(list_ids: Iterable[int]) -> list[str]:
-    """Return the names of the custom items that members of some lists, or their children, have."""
+    """Return the names of the custom items of the members of some lists, and of their children."""
     numbers = list(list_ids)
     own = Membership.select(Membership.attributes).where(Membership.list.in_(numbers)).distinct()
     of_children = Child.select(Child.attributes).join(Membership).where(Membership.list.in_(numbers)).distinct()

@@ -1,4 +1,4 @@
-"""The members of a list as pages show them: a row a person, found by name, kana, address or child; letters' fates."""
+"""The members of a list for a page: one row a person, found by name, kana, address or child."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ SORTS: dict[str, str] = {"kana": N_("By reading"), "class": N_("By class"), "joi
 
 @dataclass(frozen=True, slots=True)
 class MemberQuery:
-    """What a page of members asks for. `addresses`: whether the asker may see (and search) e-mail addresses."""
+    """The filter of a page of members. `addresses`: whether the user may see (and search) e-mail addresses."""
 
     text: str = ""
     row: str = ""
@@ -48,7 +48,7 @@ class MemberQuery:
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """One person in a list: the standing there (active, stopped, bounced, pending) and the places."""
+    """One person in a list, with the state there (active, stopped, bounced, pending) and the memberships."""
 
     person: Person
     standing: str
@@ -56,7 +56,7 @@ class MemberRow:
 
     @property
     def tag(self) -> str:
-        """Return what explains that no letter arrives, else 'active'; a key of TAGS."""
+        """Return the reason why no letter arrives, else 'active'; a key of TAGS."""
         if self.standing in ("stopped", "pending"):
             return "complained" if self.person.address_state == "complained" else self.standing
         if self.person.address is None:
@@ -64,7 +64,7 @@ class MemberRow:
         return self.person.address_state if self.person.address_state != "fine" else "active"
 
 
-TAGS: dict[str, tuple[str, str]] = {  # words and class of the tag
+TAGS: dict[str, tuple[str, str]] = {  # label and CSS class of the tag
     "active": (N_("Getting mail"), "hide-s"),
     "stopped": (LABELS["stopped"], ""),
     "pending": (N_("Waiting for approval"), "now"),
@@ -76,7 +76,7 @@ TAGS: dict[str, tuple[str, str]] = {  # words and class of the tag
 
 
 def query_members(mailing_list: MailingList, wish: MemberQuery) -> ModelSelect:
-    """Return the people of a list who fit a wish, sorted; each row has `.standing` besides."""
+    """Return the people of a list who match a filter, sorted; each row has `.standing` too."""
     here = _states_query(mailing_list)
     query = Person.select(Person, here.c.standing).join(here, on=(here.c.person_id == Person.id))
     for fits in _filters(mailing_list, wish, here.c.standing):
@@ -117,7 +117,7 @@ def _filters(mailing_list: MailingList, wish: MemberQuery, stands: Expression) -
 
 
 def _matches_text(mailing_list: MailingList, wish: MemberQuery) -> Expression:
-    """Match a name (spaces aside), a reading in any script, an address, or the name of a child in this list."""
+    """Match a name (spaces ignored), a reading in any script, an address, or a child's name in this list."""
     name, reading = normalise_text(wish.text).replace(" ", ""), normalise_kana(wish.text).replace(" ", "")
     children = (
         Membership.select(Membership.person)
@@ -137,7 +137,7 @@ def _matches_text(mailing_list: MailingList, wish: MemberQuery) -> Expression:
 
 
 def member_rows(mailing_list: MailingList, found: list[Person]) -> list[MemberRow]:
-    """Return the rows of a page with everybody's places in the list; one query."""
+    """Return the rows of a page with all memberships in the list; one query."""
     made = {one.id: MemberRow(one, one.standing) for one in found}
     places = (
         Membership.select(Membership, Child)
@@ -151,7 +151,7 @@ def member_rows(mailing_list: MailingList, found: list[Person]) -> list[MemberRo
 
 
 def count_by_state(mailing_list: MailingList) -> dict[str, int]:
-    """Return how many people each state chip will show, and `all`; one query."""
+    """Return how many people each state filter will show, and `all`; one query."""
     here = _states_query(mailing_list)
     counted = (
         Person.select(here.c.standing, Person.address_state, Person.address.is_null(), fn.COUNT(Person.id))
@@ -172,7 +172,7 @@ def count_by_state(mailing_list: MailingList) -> dict[str, int]:
 
 
 def class_label(language: str, child: Child) -> str:
-    """Return grade and class as people say them: 「3年2組」, "3-2"; what is not a figure stays as it is."""
+    """Return grade and class for display: 「3年2組」, "3-2"; a grade that is no number stays as it is."""
     if language != "ja":
         return child.room
     year = f"{child.grade}年" if child.grade.isdigit() else child.grade
@@ -184,7 +184,7 @@ def class_label(language: str, child: Child) -> str:
 
 
 def visible_memberships(person: Person, rights: Permissions, need: str = "view") -> list[Membership]:
-    """Return a person's places in the lists that somebody may view (or `need`), whole list first; nobody else's."""
+    """Return a person's memberships in the lists on which a user has the permission `need`, whole-school list first."""
     return list(
         Membership.select(Membership, MailingList, Child)
         .join(MailingList)
@@ -196,19 +196,19 @@ def visible_memberships(person: Person, rights: Permissions, need: str = "view")
 
 
 def _visible_list_ids(rights: Permissions, need: str = "view") -> list[int]:
-    """Return the lists in which somebody may look at people; whoever enters an address as the own one sees nobody."""
+    """Return the lists whose members a user may see; a practice list never counts, its owner can enter any address."""
     return [one.id for one in rights.lists(need) if not one.practice_of_id]
 
 
 def display_address(person: Person, whole: bool) -> str:
-    """Return a person's address for a page: whole, or shortened (`a***@example.com`) for who may only look."""
+    """Return a person's address for a page: in full, or masked (`a***@example.com`)."""
     if not person.address:
         return ""
     return person.address if whole else addresses.mask_address(person.address)
 
 
 def visible_household(person: Person, rights: Permissions) -> list[Person]:
-    """Return the others of a person's household whom somebody may see."""
+    """Return the other people of a person's household whom a user may see."""
     if not person.household:
         return []
     seen = Membership.select(Membership.person).where(

@@ -1,7 +1,7 @@
-"""Members of a list: add, edit, stop, resume, leave, correct an address, release one, approve (T-24, T-32, T-36).
+"""Edit members, stop and resume their mail, approve and remove them, correct their addresses (T-24, T-32, T-36).
 
-A person stands in one list once for each child. The verbs of a list act on all of somebody's places in it; whoever
-stopped the mail himself is made active again only on his own wish. Registering by hand follows the rules of a roster.
+A person has one membership in a list for each child. Each verb on a list changes all memberships of a person there.
+A reader's own stop is only undone on the reader's wish.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ CHILD_NAME_REQUIRED = N_("Please enter the child’s name.")
 
 
 class AddressTaken(DomainError):
-    """Another person has this address; `person` is who (to be named only to somebody who may see that person)."""
+    """Another person has this address; name `person` only to users who may see that person."""
 
     def __init__(self, person: Person) -> None:
         super().__init__(N_("Another member already has this address."), "address")
@@ -41,7 +41,7 @@ class AddressTaken(DomainError):
 
 
 class StoppedByReader(DomainError):
-    """Some of them stopped the mail themselves; `people` says how many."""
+    """Some people stopped the mail themselves; `people` says how many."""
 
     def __init__(self, people: int) -> None:
         super().__init__(N_("%(number)s of them stopped the mail themselves."), number=people)
@@ -55,7 +55,7 @@ class StoppedByReader(DomainError):
 
 
 def edit_person(person: Person, by: User | None, *, name: str, kana_: str, phone_: str, language: str) -> None:
-    """Change what belongs to the person. A person without an address needs a name."""
+    """Change the fields of a person. A person without an address needs a name."""
     shown = normalise_text(name)
     if not shown and not person.address:
         raise DomainError(NAME_REQUIRED, "name")
@@ -69,10 +69,10 @@ def edit_person(person: Person, by: User | None, *, name: str, kana_: str, phone
 def edit_membership(
     membership: Membership, by: User | None, *, relation: str, items: Mapping[str, str], child: Mapping[str, str]
 ) -> None:
-    """Change what belongs to a place in a list: relation, free items, and the child (name, kana, grade, class).
+    """Change a membership: relation, custom items, and the child (name, kana, grade, class).
 
-    Items of the child (district, number in class …) are the child's in every list. A place without a child gets one if
-    a name is given.
+    Items of the child (district, number in class …) are shared by all lists. A membership without a child gets one if a
+    name is given.
     """
     own, of_child = _split_items(items, bool(membership.child_id or normalise_text(child.get("name", ""))))
     with db.atomic():
@@ -115,7 +115,7 @@ def _save_child(membership: Membership, child: Mapping[str, str], items: dict[st
 
 
 def stop_mail(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
-    """Stop the mail of a list to these people (by a manager); return how many people that changed."""
+    """Stop the mail of a list to these people, as a manager; return how many people changed."""
     fields = {"state": "stopped", "stopped_by": "manager", "stopped_at": now}
     return _change_state(mailing_list, people, ("active", "unconfirmed", "pending"), fields, by, "member.stopped")
 
@@ -123,10 +123,10 @@ def stop_mail(mailing_list: MailingList, people: Iterable[int], by: User | None,
 def resume_mail(
     mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime, *, wished: bool = False
 ) -> int:
-    """Resume the mail of a list to these people; return how many people that changed.
+    """Resume the mail of a list to these people; return how many people changed.
 
-    Raises OwnWish, changing nothing, if some of them stopped it themselves, unless they `wished` it back (the law lets
-    nobody be mailed against a refusal; field.md 3.1).
+    Raises StoppedByReader and changes nothing if some stopped it themselves, unless `wished` (field.md 3.1: the law
+    forbids mail against a refusal).
     """
     numbers = list(people)
     refused = _memberships_in(mailing_list, numbers).where(
@@ -140,13 +140,13 @@ def resume_mail(
 
 
 def approve_members(mailing_list: MailingList, people: Iterable[int], by: User | None) -> int:
-    """Let people into a list who wait for approval or were refused; return how many people that changed."""
+    """Let pending or refused people into a list; return how many people changed."""
     fields = {"state": "active", "stopped_by": "", "left_at": None}
     return _change_state(mailing_list, people, ("pending", "refused"), fields, by, "member.approved")
 
 
 def remove_members(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
-    """Take people out of a list; their history stays until the school year's end. Return how many that changed."""
+    """Remove people from a list; the retention purge deletes their history. Return how many people changed."""
     states = ("unconfirmed", "pending", "active", "stopped")
     return _change_state(mailing_list, people, states, {"state": "left", "left_at": now}, by, "member.removed")
 
@@ -163,7 +163,7 @@ def _change_state(
     by: User | None,
     action: str,
 ) -> int:
-    """Move all places of these people in a list that are in one of the states before; log and return the people."""
+    """Change all memberships of these people in a list that are in one of the states `before`; log it; return the people."""
     with db.atomic():
         rows = list(_memberships_in(mailing_list, list(people)).where(Membership.state.in_(before)))
         moved = {row.person_id for row in rows}
@@ -184,9 +184,9 @@ def _change_state(
 
 
 def change_address(person: Person, typed: str, by: User | None, now: datetime) -> None:
-    """Correct an address. Memberships, household and history stay; a bounced or refusing state is over.
+    """Correct an address. A bounced or refusing state ends; a complaint stays.
 
-    Whoever reported our mail as spam stays unmailed. Raises DomainError for an unusable address, AddressTaken.
+    Memberships, household and history are kept. Raises DomainError for an unusable address, AddressTaken.
     """
     clean = parse_member_address(typed)
     fields = {**address_fields(clean), "bare": False}
@@ -202,10 +202,7 @@ def change_address(person: Person, typed: str, by: User | None, now: datetime) -
 
 
 def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
-    """Write to the address that was taken off, so that nobody is moved without a word.
-
-    Not if it is dead, nor to another family that said that our letters are not meant for them (decision 2).
-    """
+    """Notify the old address of the change, unless it is dead or was reported as another family's (decision 2)."""
     strange = Delivery.select().where(Delivery.person == person, Delivery.misdirected_at.is_null(False)).exists()
     if person.is_deliverable and person.address_key != new_key and not strange:
         notify("moved", person, now, to_name="")
@@ -216,7 +213,7 @@ def _deliverable_fields(now: datetime) -> dict[str, Any]:
 
 
 def clear_suppression(person: Person, by: User | None, now: datetime) -> bool:
-    """Take an address back that bounced or refused (E-09, D-38); False if there was nothing to release."""
+    """Make a bounced or refusing address deliverable again (E-09, D-38); False if it was not suppressed."""
     with db.atomic():
         changed = (
             Person.update(**_deliverable_fields(now))

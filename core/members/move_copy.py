@@ -1,8 +1,7 @@
-"""Moving and copying members from one list to another, by administrators (T-35).
+"""Move and copy members from one list to another, by administrators (T-35).
 
-Move: the places in the first list are left (what was read and answered stays with them) and begin in the second.
-Copy: both. Nobody stands in the second list twice. Who had stopped the mail has stopped it there too: a wish goes
-along with the person.
+Move: end the memberships in the first list (reads and answers stay with them) and add them to the second. Copy: add
+only. Nobody gets a second membership. A stopped membership is stopped in the second list too.
 """
 
 from collections.abc import Iterable
@@ -20,19 +19,19 @@ CURRENT_STATES = ("unconfirmed", "pending", "active", "stopped")
 
 
 class SameList(Exception):
-    """Nobody can be moved or copied from a list into itself."""
+    """The source list is the target list."""
 
 
 @dataclass(frozen=True, slots=True)
 class MoveCopyResult:
-    """What became of some people, each counted once: new in the second list, and there already."""
+    """The number of people: new in the target list, and already members of it."""
 
     new: int
     there: int
 
 
 def preview_move_copy(source: MailingList, target: MailingList, people: Iterable[int]) -> MoveCopyResult:
-    """Say what moving or copying would do, changing nothing."""
+    """Count what moving or copying would do."""
     rows = _memberships_in(source, people)
     known = _existing_memberships(target, rows)
     return _count_result(rows, {key for key, row in known.items() if row.is_member})
@@ -41,7 +40,7 @@ def preview_move_copy(source: MailingList, target: MailingList, people: Iterable
 def move_or_copy(
     kind: str, source: MailingList, target: MailingList, people: Iterable[int], by: User | None, now: datetime
 ) -> MoveCopyResult:
-    """Move or copy (`kind`) people from one list into another. Repeatable. Raises SameList."""
+    """Move or copy (`kind`) people from one list to another. Idempotent. Raises SameList."""
     if source.id == target.id:
         raise SameList()
     with db.atomic():
@@ -81,7 +80,7 @@ def _memberships_in(source: MailingList, people: Iterable[int]) -> list[Membersh
 
 
 def _existing_memberships(target: MailingList, rows: list[Membership]) -> dict[tuple[int, int], Membership]:
-    """Return the places that these people have, or had, in the second list."""
+    """Return the memberships, ended ones too, that these people have in the target list."""
     people = {row.person_id for row in rows}
     here = Membership.select().where(Membership.list == target, Membership.person.in_(people))
     return {_person_and_child(row): row for row in here}
@@ -97,7 +96,7 @@ def _count_result(rows: list[Membership], there: set[tuple[int, int]]) -> MoveCo
 
 
 def _new_membership_fields(row: Membership, target: MailingList, kind: str, now: datetime) -> dict[str, object]:
-    """Return a place in the second list like the one in the first, consent and all, but for who is in charge."""
+    """Return a copy of a membership for the target list, with its consent but without the class teacher."""
     return {
         "person": row.person_id,
         "list": target.id,

@@ -1,7 +1,7 @@
-"""The reader's own page: names, items, address, each list, and farewell (N-16, decision 2, field.md 3.2).
+"""The reader's preference page: names, items, address, each list, and deletion (N-16, decision 2, field.md 3.2).
 
-Behind a signed link that ends: the welcome letter carries one for a week, `/p` mails one for a day. A new address
-makes every older link useless. It shows what the reader gave and gets, nobody else's data, and no history.
+A signed link opens it: the one in the welcome letter is valid for a week, the one that `/p` mails for a day. Changing
+the address invalidates all links. The page shows the reader's own data only, and no history.
 """
 
 import re
@@ -37,21 +37,21 @@ MAX_LINKS_PER_DAY = 500
 TEST_EMAILS_PER_DAY = 3
 CORRECTIONS_PER_DAY, MAX_CORRECTION_LENGTH = 3, 500
 NEW_ADDRESSES_PER_DAY = 3
-"""New addresses one person may ask for, and letters one new address may get."""
+"""New addresses one person may request, and letters one new address may get."""
 NEW_ADDRESS_PURPOSE = "new address"
 NEW_ADDRESS_TOO_OFTEN = N_("A letter went there already. Please look for it, or try again tomorrow.")
 SAME_ADDRESS = N_("This is the address that we write to already.")
 NO_WEB_ADDRESS = N_("A name cannot hold a web address.")
 _WEB_ADDRESS = re.compile(r"://|\bwww\.", re.IGNORECASE)
 INTERNAL_ITEM_WORDS = ("備考", "メモ", "注意", "所見", "note", "remark", "memo")
-"""Items that an organizer wrote for organizers: columns of a roster with these words in their name."""
+"""Roster columns with these words in their name are notes by organizers, hidden from readers."""
 
 
 # ── the link ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def email_page_link(typed: str, now: datetime) -> None:
-    """Mail the link to a member's own address; nobody learns whether there is one. Raises DomainError."""
+    """Mail the page link to a member's own address; the answer does not tell whether it is known. Raises DomainError."""
     clean = parse_address(typed)
     key, person = addresses.comparison_key(clean), members.person_by_address(clean)
     if any(rate_limits.record_hit(f"own page:{window}:{key}", now, window) > most for window, most in PER_ADDRESS):
@@ -76,9 +76,9 @@ class ListLine:
 
 @dataclass(frozen=True, slots=True)
 class PreferencePage:
-    """What the page shows: `unnamed`, a place without names; `items` and `labels` by place; `more`, lists to join.
+    """The data of the page. `unnamed`: a membership without names; `items`, `labels`: by membership; `more`: lists to join.
 
-    `of_children`: items of a child, which are the school's; only what the roster or a manager gave this guardian.
+    `of_children`: items of children, for guardians whom the roster or a manager named.
     """
 
     person: Person
@@ -92,7 +92,6 @@ class PreferencePage:
 
 
 def load_page(person: Person) -> PreferencePage:
-    """Gather a reader's own page."""
     places = _memberships_of(person)
     children = {one.child_id: one.child for one in places if one.child_id and _is_trusted(one)}
     lists = {one.list_id: one.list for one in places}
@@ -111,7 +110,7 @@ def load_page(person: Person) -> PreferencePage:
 
 
 def membership_without_names(person: Person, mailing_list: MailingList) -> Membership | None:
-    """Return the place in the list that still lacks its names; None once they are known."""
+    """Return the membership that lacks the reader's names, as after a blank mail; None if they are known (decision 5)."""
     if person.name:
         return None
     return Membership.get_or_none(
@@ -139,12 +138,12 @@ def _memberships_of(person: Person) -> list[Membership]:
 
 
 def _is_trusted(place: Membership) -> bool:
-    """Say whether the school takes the reader at his word: not while a manager must still approve, or has stopped."""
+    """Return whether the reader may edit here: not while pending, nor after a manager's stop."""
     return place.state in ("active", "unconfirmed") or (place.state == "stopped" and place.stopped_by == "reader")
 
 
 def _is_guardian_by_roster(place: Membership) -> bool:
-    """Say whether the school itself named this guardian of the child: who found a slip must not read its items."""
+    """Return whether the school named this guardian. A slip found by a stranger must not show the child's items."""
     return bool(place.child_id) and _is_trusted(place) and place.joined_via not in ("blank mail", "link")
 
 
@@ -154,14 +153,13 @@ def _list_line(mailing_list: MailingList, places: list[Membership]) -> ListLine:
 
 
 def reader_visible_items(items: Mapping[str, str]) -> dict[str, str]:
-    """Return the items that a reader may see and correct."""
     return {
         key: str(text) for key, text in items.items() if not any(word in key.lower() for word in INTERNAL_ITEM_WORDS)
     }
 
 
 def _joinable_lists(person: Person, children: Mapping[int, Child], known: set[int]) -> list[tuple[MailingList, Child]]:
-    """Return the other lists in which a child of the reader is registered, and that people may join."""
+    """Return the other open lists in which a child of the reader is registered."""
     rows = (
         Membership.select(Membership.list, Membership.child)
         .join(MailingList)
@@ -184,7 +182,7 @@ def _joinable_lists(person: Person, children: Mapping[int, Child], known: set[in
 
 @dataclass(frozen=True, slots=True)
 class PreferenceForm:
-    """What a reader typed: own fields, and by number the names of children and the items of places."""
+    """The posted form: own fields, names of children by id, items by membership id."""
 
     name: str
     kana: str
@@ -196,10 +194,10 @@ class PreferenceForm:
 
 
 def save_preferences(person: Person, said: PreferenceForm) -> None:
-    """Write down what a reader corrected about the family. Raises DomainError with the field.
+    """Save what a reader corrected. Raises DomainError with the field.
 
-    Class and school year are the school's once they are known; the reader fills in only what is empty. Items are
-    corrected, none is added.
+    Grade and class belong to the school once they are known; the reader can only fill them in. Items are corrected, none
+    is added.
     """
     seen = load_page(person)
     _reject_urls(said)
@@ -218,7 +216,7 @@ def save_preferences(person: Person, said: PreferenceForm) -> None:
 
 
 def _reject_urls(said: PreferenceForm) -> None:
-    """Refuse names that hold a web address: names stand in letters to other guardians and organizers, as links."""
+    """Refuse names with a web address: letters to other guardians and organizers show names."""
     own = [("name", said.name), ("kana", said.kana)]
     of_children = [
         (f"child{number}-{field}", text)
@@ -249,9 +247,9 @@ def _save_items(number: int, shown: Mapping[str, str], typed: Mapping[str, str])
 
 
 def send_correction(person: Person, text: str, now: datetime) -> bool:
-    """Tell the managers what a reader says is wrong (class, district …); they change it. False if too often or empty.
+    """Send the managers a correction (class, district …) for them to make. False if too often or empty.
 
-    Class and items of the child decide who gets which notice, so that a link alone does not change them.
+    Class and items of a child decide who gets which notice, so a link alone does not change them.
     """
     said = text.strip()[:MAX_CORRECTION_LENGTH]
     if not said or rate_limits.record_hit(f"own page wish:{person.id}", now, 86400) > CORRECTIONS_PER_DAY:
@@ -266,7 +264,7 @@ def send_correction(person: Person, text: str, now: datetime) -> bool:
 
 
 def stop_or_resume_list(person: Person, list_id: int, do: str, now: datetime) -> bool:
-    """Stop or resume one list of the reader; repeatable. False if nothing changed."""
+    """Stop or resume one list of the reader; idempotent. False if nothing changed."""
     mailing_list = next((line.list for line in load_page(person).lines if line.list.id == list_id), None)
     if mailing_list is None:
         return False
@@ -276,7 +274,7 @@ def stop_or_resume_list(person: Person, list_id: int, do: str, now: datetime) ->
 
 
 def send_test_email(person: Person, now: datetime) -> bool:
-    """Send the short test letter to the reader (T-17); False after some in a day."""
+    """Send the test letter to the reader (T-17); False above the daily limit."""
     if not person.is_deliverable or rate_limits.record_hit(f"own test:{person.id}", now, 86400) > TEST_EMAILS_PER_DAY:
         return False
     notify("test", person, now, urgent=False, expires_after=timedelta(days=1))
@@ -284,11 +282,10 @@ def send_test_email(person: Person, now: datetime) -> bool:
 
 
 def delete_own_data(person: Person, now: datetime) -> set[int]:
-    """Take somebody out of every list, and delete address, telephone and items, on the own wish.
+    """End all memberships of a reader, and delete address, telephone and items. Return the unreachable children.
 
-    The name stays until the retention of what was sent is over, so that managers see who has gone. Where a manager
-    has stopped or refused somebody, that and the address stay, or deleting would lift it. Return the children who
-    have nobody.
+    The name stays until the retention purge, so that managers see who left. Where a manager stopped or refused the
+    person, that state and the address stay, or signing up again would lift it.
     """
     barred = (Membership.person == person) & ((Membership.stopped_by == "manager") | (Membership.state == "refused"))
     with db.atomic():
@@ -312,7 +309,10 @@ def delete_own_data(person: Person, now: datetime) -> set[int]:
 
 
 def request_new_address(person: Person, typed: str, now: datetime) -> None:
-    """Send the letter with the link to the new address. Raises DomainError for one that cannot be."""
+    """Mail the confirmation link to the new address (T-17). Raises DomainError.
+
+    The letter is the same whether the address is known or not.
+    """
     clean = _clean_new_address(person, typed)
     too_often = rate_limits.record_hit(f"new address:{person.id}", now, 86400) > NEW_ADDRESSES_PER_DAY
     if (
@@ -321,7 +321,7 @@ def request_new_address(person: Person, typed: str, now: datetime) -> None:
         > NEW_ADDRESSES_PER_DAY
     ):
         raise DomainError(NEW_ADDRESS_TOO_OFTEN, "address")
-    with db.atomic():  # a sender process must not take the letter before its link stands in it
+    with db.atomic():  # in one transaction: the worker must not take the letter before it has its link
         letter = notify("new-address", clean, now, language=person.language)
         text = signed_links.link_signer(load_settings(), NEW_ADDRESS_PURPOSE).dumps(
             [person.id, signed_links.address_fingerprint(person), letter.id]
@@ -338,7 +338,7 @@ def _clean_new_address(person: Person, typed: str) -> str:
 
 
 def new_address_from_link(text: str, now: datetime) -> tuple[Person, str] | None:
-    """Return who wants which address; None if the link is wrong, too old, or was used."""
+    """Return the person and the new address; None if the link is wrong, expired, or used."""
     held = signed_links.read_token(text, NEW_ADDRESS_PURPOSE)
     if not held:
         return None
@@ -352,7 +352,7 @@ def new_address_from_link(text: str, now: datetime) -> tuple[Person, str] | None
 
 
 def confirm_new_address(person: Person, clean: str, now: datetime) -> None:
-    """Take the new address over and tell the old one. Raises members.AddressTaken."""
+    """Change to the new address and notify the old one. Raises members.AddressTaken."""
     with db.atomic():
         members.change_address(person, clean, None, now)
         audit.log_action(None, "member.address_changed_self", person.id)

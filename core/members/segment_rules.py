@@ -1,7 +1,7 @@
-"""Conditions on members: which places in a list they fit, as an SQL expression over a fixed set of operators (E-15).
+"""Segment rules: which memberships of a list match, as an SQL expression over a fixed set of operators (E-15).
 
-A condition is blocks of rules: a place fits if all rules of some block hold (「または」 between, 「かつ」 inside).
-Nothing that somebody types becomes SQL: fields are looked up, names of items and values are parameters.
+Rules form blocks: a membership matches if all rules of some block match (「または」 between, 「かつ」 inside). User input
+never becomes SQL: fields are looked up; item names and values are parameters.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ from models import Child, Membership, Person
 MAX_RULES = 12
 MAX_VALUE_LENGTH = 200
 ITEM_PREFIX = "item:"
-"""Begins the name of a field that is an item of the roster: `item:地区`."""
+"""Prefix of a field that is a custom item of the roster: `item:地区`."""
 
 FIELDS: dict[str, str] = {
     "grade": N_("Grade"),
@@ -48,7 +48,7 @@ _PHRASES: dict[str, str] = {
 
 
 class InvalidRule(Exception):
-    """A condition cannot be used; `message` says why for `say`, `place` is the number of the rule (from 0)."""
+    """A rule cannot be used. `message`: source string for `say`; `place`: index of the rule."""
 
     def __init__(self, message: str, place: int | None = None) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class InvalidRule(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SegmentRule:
-    """One rule. field: a key of FIELDS, or `item:` and a name. value: as typed; for `one_of` several with commas."""
+    """One rule. field: a key of FIELDS, or `item:` and a name. value: as typed; several for `one_of`, with commas."""
 
     field: str
     op: str
@@ -65,7 +65,7 @@ class SegmentRule:
 
     @property
     def values(self) -> list[str]:
-        """Return the values as they are compared."""
+        """Return the normalised values."""
         parts = self.value.replace("、", ",").replace("，", ",").replace("\n", ",").split(",")
         typed = parts if self.op == "one_of" else [self.value]
         tidy = {"grade": normalise_grade, "class_name": normalise_class, "language": _language_code}.get(
@@ -85,7 +85,7 @@ def _language_code(text: str) -> str:
 
 
 def parse_blocks(rules: Iterable[tuple[str, SegmentRule]]) -> RuleBlocks:
-    """Put rules with the word before each (`and`, `or`) into blocks. Raises BadCondition, naming the rule."""
+    """Build blocks from rules with the word before each (`and`, `or`). Raises InvalidRule."""
     found: list[list[SegmentRule]] = []
     for place, (word, rule) in enumerate(rules):
         if place >= MAX_RULES:
@@ -113,12 +113,10 @@ def _validate_rule(rule: SegmentRule, place: int) -> None:
 
 
 def blocks_to_json(condition: RuleBlocks) -> list[list[dict[str, Any]]]:
-    """Return blocks as a row of the database keeps them."""
     return [[asdict(rule) for rule in block] for block in condition]
 
 
 def blocks_from_json(rows: list[list[dict[str, Any]]]) -> RuleBlocks:
-    """Return the blocks that a row keeps."""
     return tuple(tuple(SegmentRule(**rule) for rule in block) for block in rows)
 
 
@@ -151,7 +149,7 @@ _COLUMNS = {
 
 
 def _field_value(field: str) -> Function:
-    """Return what a place holds in a field, never NULL: an item of the child, else the place's own."""
+    """Return the value of a field, never NULL: an item of the child, else of the membership."""
     if field in _COLUMNS:
         return fn.COALESCE(_COLUMNS[field], "")
     name = field.removeprefix(ITEM_PREFIX)
@@ -163,12 +161,11 @@ def _field_value(field: str) -> Function:
 
 
 def field_label(language: str, field: str) -> str:
-    """Return the name of a field as a page shows it."""
     return i18n.say(language, FIELDS[field]) if field in FIELDS else field.removeprefix(ITEM_PREFIX)
 
 
 def describe_blocks(language: str, condition: RuleBlocks) -> str:
-    """Return a condition as a sentence: 「学年が「3」、かつ地区が「本町」」."""
+    """Return rules as a sentence: 「学年が「3」、かつ地区が「本町」」."""
     said = [i18n.say(language, " and ").join(_describe_rule(language, rule) for rule in block) for block in condition]
     if len(said) == 1:
         return said[0]

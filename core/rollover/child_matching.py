@@ -1,7 +1,7 @@
-"""Which child a line of the new roster means: by name and reading, one grade further; what is doubtful is said why.
+"""Match the lines of the new roster with children: by name and reading, one grade higher.
 
-Nothing is written here. A line is `sure` (one child fits in every way), `doubtful` (somebody decides by hand), or
-`new` (nobody like that was here).
+Nothing is written here. A line is `sure` (one child matches in every way), `doubtful` (an administrator decides), or
+`new` (no child matches).
 """
 
 import unicodedata
@@ -30,13 +30,13 @@ DOUBT_REASONS = _DOUBT_REASONS
 
 @dataclass(slots=True)
 class RosterLine:
-    """One line of the new roster: the children it may mean, the best first, and why it is doubtful ('' if not)."""
+    """One line of the new roster: candidates, the best first, and why the match is doubtful ('' if it is not)."""
 
     number: int
     row: RosterRow
     candidates: list[Child] = field(default_factory=list)
     why: str = ""
-    decided: str = ""  # by hand: a number of a child, NEW or SKIP
+    decided: str = ""  # by hand: a child id, NEW or SKIP
 
     @property
     def kind(self) -> str:
@@ -46,14 +46,14 @@ class RosterLine:
 
     @property
     def child(self) -> Child | None:
-        """Return the child that the line means, as far as that is settled."""
+        """Return the matched child, as far as that is decided."""
         if self.kind == "doubtful":
             return next((one for one in self.candidates if str(one.id) == self.decided), None)
         return self.candidates[0] if self.candidates else None
 
     @property
     def is_open(self) -> bool:
-        """Say whether somebody still has to decide."""
+        """Return whether an administrator must decide."""
         return self.kind == "doubtful" and self.child is None and self.decided not in (DECIDED_NEW, DECIDED_SKIP)
 
     @property
@@ -62,7 +62,7 @@ class RosterLine:
 
 
 def match_rows(rows: Iterable[RosterRow], children: Iterable[Child], decided: dict[str, str]) -> list[RosterLine]:
-    """Match every line with the children who stay. `decided`: {number of the line: decision}."""
+    """Match every line with the continuing children. `decided`: {line number: decision}."""
     known = _ChildIndex(list(children))
     lines = [_match_row(row, known) for row in rows]
     taken = Counter(line.candidates[0].id for line in lines if line.kind == "sure")
@@ -74,7 +74,7 @@ def match_rows(rows: Iterable[RosterRow], children: Iterable[Child], decided: di
 
 
 class _ChildIndex:
-    """The children who stay, by what a line may say of them."""
+    """The continuing children, by name, reading and given name."""
 
     def __init__(self, children: list[Child]) -> None:
         self.all = children
@@ -113,7 +113,7 @@ def _match_lost_characters(row: RosterRow, known: _ChildIndex) -> list[Child]:
 
 
 def _rank_candidates(line: RosterLine, found: list[Child], doubt: str) -> RosterLine:
-    """Take the children found; the grade tells two of one name apart."""
+    """Set the candidates; the grade decides between children of one name."""
     fitting = [one for one in found if is_next_grade(one.grade, line.row.grade)]
     line.candidates = [*fitting, *(one for one in found if one not in fitting)]
     if len(fitting) == 1 and doubt in ("", "half"):
@@ -125,17 +125,17 @@ def _rank_candidates(line: RosterLine, found: list[Child], doubt: str) -> Roster
 
 
 def is_next_grade(before: str, after: str) -> bool:
-    """Say whether a grade follows another; grades that are no figures say nothing against it."""
+    """Return whether a grade follows another; a grade that is no number never contradicts."""
     if not (before.isdecimal() and after.isdecimal()):
         return True
     return int(after) == int(before) + 1
 
 
 def without_spaces(text: str) -> str:
-    """Return a name without spaces, in one width: 髙 stays, ㈱ does not matter."""
+    """Return a name without spaces, in one normal form (NFC)."""
     return "".join(unicodedata.normalize("NFC", text).split())
 
 
 def _given_name(name: str) -> str:
-    """Return what stands behind the family name; of a name in one piece nothing that fits another."""
+    """Return the given name; for a name in one piece, a key that matches no other."""
     return name.replace("\u3000", " ").partition(" ")[2] or f"\0{name}"

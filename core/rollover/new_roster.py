@@ -1,8 +1,8 @@
-"""The second step of a rollover: the new roster, child and class, looked at line by line and then carried out.
+"""The second step of a rollover: preview the new roster line by line, decide doubtful lines, apply it.
 
-Guardians follow their children into the new classes; who had stopped the mail of the old class stays stopped in the
-new one. Lines that nobody fits are registered as new families: with the guardian and address of the line, else as a
-family reached by telephone, whose slip with the child's code then brings the address.
+Guardians follow their children into the new classes; a stopped membership stays stopped. Lines without a match become
+new families: with the guardian and address of the line, else reached by telephone until the slip with the child's code
+brings an address.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from models import Child, MailingList, Membership, Person, Rollover, User
 
 
 class NoChildColumns(DomainError):
-    """The file says nothing of children and classes."""
+    """The file has no children or no classes."""
 
     message = N_("No column with the names of the children and their class was found in this roster.")
 
@@ -49,14 +49,14 @@ class UndecidedLines(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class RosterPreview:
-    """What the new roster will do. `missing`: children who stay and are in no line; `leaving`: those ticked to go."""
+    """What the new roster will do. `missing`: continuing children on no line; `leaving`: those marked to leave."""
 
     lines: tuple[RosterLine, ...]
     missing: tuple[Child, ...]
     leaving: frozenset[int]
     rooms: dict[tuple[str, str], MailingList]
-    without_list: tuple[tuple[str, str], ...]  # classes of the roster that no list is for
-    waiting: tuple[MailingList, ...]  # lists that the roster brings nobody for
+    without_list: tuple[tuple[str, str], ...]  # classes of the roster without a list
+    waiting: tuple[MailingList, ...]  # lists without a line of the roster
 
     def of(self, kind: str) -> list[RosterLine]:
         return [line for line in self.lines if line.kind == kind]
@@ -67,13 +67,13 @@ class RosterPreview:
 
     @property
     def base(self) -> str:
-        """Return a mark of what the page showed before anything on it was decided."""
+        """Return a digest of the page before any decision on it."""
         shown = ";".join(f"{one.number}{one.kind}{[child.id for child in one.candidates]}" for one in self.lines)
         return hashlib.sha256(f"{shown}|{sorted(self.rooms)}".encode()).hexdigest()[:16]
 
     @property
     def fingerprint(self) -> str:
-        """Return a mark of what will be done."""
+        """Return a digest of what will be done."""
         shown = ";".join(f"{one.number}{one.child.id if one.child else one.is_new}" for one in self.lines)
         shown += f"|{sorted(self.leaving)}|{sorted(one.id for one in self.missing)}|{sorted(self.rooms)}"
         return hashlib.sha256(shown.encode()).hexdigest()[:16]
@@ -83,7 +83,10 @@ class RosterPreview:
 
 
 def upload_roster(rollover: Rollover, *, content: bytes = b"", text: str = "", filename: str = "") -> int:
-    """Keep the lines of a roster until they are carried out; return how many. Raises Unreadable, NoChildren, NotNow."""
+    """Store the lines of a roster until they are applied; return how many.
+
+    Raises UnreadableFile, NoChildColumns, StepAlreadyDone.
+    """
     sheet = columns.find_header(read_pasted(text)) if text.strip() else jobs.read_sheet(content, filename)
     rows = [row for row in read_rows(sheet, _child_mapping(sheet)) if row.child_name]
     if not rows or not any(row.grade or row.class_name for row in rows):
@@ -95,7 +98,7 @@ def upload_roster(rollover: Rollover, *, content: bytes = b"", text: str = "", f
 
 
 def _child_mapping(sheet: Sheet) -> tuple[str, ...]:
-    """Read the columns; in a roster of children a plain 「氏名」 is the child's."""
+    """Map the columns; in a roster of children a plain 「氏名」 is the child's."""
     found = columns.guess_mapping(sheet)
     if "child_name" in found:
         return found
@@ -110,12 +113,12 @@ def _store_roster(rollover: Rollover, held: dict[str, Any]) -> None:
 
 
 def discard_roster(rollover: Rollover) -> None:
-    """Drop the lines that were brought in, to bring in others. Raises NotNow."""
+    """Drop the stored lines, to upload others. Raises StepAlreadyDone."""
     _store_roster(rollover, {})
 
 
 def save_decisions(rollover: Rollover, decided: dict[str, str], leaving: Iterable[int]) -> None:
-    """Keep what was decided by hand of doubtful lines, and who of the missing children goes. Raises NotNow."""
+    """Store the decisions on doubtful lines and on missing children. Raises StepAlreadyDone."""
     lines = {str(line.number): line for line in preview_roster(rollover).lines if line.kind == "doubtful"}
     fits = {
         number: choice
@@ -131,7 +134,7 @@ def save_decisions(rollover: Rollover, decided: dict[str, str], leaving: Iterabl
 
 
 def preview_roster(rollover: Rollover) -> RosterPreview:
-    """Work out what the roster will do, as things stand now."""
+    """Work out what the roster will do now."""
     held = rollover.roster
     staying = _continuing_children(rollover)
     lines = match_rows([RosterRow(**row) for row in held["rows"]], staying, held["decided"])
@@ -148,7 +151,7 @@ def preview_roster(rollover: Rollover) -> RosterPreview:
 
 
 def _continuing_children(rollover: Rollover) -> list[Child]:
-    """Return the children who did not graduate and had a place when the year ended, or have got one since."""
+    """Return the children who did not graduate and had a membership when the year ended, or got one since."""
     ended = [int(number) for number in rollover.undo["end"]["places"]]
     numbers = {row.child_id for chunk in in_chunks(ended) for row in _child_ids(Membership.id.in_(chunk))}
     numbers |= {row.child_id for row in _child_ids(Membership.is_member)}
@@ -162,14 +165,14 @@ def _child_ids(which: Any) -> Any:
 
 
 def _missing_children(lines: Iterable[RosterLine], staying: Iterable[Child]) -> Iterable[Child]:
-    """Give the children whom no line means or may mean."""
+    """Yield the children whom no line means or may mean."""
     meant = {line.child.id for line in lines if line.child}
     meant |= {one.id for line in lines if line.is_open for one in line.candidates}
     return (one for one in staying if one.id not in meant)
 
 
 def _list_by_class(rollover: Rollover) -> dict[tuple[str, str], MailingList]:
-    """Return the open list of each class, by (grade, class); lists added since the year's end by their names."""
+    """Return the open list of each class, by (grade, class); the names of newer lists say their class."""
     said = {int(number): tuple(room) for number, room in rollover.plan["rooms"].items()}
     lists = class_list_candidates()
     rooms = {said[one.id]: one for one in lists if one.id in said}
@@ -183,7 +186,7 @@ def _list_by_class(rollover: Rollover) -> dict[tuple[str, str], MailingList]:
 
 
 def apply_roster(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str) -> RosterPreview:
-    """Bring the new roster in, after a backup. Raises NotNow, Changed, Undecided."""
+    """Apply the new roster, after a backup. Raises StepAlreadyDone, PreviewOutdated, UndecidedLines."""
     backup.create_backup_before("roster", now)
     with db.atomic():
         shown = preview_roster(rollover)
@@ -201,7 +204,7 @@ def apply_roster(rollover: Rollover, by: User | None, now: datetime, *, fingerpr
 
 
 def _write_roster(rollover: Rollover, preview: RosterPreview, now: datetime) -> dict[str, Any]:
-    """Write children, memberships and new families; open the lists that have a roster. Return the undo data."""
+    """Write children, memberships and new families; open the lists with a roster. Return the undo data."""
     plans = [*_plan_known_children(rollover, preview, now), _plan_leaving_children(preview.leaving, now)]
     undo_log = apply.UndoLog()
     for plan in plans:
@@ -213,7 +216,7 @@ def _write_roster(rollover: Rollover, preview: RosterPreview, now: datetime) -> 
 
 
 def _plan_known_children(rollover: Rollover, preview: RosterPreview, now: datetime) -> Iterable[ImportPlan]:
-    """Plan grade and class of the known children, and the memberships of their guardians in the new classes."""
+    """Plan grade and class of the matched children, and the memberships of their guardians in the new classes."""
     planner = _MembershipPlanner(rollover, now, [line.child.id for line in preview.lines if line.child])
     plans: dict[int, ImportPlan] = {}
     for line in preview.lines:
@@ -236,7 +239,6 @@ def _child_fields(line: RosterLine, child: Child) -> dict[str, str]:
 
 
 def _add_line(plan: ImportPlan, **drafts: RowDraft) -> None:
-    """Add a line of drafts (person, child, membership) to a plan."""
     number = len(plan.lines) + 1
     if membership := drafts.get("membership"):
         membership.line = number
@@ -253,7 +255,7 @@ class _MembershipPlanner:
         self.by_child = self._memberships(children)
 
     def _memberships(self, children: list[int]) -> dict[int, dict[int, list[Membership]]]:
-        """Return {child: {person: memberships}} of the guardians with one that goes on or ended with the year."""
+        """Return {child: {person: memberships}} of guardians with a membership that continues or ended with the year."""
         by_child: dict[int, dict[int, list[Membership]]] = defaultdict(lambda: defaultdict(list))
         for chunk in in_chunks(children):
             for row in Membership.select().where(Membership.child.in_(chunk)).order_by(Membership.id):
@@ -335,7 +337,10 @@ def _register_new_families(preview: RosterPreview, now: datetime) -> list[dict[s
 
 
 def undo_roster(rollover: Rollover, by: User | None) -> None:
-    """Take the new roster back: the classes are empty and wait again. Raises NotNow, TooLate."""
+    """Undo the new roster: the classes wait again. Raises StepAlreadyDone, UndoTooLate.
+
+    Rows that were changed since, or have letters, are kept (`core.imports.apply`).
+    """
     with db.atomic():
         if not can_undo(rollover):
             raise UndoTooLate()

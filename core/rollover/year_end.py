@@ -1,8 +1,8 @@
-"""The change of the school year (年度更新) in two dates: the year's end now, the new roster when it is there.
+"""The school-year rollover (年度更新) in two steps: the year's end now, the new roster later.
 
-The year's end: the highest grade leaves every list, the classes are emptied and take no notice until their new roster
-is in. Everything is shown before and backed up; it can be taken back until the first notice after it. Past notices keep
-the classes as they were, since covers are frozen. The second step: `core.rollover.new_roster`.
+Year's end: the highest grade leaves every list; the class lists are emptied and take no notice until their new roster
+is applied. A preview and a backup come first. Undo is possible until the next notice. Past notices keep their classes,
+since deliveries are frozen. The second step: `core.rollover.new_roster`.
 """
 
 import hashlib
@@ -34,20 +34,20 @@ class StepAlreadyDone(DomainError):
 
 
 class PreviewOutdated(DomainError):
-    """Something differs from what the page showed."""
+    """The data differ from what the page showed."""
 
     message = N_("Something has changed since this page was shown. Please look at it once more.")
 
 
 class UndoTooLate(DomainError):
-    """A notice went out since: taking it back would mix two years."""
+    """A notice was sent since: undo would mix two years."""
 
     message = N_("A notice has gone out since then, so this cannot be taken back any more.")
 
 
 @dataclass(frozen=True, slots=True)
 class ClassList:
-    """A list of one class, with the grade and class of its children, and how many people leave it."""
+    """A list of one class, with its grade and class, and how many people leave it."""
 
     list: MailingList
     grade: str
@@ -57,30 +57,30 @@ class ClassList:
 
 @dataclass(frozen=True, slots=True)
 class YearEndPreview:
-    """What the year's end will do, all of it, before it is done. `gone`: people who are in no list any more."""
+    """What the year's end will do. `gone`: people who are in no list afterwards."""
 
     graduates: tuple[Child, ...]
     lists: tuple[ClassList, ...]
-    others: tuple[tuple[MailingList, int], ...]  # lists that stay, and how many people leave them with the graduates
+    others: tuple[tuple[MailingList, int], ...]  # other lists, and how many people leave them with the graduates
     gone: int
-    places: tuple[int, ...]  # numbers of the memberships that end
+    places: tuple[int, ...]  # ids of the memberships that end
     booked: tuple[Notice, ...]
 
     @property
     def fingerprint(self) -> str:
-        """Return a short mark of what was shown."""
+        """Return a digest of the preview."""
         shown = f"{sorted(self.places)} {[one.list.id for one in self.lists]} {[one.id for one in self.booked]}"
         return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
 def current_rollover() -> Rollover | None:
-    """Return the rollover that is open, else the last one that was done or taken back."""
+    """Return the open rollover, else the last one."""
     newest = Rollover.select().order_by(Rollover.state.in_(OPEN_STATES).desc(), Rollover.id.desc())
     return newest.first()
 
 
 def begin_rollover(by: User | None, now: datetime) -> Rollover:
-    """Begin to plan; the open one, if there is one. Nothing changes yet."""
+    """Return the open rollover, or start one. Nothing changes yet."""
     with db.atomic():
         found = current_rollover()
         if found and found.state in OPEN_STATES:
@@ -93,18 +93,18 @@ def begin_rollover(by: User | None, now: datetime) -> Rollover:
 
 
 def class_list_candidates() -> list[MailingList]:
-    """Return the lists that may be those of a class: open, not the whole school's, nobody's practice."""
+    """Return the lists that may be class lists: open, neither whole-school nor practice lists."""
     return list(MailingList.open_lists().where(MailingList.whole == False))  # noqa: E712
 
 
 def current_grades() -> list[str]:
-    """Return the grades of the children who are in some list, the lowest first."""
+    """Return the grades of the children in any list, the lowest first."""
     rows = Child.select(Child.grade).join(Membership).where(Membership.is_member, Child.grade != "").distinct()
     return sorted((row.grade for row in rows), key=lambda one: (not one.isdecimal(), one.zfill(3)))
 
 
 def _is_class_list(mailing_list: MailingList) -> bool:
-    """Guess whether a list is one class: by its name 「3年2組」, or since all its children are of one class."""
+    """Guess whether a list is one class: by its name 「3年2組」, or because all its children are in one class."""
     if all(class_from_list_name(mailing_list)):
         return True
     found = [room for room in teachers_of_classes(mailing_list) if room.grade or room.class_name]
@@ -112,13 +112,13 @@ def _is_class_list(mailing_list: MailingList) -> bool:
 
 
 def class_from_list_name(mailing_list: MailingList) -> tuple[str, str]:
-    """Return the grade and class that the name of a list says; ("", "") if it says none."""
+    """Return (grade, class) from the name of a list; ("", "") if it has none."""
     row = normalise_row(1, {"room": mailing_list.name}, {})
     return (row.grade, row.class_name) if row.grade else ("", "")
 
 
 def set_plan(rollover: Rollover, grades_: Iterable[str], lists: Iterable[int]) -> None:
-    """Set which grades leave and which lists are classes. Raises NotNow."""
+    """Set the leaving grades and the class lists. Raises StepAlreadyDone."""
     known = {one.id for one in class_list_candidates()}
     plan = {"grades": list(grades_), "lists": [one for one in lists if one in known]}
     if not Rollover.update(plan=plan).where(Rollover.id == rollover.id, Rollover.state == "planned").execute():
@@ -127,7 +127,7 @@ def set_plan(rollover: Rollover, grades_: Iterable[str], lists: Iterable[int]) -
 
 
 def discard_plan(rollover: Rollover, by: User | None) -> None:
-    """Drop a plan of which nothing has been done. Raises NotNow."""
+    """Drop a plan that was not carried out. Raises StepAlreadyDone."""
     if not Rollover.delete().where(Rollover.id == rollover.id, Rollover.state == "planned").execute():
         raise StepAlreadyDone()
     audit.log_action(by, "rollover.given_up")
@@ -137,7 +137,7 @@ def discard_plan(rollover: Rollover, by: User | None) -> None:
 
 
 def preview_year_end(rollover: Rollover) -> YearEndPreview:
-    """Work out what the year's end will do. A few queries, whatever the number of people."""
+    """Work out what the year's end will do. The number of queries does not depend on the number of people."""
     leaving, wanted = rollover.plan["grades"], rollover.plan["lists"]
     lists = [one for one in class_list_candidates() if one.id in wanted]
     ends = Membership.list.in_([one.id for one in lists]) | Child.grade.in_(leaving)
@@ -180,7 +180,7 @@ def _lists_by_id(numbers: set[int]) -> Iterable[MailingList]:
 
 
 def _count_without_list(people: set[int], ending: set[int]) -> int:
-    """Count the people all of whose places in open lists end."""
+    """Count the people whose memberships in open lists all end."""
     rows = (
         Membership.select(Membership.id, Membership.person)
         .join(MailingList)
@@ -191,7 +191,7 @@ def _count_without_list(people: set[int], ending: set[int]) -> int:
 
 
 def _pending_notices(lists: list[MailingList]) -> Iterable[Notice]:
-    """Return what is under way to a class, or to a group of one: it will be held or reach nobody."""
+    """Return the notices under way to a class or to a group of one: they will be held or reach nobody."""
     return (
         Notice.select()
         .where(
@@ -203,7 +203,7 @@ def _pending_notices(lists: list[MailingList]) -> Iterable[Notice]:
 
 
 def end_year(rollover: Rollover, by: User | None, now: datetime, *, fingerprint: str) -> YearEndPreview:
-    """Carry the year's end out, after a backup. Raises NotNow for a second tap, Changed if it differs from the page."""
+    """Carry out the year's end, after a backup. Raises StepAlreadyDone, PreviewOutdated."""
     backup.create_backup_before("rollover", now)
     with db.atomic():
         shown = preview_year_end(rollover)
@@ -227,7 +227,7 @@ def end_year(rollover: Rollover, by: User | None, now: datetime, *, fingerprint:
 
 
 def _membership_snapshot(numbers: Iterable[int]) -> dict[int, list[Any]]:
-    """Return what is needed to take the end of places back: {number: [state, person in charge]}."""
+    """Return the undo data of memberships: {id: [state, class teacher]}."""
     return {
         number: [state, user]
         for chunk in in_chunks(numbers)
@@ -250,13 +250,13 @@ def _end_memberships(numbers: Iterable[int], now: datetime) -> None:
 
 
 def can_undo(rollover: Rollover) -> bool:
-    """Say whether no notice has begun since the last step."""
+    """Return whether no notice has started since the last step."""
     since = rollover.done_at or rollover.ended_at
     return since is not None and not Notice.select().where(Notice.started_at >= since).exists()
 
 
 def undo_year_end(rollover: Rollover, by: User | None) -> None:
-    """Put everybody back as they were before the year's end. Raises NotNow, TooLate."""
+    """Restore all memberships and join codes. Raises StepAlreadyDone, UndoTooLate."""
     with db.atomic():
         if not can_undo(rollover):
             raise UndoTooLate()
@@ -273,7 +273,7 @@ def undo_year_end(rollover: Rollover, by: User | None) -> None:
 
 
 def _restore_memberships(places: dict[str, list[Any]], ended_at: datetime) -> None:
-    """Give places their old state, those alone that nobody has touched since."""
+    """Restore the state of memberships that nothing changed since."""
     groups: dict[tuple[str, int | None], list[int]] = defaultdict(list)
     for number, (state, user) in places.items():
         groups[state, user].append(int(number))
@@ -289,7 +289,6 @@ def _restore_memberships(places: dict[str, list[Any]], ended_at: datetime) -> No
 
 
 def lists_awaiting_roster() -> list[MailingList]:
-    """Return the lists that wait for their new roster."""
     return list(MailingList.open_lists().where(MailingList.awaiting_roster_since.is_null(False)))
 
 
@@ -303,6 +302,5 @@ def reopen_list(mailing_list: MailingList, by: User | None) -> bool:
 
 
 def count_people(mailing_list: MailingList) -> int:
-    """Return how many people are in a list now."""
     here = (Membership.list == mailing_list) & Membership.is_member
     return Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(here).scalar() or 0

@@ -1,1 +1,1 @@
-"""The way in: registration by mail, link, code and paper."""
+"""Sign-up by mail, link, code and paper."""

@@ -1,7 +1,7 @@
-"""Who waits to be let in: the queue of a manager, with one press for yes and one for no (decision 5).
+"""Sign-ups that wait for a manager's approval (decision 5).
 
-pending → active, pending → refused, refused → active (a manager thinks again). Whoever was refused may ask again, and
-waits for a manager again, whatever the list's rule.
+pending → active, pending → refused, refused → active (undo). A refused person may sign up again and waits for approval
+again, whatever the mode of the list.
 """
 
 from collections.abc import Iterable
@@ -23,19 +23,19 @@ REJECTED_SHOWN_FOR = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class MembershipRequest:
-    """A place that waits: whose, in which list, and how it was asked for."""
+    """A pending membership with its consent record."""
 
     place: Membership
     consent: consent.ConsentView
 
 
 def pending_requests(rights: Permissions) -> list[MembershipRequest]:
-    """Return who waits for this manager, the longest waiting first."""
+    """Return the requests that this manager decides, the oldest first."""
     return _requests_where(rights, Membership.state == "pending", Membership.joined_at)
 
 
 def recently_rejected(rights: Permissions, now: datetime) -> list[MembershipRequest]:
-    """Return whom the managers of these lists refused in the last days, the latest first: a press may be a mistake."""
+    """Return recent rejections in these lists, the latest first, so that a mistake can be undone."""
     refused = (Membership.state == "refused") & (Membership.left_at > now - REJECTED_SHOWN_FOR)
     return _requests_where(rights, refused, Membership.left_at.desc())
 
@@ -61,7 +61,7 @@ def _managed_list_ids(rights: Permissions) -> list[int]:
 
 
 def queued_signups_by_list(rights: Permissions) -> list[tuple[MailingList, int]]:
-    """Return the lists of a manager in which registrations wait above the caps, and how many."""
+    """Return the lists of a manager with sign-ups queued above the quota, and how many."""
     counted = (
         QueuedSignup.select(QueuedSignup.list, fn.COUNT(QueuedSignup.id))
         .where(QueuedSignup.list.in_(_managed_list_ids(rights)))
@@ -74,7 +74,7 @@ def queued_signups_by_list(rights: Permissions) -> list[tuple[MailingList, int]]
 
 
 def approve_requests(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
-    """Let people in who wait or were refused, and greet them; return how many that changed."""
+    """Approve pending or refused people and send the welcome letter; return how many changed."""
     with db.atomic():
         asked = _people_in_states(mailing_list, people, ("pending", "refused"))
         done = members.approve_members(mailing_list, [one.id for one in asked], by)
@@ -84,7 +84,7 @@ def approve_requests(mailing_list: MailingList, people: Iterable[int], by: User 
 
 
 def reject_requests(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
-    """Refuse people who wait and tell them; whoever asks again waits for a manager again. Return how many."""
+    """Reject pending people and notify them. Return how many."""
     with db.atomic():
         waited = _people_in_states(mailing_list, people, ("pending",))
         changed = {"state": "refused", "left_at": now}

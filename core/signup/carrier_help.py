@@ -1,7 +1,7 @@
-"""What families set on their phones, by carrier, in the school's own words where it wrote some (T-17, N-09).
+"""Phone settings that let our mail in, by carrier; the school's own words replace the shipped ones (T-17, N-09).
 
-Carriers rename their menus every year: an administrator corrects the shipped words, or adds a carrier of the region, in
-Japanese and English. Whatever is empty, or equal to what is shipped, stays the shipped text and changes with it.
+Carriers rename their menus every year. An administrator corrects the shipped words, or adds a carrier of the region, in
+Japanese and English. A text that is empty or equal to the shipped one follows the shipped one.
 """
 
 import re
@@ -18,10 +18,7 @@ from models import Organization, User
 
 @dataclass(frozen=True, slots=True)
 class Guidance:
-    """Steps to read out or print; `carrier` is '' for an unknown one. `%(domain)s` in a step is our mail domain.
-
-    These are the shipped ones; what pages show is asked of `core.signup.carrier_help`, where the school's own words win.
-    """
+    """Steps to read out or print; `carrier` is '' for an unknown one. `%(domain)s` in a step is our mail domain."""
 
     carrier: str
     steps: tuple[str, ...]
@@ -51,7 +48,7 @@ GMAIL = Guidance(N_("Gmail"), (_NOT_SPAM, _CONTACT), "gmail")
 ICLOUD = Guidance(N_("iCloud"), (_NOT_SPAM, _CONTACT), "icloud")
 OTHER_PROVIDER = Guidance("", (_NOT_SPAM, N_("Open the spam settings of the mail service."), _ALLOW), "others")
 CARRIERS = (DOCOMO, AU, SOFTBANK, YMOBILE, RAKUTEN, GMAIL, ICLOUD)
-"""Those that the page for joining and the hand-out name, in the order of their customers."""
+"""The carriers on the sign-up page and the hand-out, by number of customers."""
 _BY_DOMAIN = {
     "docomo.ne.jp": DOCOMO,
     "ezweb.ne.jp": AU,
@@ -74,7 +71,7 @@ _BY_DOMAIN = {
 
 MAX_NAME_LENGTH, MAX_TEXT_LENGTH, MAX_LINES, MAX_DOMAINS, MAX_OWN_CARRIERS = 40, 1000, 12, 12, 30
 PLACEHOLDER = "{{domain}}"
-"""Stands in a text for the domain that phones must let in."""
+"""Placeholder in a text for our mail domain."""
 
 _ANY_PLACEHOLDER = re.compile(r"[{｛]{2}\s*(?:domain|ドメイン)\s*[}｝]{2}", re.IGNORECASE)
 _DOMAIN = re.compile(r"(?=.{3,200}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
@@ -83,7 +80,7 @@ _SHIPPED_BY_KEY = {one.key: one for one in (*CARRIERS, OTHER_PROVIDER)}
 
 @dataclass(frozen=True, slots=True)
 class CarrierEntry:
-    """A carrier on the settings page: its texts as they stand in the fields, and whether they are the school's own."""
+    """A carrier on the settings page; `changed`: the school has its own words for it."""
 
     key: str
     name: str
@@ -97,7 +94,7 @@ class CarrierEntry:
 
 
 def list_guidance(language: str) -> list[Guidance]:
-    """Return what the page for joining and the hand-out name, the school's own carriers last."""
+    """Return the carriers of the sign-up page and the hand-out, the school's own last."""
     rows = _stored_rows()
     own = [
         _with_own_words(Guidance(row["name"], (), key), row, language)
@@ -108,7 +105,7 @@ def list_guidance(language: str) -> list[Guidance]:
 
 
 def guidance_for_address(address: str, language: str) -> Guidance:
-    """Return the guidance for the carrier or service of an address; what the school added is asked first."""
+    """Return the guidance for the carrier of an address; carriers that the school added take precedence."""
     rows, wanted = _stored_rows(), _parent_domains(address)
     for domain in wanted:
         for key, row in rows.items():
@@ -119,19 +116,18 @@ def guidance_for_address(address: str, language: str) -> Guidance:
 
 
 def _shipped_guidance_for(address: str) -> Guidance:
-    """Return the shipped guidance for the carrier or service of an address."""
     found = (_BY_DOMAIN.get(one) for one in _parent_domains(address))
     return next((one for one in found if one is not None), OTHER_PROVIDER)
 
 
 def _parent_domains(address: str) -> list[str]:
-    """Return the domain of an address and those above it, the longest first."""
+    """Return the domain of an address and its parent domains, the longest first."""
     parts = addresses.domain_of(address).split(".")
     return [".".join(parts[start:]) for start in range(len(parts))]
 
 
 def _with_own_words(one: Guidance, row: dict[str, Any] | None, language: str) -> Guidance:
-    """Return the school's words in this language; of a carrier that it added, those of the other one if need be."""
+    """Return the school's words in this language; for a carrier that it added, else those in another one."""
     if row is None:
         return one
     text = row.get(language, "") or ("" if one.steps else next((row[name] for name in LANGUAGES if row.get(name)), ""))
@@ -169,13 +165,13 @@ def _texts_by_language(key: str, row: dict[str, Any] | None) -> dict[str, str]:
 
 
 def shipped_text(key: str, language: str) -> str:
-    """Return the shipped steps of a carrier as one text, a step to a line; "" for one that is not shipped."""
+    """Return the shipped steps of a carrier, one a line; "" for a carrier that is not shipped."""
     steps = _SHIPPED_BY_KEY[key].steps if key in _SHIPPED_BY_KEY else ()
     return "\n".join(i18n.say(language, step).replace("%(domain)s", PLACEHOLDER) for step in steps)
 
 
 def change_carrier(by: User, key: str, texts: dict[str, str], name: str = "", domains: str = "") -> None:
-    """Keep the words on a carrier. Raises DomainError; KeyError for a carrier that does not exist."""
+    """Save the words for a carrier. Raises DomainError; KeyError for an unknown carrier."""
     rows = _stored_rows()
     if key not in _SHIPPED_BY_KEY and key not in rows:
         raise KeyError(key)
@@ -202,7 +198,7 @@ def add_carrier(by: User, name: str, domains: str, texts: dict[str, str]) -> str
 
 
 def reset_carrier(by: User, key: str) -> None:
-    """Take the shipped words again, or remove a carrier that was added. Safe to repeat."""
+    """Restore the shipped words, or remove an added carrier. Idempotent."""
     rows = _stored_rows()
     if rows.pop(key, None):
         _save_rows(by, rows)
@@ -234,7 +230,7 @@ def _clean_name(typed: str) -> str:
 
 
 def _clean_domains(typed: str) -> str:
-    """Return the domains of a carrier, lower case, a blank between them; there may be none."""
+    """Return the domains of a carrier in lower case, separated by blanks; "" if there is none."""
     found = list(dict.fromkeys(one.lstrip("@").lower() for one in re.split(r"[\s,、，]+", typed) if one))
     if len(found) > MAX_DOMAINS or any(not _DOMAIN.fullmatch(one) for one in found):
         raise DomainError(N_("Write what stands after the @, such as mail.example.jp, with blanks between."), "domains")

@@ -1,6 +1,6 @@
-"""The letters to who joins, and the link that confirms a registration (N-16, decision 5). Fixed words only.
+"""The letters of a sign-up, and the link that confirms it (N-16, decision 5).
 
-Nothing that a mail or a form said stands in them: a letter may reach somebody who never asked for it.
+They consist of fixed words: a letter may reach a person who never asked for it, so it must not carry a sender's text.
 """
 
 from datetime import datetime, timedelta
@@ -15,23 +15,23 @@ from models import Child, Letter, MailingList, Membership, Person
 
 CONFIRM_LINK_LIFETIME = timedelta(days=3)
 MAX_QUEUED_EMAILS_PER_HOUR = 300
-"""Letters an hour that only say that somebody waits."""
+"""Letters an hour that only say that a sign-up is queued."""
 
 
 def send_welcome(mailing_list: MailingList, person: Person, state: str, now: datetime) -> None:
-    """Greet a new member, or say that a manager approves first."""
+    """Send the welcome letter, or the one that says that a manager approves first."""
     values = {
         **_common_values(mailing_list, person),
         "url": signed_links.page_url(person, now, signed_links.WELCOME_LINK_LIFETIME),
         "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
         "terms": consent.render_consent_text(mailing_list, person.language),
     }
-    known = "registered" if person.name else "welcome"  # without a name the letter asks for it first of all
+    known = "registered" if person.name else "welcome"  # without a name the letter asks for it first
     notify(known if state == "active" else "approval", person, now, **values)
 
 
 def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
-    """Return subject and text of the welcome letter as a new member gets it, with links that open nothing."""
+    """Return subject and text of the welcome letter, with dummy links."""
     force = load_settings()
     values = {
         "list": mailing_list.name,
@@ -45,21 +45,19 @@ def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
 
 
 def send_approved(mailing_list: MailingList, person: Person, now: datetime) -> None:
-    """Greet whom a manager has let in."""
     if person.is_deliverable:
         send_welcome(mailing_list, person, "active", now)
 
 
 def send_rejected(mailing_list: MailingList, person: Person, now: datetime) -> None:
-    """Say kindly that the registration was not taken."""
     if person.is_deliverable:
         notify("refused", person, now, **_common_values(mailing_list, person))
 
 
 def send_queued(request: SignupRequest, language: str, now: datetime) -> None:
-    """Say that a registration was received and waits for its turn: to proven addresses only, which nobody forged.
+    """Say that a sign-up is queued, to proven addresses only.
 
-    So many an hour: the letters that everybody waits for must not wait behind these.
+    Limited per hour, so that these letters do not delay others.
     """
     if rate_limits.record_hit("join waits", now, 3600) > MAX_QUEUED_EMAILS_PER_HOUR:
         return
@@ -68,7 +66,7 @@ def send_queued(request: SignupRequest, language: str, now: datetime) -> None:
 
 
 def send_already_member(mailing_list: MailingList, person: Person, now: datetime) -> None:
-    """Say that there is nothing to do, at most once a day."""
+    """Say that the reader is a member already, at most once a day."""
     if rate_limits.record_hit(f"already:{mailing_list.id}:{person.id}", now, 86400) == 1:
         notify("already", person, now, **_common_values(mailing_list, person))
 
@@ -86,9 +84,9 @@ def _common_values(mailing_list: MailingList, person: Person) -> dict[str, str]:
 
 
 def send_confirmation_link(request: SignupRequest, language: str, now: datetime) -> None:
-    """Send the letter with the link. The link names the letter, so that no address stands in it.
+    """Send the confirmation link. It names the letter, so it holds no address.
 
-    In one transaction: a sender process must not take the letter before its link stands in it.
+    In one transaction: the worker must not take the letter before it has its link.
     """
     force = load_settings()
     values = {"list": request.list.name, "from": force.own.sender(request.list.address)}
@@ -106,7 +104,7 @@ def send_confirmation_link(request: SignupRequest, language: str, now: datetime)
 
 
 def request_from_link(text: str, now: datetime) -> SignupRequest | None:
-    """Return what a confirmation link asks for; None if it is wrong or older than three days."""
+    """Return the request of a confirmation link; None if it is wrong or expired."""
     held = signed_links.read_token(text, "join")
     if held is None:
         return None
@@ -127,7 +125,7 @@ def request_from_link(text: str, now: datetime) -> SignupRequest | None:
 
 
 def has_membership(request: SignupRequest, person: Person | None, state: str = "active") -> bool:
-    """Say whether somebody already gets (or waits for) what is wished: the list, and for this child."""
+    """Return whether a person has a membership in this state for the list, and for the child of the request."""
     if person is None or not person.is_deliverable:
         return False
     here = (Membership.list == request.list) & (Membership.person == person) & (Membership.state == state)

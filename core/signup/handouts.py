@@ -1,6 +1,6 @@
-"""Paper for parents: a hand-out for each list, and a slip for each child (T-26, T-27, T-17; field.md 5.1).
+"""Paper for parents: a hand-out for each list, a slip for each child (T-26, T-27, T-17; field.md 5.1).
 
-No address and no name of a guardian stands on it, only the child whose slip it is.
+A hand-out bears no address and no guardian's name; a slip bears its child only.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from models import Child, MailingList
 
 @dataclass(frozen=True, slots=True)
 class JoinLinks:
-    """Both ways of one code: the page (`link`) and the blank mail (`address`, `mailto`)."""
+    """Both ways to use a code: the page (`link`) and the blank mail (`address`, `mailto`)."""
 
     code: str
     link: str
@@ -25,8 +25,6 @@ class JoinLinks:
 
 @dataclass(frozen=True, slots=True)
 class ChildSlip:
-    """What stands on one slip."""
-
     child: Child
     ways: JoinLinks
 
@@ -41,7 +39,6 @@ class ClassSlips:
 
 
 def join_links(mailing_list: MailingList, code: str) -> JoinLinks:
-    """Return both ways of joining with a code."""
     force = load_settings()
     return JoinLinks(
         join_codes.format_code(code),
@@ -52,7 +49,7 @@ def join_links(mailing_list: MailingList, code: str) -> JoinLinks:
 
 
 def children_for_slips(mailing_list: MailingList, *, missing: bool = False) -> list[Child]:
-    """Return the children of a list by class; `missing`: only those whose family no letter reaches yet."""
+    """Return the children of a list by class; `missing`: only those whose family no letter reaches."""
     found = join_codes.children_in_list(mailing_list)
     if not missing:
         return found
@@ -69,12 +66,11 @@ def group_by_class(found: Iterable[Child]) -> list[ClassSlips]:
 
 
 def child_slips(mailing_list: MailingList, found: Iterable[Child]) -> list[ChildSlip]:
-    """Return the slips of some children."""
     return [ChildSlip(child, join_links(mailing_list, child.join_code)) for child in found]
 
 
 def format_print_date(language: str, day: date) -> str:
-    """Return a date as letters of a school bear it: 「令和8年4月8日」."""
+    """Return a date in the form of school letters: 「令和8年4月8日」."""
     if language != "ja" or day < date(2019, 5, 1):
         return (
             f"{i18n.format_day(language, day)} {day.year}"

@@ -1,4 +1,4 @@
-"""QR codes for paper and screens (ISO/IEC 18004), made by segno: a path for a page, PNG for a hand-out of one's own."""
+"""QR codes (ISO/IEC 18004) by segno: an SVG path for pages, PNG for download."""
 
 import io
 import re
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 QUIET_ZONE_MODULES = 4
-"""Modules of white around the code, as the standard wants it."""
+"""Modules of white around the code, as the standard requires."""
 PIXELS_PER_MODULE = 12
-"""Pixels of a module in a PNG: sharp on paper at six centimetres."""
+"""Pixels of a module in a PNG: sharp on paper at 6 cm."""
 
 
 @dataclass(frozen=True, slots=True)
 class QrPath:
-    """A code as the page draws it: `size` modules in both directions, quiet zone included, and the black path."""
+    """A code for SVG: `size` modules in both directions, quiet zone included, and the black path."""
 
     size: int
     path: str
@@ -21,7 +21,6 @@ class QrPath:
 
 @lru_cache(maxsize=2000)
 def qr_svg_path(text: str) -> QrPath:
-    """Return the code of a web address or mailto: for a page."""
     made = _encode(text)
     drawn = made.svg_inline(border=QUIET_ZONE_MODULES, omitsize=True)
     found = re.search(r'<path[^>]* d="([^"]+)"', drawn)
@@ -30,13 +29,12 @@ def qr_svg_path(text: str) -> QrPath:
 
 
 def qr_png(text: str) -> bytes:
-    """Return the code as a PNG file."""
     out = io.BytesIO()
     _encode(text).save(out, kind="png", scale=PIXELS_PER_MODULE, border=QUIET_ZONE_MODULES)
     return out.getvalue()
 
 
 def _encode(text: str):  # type: ignore[no-untyped-def]
-    import segno  # rarely wanted, so not read at every start
+    import segno  # rarely needed, so not imported at every start
 
     return segno.make(text, error="m", micro=False)

@@ -1,8 +1,8 @@
-"""How many registrations a list takes, and those above it that wait in their order (decision 5, defences 2).
+"""Quotas of sign-ups, and the queue above them (decision 5, defences 2).
 
-Every registration makes Kairan write a letter, so all are counted: for an address, a list and the house. What is
-proven or carries a valid code waits above the caps and is never dropped; the rest is. On a registration day (24 h,
-opened by a manager) there are no caps for it but a ceiling on what a public code alone lets in.
+Each sign-up sends a letter, so each counts: for an address, a list and the installation. A request with a proof or a
+valid code is queued above the quota; any other is dropped. On a registration day (24 h, opened by a manager) only
+sign-ups by a public code alone are limited.
 """
 
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ from mail import address as addresses
 from models import Child, MailingList, QueuedSignup, User
 
 PER_ADDRESS = ((600, 1), (86400, 3))
-"""(seconds, registrations) of one address for one list and child."""
+"""(seconds, sign-ups) of one address for one list and child."""
 PER_ADDRESS_ALL_LISTS_DAY = 12
 PER_LIST_PER_HOUR, ALL_LISTS_PER_DAY = 60, 200
 UNPROVEN_PER_REGISTRATION_DAY = 2000
-"""Registrations of a list on its day that prove nothing but knowledge of a code; who comes later waits."""
+"""Sign-ups of a list on its registration day that prove only knowledge of a code; more are queued."""
 REGISTRATION_DAY = timedelta(hours=24)
 HOUR_S, DAY_S = 3600, 86400
 PER_NETWORK, PER_NETWORK_WITH_CODE = 30, 300
@@ -32,7 +32,7 @@ NETWORK_WINDOW_S = 600
 
 @dataclass(frozen=True, slots=True)
 class SignupRequest:
-    """Somebody wants the notices of a list. `address` is clean; `proof` says what proves it, `code` what was shown."""
+    """A request to join a list. `address` is clean; `proof` says what proves it, `code` which kind of code was used."""
 
     list: MailingList
     address: str
@@ -41,7 +41,7 @@ class SignupRequest:
     child: Child | None = None
     proof: str = ""
     evidence: dict[str, object] = field(default_factory=dict)
-    language: str = ""  # of the page; "": the house's
+    language: str = ""  # of the page; "": the default language
 
     @property
     def key(self) -> str:
@@ -49,12 +49,12 @@ class SignupRequest:
 
     @property
     def has_proof_or_code(self) -> bool:
-        """Say whether it waits above the caps instead of being dropped."""
+        """Return whether the request is queued above the quota instead of being dropped."""
         return bool(self.proof or self.code)
 
 
 def check_quota(request: SignupRequest, now: datetime) -> str:
-    """Count a registration; return "" to go on, else "too often", "waits" or "too many joins"."""
+    """Count a sign-up; return "" to go on, else "too often", "waits" or "too many joins"."""
     if is_quota_exhausted(request, now) or (
         request.has_proof_or_code and not is_registration_day(request.list, now) and count_queued(request.list)
     ):
@@ -70,12 +70,12 @@ def check_quota(request: SignupRequest, now: datetime) -> str:
 
 
 def is_quota_exhausted(request: SignupRequest, now: datetime) -> bool:
-    """Say whether the caps in force leave no room for this one."""
+    """Return whether a quota in force is used up."""
     return any(rate_limits.hit_count(name, now) >= most for name, _, most in _counters_for(request, now))
 
 
 def count_signup(request: SignupRequest, now: datetime) -> None:
-    """Note that one was let in."""
+    """Count a sign-up that was let in."""
     for name, window, _ in _counters_for(request, now):
         rate_limits.record_hit(name, now, window)
 
@@ -85,9 +85,7 @@ def _counters_for(request: SignupRequest, now: datetime) -> Iterator[tuple[str, 
         if not request.proof:
             yield f"joins on the day:{request.list.id}", DAY_S, UNPROVEN_PER_REGISTRATION_DAY
         return
-    kind = (
-        "joins" if request.has_proof_or_code else "weak joins"
-    )  # counted apart: forged mails must not make families wait
+    kind = "joins" if request.has_proof_or_code else "weak joins"  # counted apart: forged mail must not delay families
     yield f"{kind}:{request.list.id}", HOUR_S, PER_LIST_PER_HOUR
     yield kind, DAY_S, ALL_LISTS_PER_DAY
 
@@ -96,7 +94,7 @@ def _counters_for(request: SignupRequest, now: datetime) -> Iterator[tuple[str, 
 
 
 def enqueue_signup(request: SignupRequest, sure: bool, now: datetime) -> bool:
-    """Let a registration wait for its turn; the same one waits once. Say whether it is a new one."""
+    """Queue a sign-up, the same one only once. Return whether it is new."""
     before = count_queued(request.list)
     QueuedSignup.insert(
         list=request.list,
@@ -112,24 +110,22 @@ def enqueue_signup(request: SignupRequest, sure: bool, now: datetime) -> bool:
 
 
 def count_queued(mailing_list: MailingList) -> int:
-    """Return how many registrations of a list wait."""
     return QueuedSignup.select().where(QueuedSignup.list == mailing_list).count()
 
 
 def newest_queued_id(mailing_list: MailingList) -> int:
-    """Return the number of the newest registration that waits; 0 if none does."""
+    """Return the id of the newest queued sign-up, or 0."""
     return QueuedSignup.select(fn.MAX(QueuedSignup.id)).where(QueuedSignup.list == mailing_list).scalar() or 0
 
 
 def request_from_row(row: QueuedSignup) -> SignupRequest:
-    """Return what a waiting row asks for."""
     held = dict(row.consent)
     code, proof = str(held.pop("code", "")), str(held.pop("proof", ""))
     return SignupRequest(row.list, row.address, row.route, code, row.child, proof, held)
 
 
 def discard_queued(mailing_list: MailingList, by: User | None, until: int) -> int:
-    """Drop what waits, by a manager's decision, up to the number that the page showed; return how many."""
+    """Drop queued sign-ups up to the id that the page showed, by a manager's decision; return how many."""
     with db.atomic():
         gone = QueuedSignup.delete().where(QueuedSignup.list == mailing_list, QueuedSignup.id <= until).execute()
         if gone:
@@ -141,12 +137,11 @@ def discard_queued(mailing_list: MailingList, by: User | None, until: int) -> in
 
 
 def is_registration_day(mailing_list: MailingList, now: datetime) -> bool:
-    """Say whether it is this list's registration day."""
     return mailing_list.signup_caps_off_until is not None and mailing_list.signup_caps_off_until > now
 
 
 def open_registration_day(mailing_list: MailingList, by: User | None, now: datetime) -> None:
-    """Open a registration day: 24 hours from now without caps."""
+    """Open a registration day: 24 hours from now without quotas."""
     with db.atomic():
         MailingList.update(signup_caps_off_until=now + REGISTRATION_DAY).where(
             MailingList.id == mailing_list.id
@@ -155,7 +150,6 @@ def open_registration_day(mailing_list: MailingList, by: User | None, now: datet
 
 
 def close_registration_day(mailing_list: MailingList, by: User | None) -> None:
-    """End a registration day before its time."""
     with db.atomic():
         open_ = (MailingList.id == mailing_list.id) & MailingList.signup_caps_off_until.is_null(False)
         if MailingList.update(signup_caps_off_until=None).where(open_).execute():
@@ -166,7 +160,7 @@ def close_registration_day(mailing_list: MailingList, by: User | None) -> None:
 
 
 def exceeds_network_quota(address: str | None, coded: bool, now: datetime) -> bool:
-    """Count a registration of a network; say whether it has had its share."""
+    """Count a sign-up of a network; return whether it is above its quota."""
     most = PER_NETWORK_WITH_CODE if coded else PER_NETWORK
     return (
         rate_limits.record_hit(f"join page {coded} {rate_limits.client_network(address)}", now, NETWORK_WINDOW_S) > most
@@ -174,10 +168,8 @@ def exceeds_network_quota(address: str | None, coded: bool, now: datetime) -> bo
 
 
 def count_wrong_code(address: str | None, now: datetime) -> None:
-    """Count a wrong code of a network."""
     rate_limits.record_hit(f"join code {rate_limits.client_network(address)}", now, NETWORK_WINDOW_S)
 
 
 def has_too_many_wrong_codes(address: str | None, now: datetime) -> bool:
-    """Say whether a network has guessed codes too often."""
     return rate_limits.hit_count(f"join code {rate_limits.client_network(address)}", now) >= MAX_WRONG_CODES

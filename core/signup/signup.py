@@ -33,7 +33,7 @@ def accepts_code(mailing_list: MailingList, code: str) -> bool:
 
 
 def find_open_list(address: str) -> MailingList | None:
-    """Return the list with this local part, if people may join it by themselves."""
+    """Return the list with this local part, if it is open for sign-up."""
     found = MailingList.get_or_none(MailingList.address == address.lower(), MailingList.closed_at.is_null())
     return found if found and not found.practice_of_id and found.join_mode != "closed" else None
 
