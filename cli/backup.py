@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 import clock
-import config as ground
 from cli import common
+from config import current_config, load_config, set_current_config
 from core import backup as backups
 from core import install, schema
 from core.system import restore as restores
@@ -23,7 +23,7 @@ def backup(file: Path) -> None:
     stdout: the name of the file. It holds addresses and keys: encrypt it before it leaves this machine.
     """
     try:
-        made = backups.create_backup(ground.current_config(), file.absolute(), clock.now())
+        made = backups.create_backup(current_config(), file.absolute(), clock.now())
     except schema.DatabaseDamaged as wrong:
         common.exit_with_error(f"The database is damaged, nothing was written: {wrong}")
     except OSError as wrong:
@@ -41,7 +41,7 @@ def restore(file: Path) -> None:
     """
     os.umask(0o077)
     with common.errors_in_one_line():
-        config = ground.set_current_config(ground.load_config())
+        config = set_current_config(load_config())
         clock.set_offset(config.clock_offset_s)
         try:
             done = restores.restore_backup(config, file.absolute(), clock.now())

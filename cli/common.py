@@ -1,4 +1,4 @@
-"""What the commands share: opening the house, finding a list, saying things on the right stream."""
+"""What the commands share: opening the installation, finding rows, and output."""
 
 import errno
 import json
@@ -15,35 +15,40 @@ import click
 from peewee import DatabaseError
 
 import clock
-import config as ground
+from config import ConfigError, current_config, load_config, run_as_owner_hint, set_current_config
 from core import install, schema
+from core.errors import DomainError
+from i18n import say
 from mail.dkim_signer import InvalidDkimKey
 from mail.server_urls import BadServerUrl
-from models import MailingList
+from models import Group, MailingList
 
 
 def exit_with_error(sentence: str) -> NoReturn:
-    """End with one clear line on stderr and exit code 1."""
+    """Print one line on stderr and exit with code 1."""
     click.echo(sentence, err=True)
     sys.exit(1)
 
 
+def exit_with_domain_error(error: DomainError) -> NoReturn:
+    exit_with_error(say("en", error.message, **error.values))
+
+
 def print_note(sentence: str) -> None:
-    """Say something that is not the result."""
+    """Print on stderr what is not the result."""
     click.echo(sentence, err=True)
 
 
 def print_json(value: object) -> None:
-    """Print the one JSON document of `--json`."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def with_installation(command: Callable) -> Callable:
-    """Decorate a command that needs the data folder: settings read, clock set, tables open (made if missing)."""
+def with_installation(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a command that needs the data folder: read the config, set the clock, open or make the tables."""
 
     @wraps(command)
     def prepared(*args: Any, **kwargs: Any) -> Any:
-        os.umask(0o077)  # journals and locks beside the database are for nobody else either
+        os.umask(0o077)  # also for the journals and locks beside the database
         with errors_in_one_line():
             _open_installation()
             return command(*args, **kwargs)
@@ -52,12 +57,12 @@ def with_installation(command: Callable) -> Callable:
 
 
 def _open_installation() -> None:
-    config = ground.set_current_config(ground.load_config())
+    config = set_current_config(load_config())
     clock.set_offset(config.clock_offset_s)
     try:
         install.prepare_data_folder(config)
     except PermissionError as wrong:
-        exit_with_error(f"No right to write in {wrong.filename}. {ground.run_as_owner_hint(config.data)}")
+        exit_with_error(f"No right to write in {wrong.filename}. {run_as_owner_hint(config.data)}")
     except OSError as wrong:
         exit_with_error(
             f"The data folder {wrong.filename} cannot be made ({wrong.strerror}); KAIRAN_DATA names another."
@@ -66,10 +71,10 @@ def _open_installation() -> None:
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Turn what is wrong with this machine, not with the program, into one line and exit code 1."""
+    """Report faults of the machine or its settings, not of the program, in one line with exit code 1."""
     try:
         yield
-    except ground.ConfigError as wrong:
+    except ConfigError as wrong:
         exit_with_error(str(wrong))
     except install.DataLocked:
         exit_with_error("Another process is restoring a backup into this data folder, or upgrading its database.")
@@ -95,11 +100,10 @@ def errors_in_one_line() -> Iterator[None]:
     except InvalidDkimKey as wrong:
         exit_with_error(f"data/keys/dkim.pem cannot be used: {wrong}")
     except DatabaseError as wrong:
-        data = ground.current_config().data
-        help_ = (
-            f" {ground.run_as_owner_hint(data)}" if "readonly" in str(wrong) or "unable to open" in str(wrong) else ""
-        )
-        exit_with_error(f"The database {ground.current_config().database} cannot be used: {wrong}.{help_}")
+        config = current_config()
+        no_right = "readonly" in str(wrong) or "unable to open" in str(wrong)
+        hint = f" {run_as_owner_hint(config.data)}" if no_right else ""
+        exit_with_error(f"The database {config.database} cannot be used: {wrong}.{hint}")
     except OSError as wrong:
         if wrong.errno != errno.ENOSPC:
             raise
@@ -107,29 +111,52 @@ def errors_in_one_line() -> Iterator[None]:
 
 
 def get_list_or_exit(wanted: str) -> MailingList:
-    """Return a list by local part, number or exact name; exit 1 with a sentence if there is none."""
-    by_name = (MailingList.address == wanted.lower()) | (MailingList.name == wanted)
-    if wanted.isdecimal() and len(wanted) < 19:
-        by_name |= MailingList.id == int(wanted)
-    found = list(MailingList.select().where(by_name).limit(2))
-    if not found:
+    """Return a list by local part, number or exact name; exit if there is none or more than one."""
+    condition = (MailingList.address == wanted.lower()) | (MailingList.name == wanted)
+    if _is_id(wanted):
+        condition |= MailingList.id == int(wanted)
+    lists = list(MailingList.select().where(condition).limit(2))
+    if not lists:
         exit_with_error(f"There is no list {wanted!r}. `flask list show` names them all.")
-    if len(found) > 1:
+    if len(lists) > 1:
         exit_with_error(f"{wanted!r} fits more than one list; give its address or number.")
-    return found[0]
+    return lists[0]
+
+
+def get_group_or_exit(wanted: str) -> Group:
+    """Return a group by number, name, or list and name (`zenko/3年`); exit if there is none or more than one."""
+    list_name, _, name = wanted.rpartition("/")
+    rows = Group.select(Group, MailingList).join(MailingList)
+    rows = rows.where(Group.closed_at.is_null(), MailingList.closed_at.is_null())
+    if _is_id(wanted):
+        rows = rows.where((Group.id == int(wanted)) | (Group.name == wanted))
+    else:
+        rows = rows.where(Group.name == name)
+    if list_name:
+        rows = rows.where(Group.list == get_list_or_exit(list_name))
+    groups = list(rows.limit(2))
+    if not groups:
+        exit_with_error(f"There is no group {wanted!r}. `flask group show` names them all.")
+    if len(groups) > 1:
+        exit_with_error(f"{wanted!r} fits more than one group; write LIST/NAME or the number.")
+    return groups[0]
+
+
+def _is_id(text: str) -> bool:
+    return text.isdecimal() and len(text) < 19
 
 
 PARENT_PIPE = "KAIRAN_PARENT_PIPE"
 
 
 def exit_with_parent() -> None:
-    """End this part (as by SIGTERM) when the supervisor is gone, however it died: its end of a pipe then closes."""
+    """Send SIGTERM to this process when the supervisor ends, even by kill -9: its end of a pipe then closes."""
     pipe = os.environ.get(PARENT_PIPE)
     if pipe is None:
         return
 
     def watch() -> None:
-        os.read(int(pipe), 1)  # returns only at the end of the file
+        os.read(int(pipe), 1)  # returns at end of file only
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True, name="parent").start()

@@ -1,4 +1,4 @@
-"""`flask deliver`: one incoming mail from a mail server's pipe; and the mail door that the supervisor starts."""
+"""Incoming mail: `flask deliver` (a mail server's pipe), `flask collect` (the mailbox), and the SMTP/LMTP process."""
 
 import os
 import signal
@@ -10,7 +10,9 @@ import clock
 import smtpd
 import tasks
 from cli import common
-from core.inbound import dispatch
+from core.inbound import dispatch, imap_poller
+from core.settings import load_settings
+from mail.imap import MailboxUnavailable
 
 HANDLED, NO_SUCH_ADDRESS, TRY_LATER = os.EX_OK, os.EX_NOUSER, os.EX_TEMPFAIL
 NULL_SENDERS = ("<>", "MAILER-DAEMON")
@@ -32,7 +34,7 @@ def deliver(recipient: str, sender: str) -> None:
         sys.exit(os.EX_DATAERR)
     try:
         row = dispatch.handle_message(raw, "" if sender.upper() in NULL_SENDERS else sender, recipient, clock.now())
-    except Exception as fault:  # whatever the mail holds, the mail server must keep it and come again
+    except Exception as fault:  # the mail server must keep the mail and try again
         common.print_note(f"The mail could not be handled now ({type(fault).__name__}).")
         sys.exit(TRY_LATER)
     if row and row.notice and row.notice.send_at:
@@ -40,15 +42,34 @@ def deliver(recipient: str, sender: str) -> None:
     sys.exit(HANDLED)
 
 
+@click.command()
+@common.with_installation
+def collect() -> None:
+    """Take what lies in the mailbox (KAIRAN_IMAP) and handle it; print how many mails there were."""
+    box = load_settings().box
+    if box is None:
+        common.exit_with_error(
+            "There is no mailbox to read: set one under More → How mail goes and comes, or KAIRAN_IMAP."
+        )
+    try:
+        number = imap_poller.poll_once(box, clock.now())
+    except imap_poller.MailboxLocked:
+        common.exit_with_error("Kairan is running and reads the mailbox by itself.")
+    except MailboxUnavailable as trouble:
+        common.exit_with_error(f"{trouble.message} ({trouble.detail})" if trouble.detail else trouble.message)
+    smtpd.SpoolWorker().run_once()
+    click.echo(number)
+
+
 @click.command("mail-door", hidden=True)
 @common.with_installation
 def mail_door() -> None:
-    """The mail door; started and watched by the supervisor."""
-    came: list[int] = []
+    """The SMTP/LMTP process; started and watched by the supervisor."""
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: came.append(number))
+        signal.signal(number, lambda number, frame: signals.append(number))
     common.exit_with_parent()
-    smtpd.serve_until(lambda: bool(came))
+    smtpd.serve_until(lambda: bool(signals))
 
 
-COMMANDS = (deliver, mail_door)
+COMMANDS = (deliver, collect, mail_door)

@@ -12,7 +12,6 @@ import i18n
 import tasks
 import web
 from cli import common
-from cli.group import get_group_or_exit
 from core.accounts import accounts
 from core.delivery import throttle
 from core.errors import DomainError, TooManyGroups
@@ -72,7 +71,7 @@ def send(
     now = clock.now()
     user = _get_user_or_exit(by)
     chosen = [common.get_list_or_exit(one) for one in lists]
-    to, without = [get_group_or_exit(one) for one in named], [get_group_or_exit(one) for one in left_out]
+    to, without = [common.get_group_or_exit(one) for one in named], [common.get_group_or_exit(one) for one in left_out]
     if not chosen and not to:
         _usage_error("To whom? Give at least one --list or --group.")
     _require_send_permission(user, [*chosen, *(one.list for one in to + without)])

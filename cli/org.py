@@ -1,17 +1,26 @@
-"""`flask org set`: name, address and language of the organization."""
+"""`flask init` and `flask org set`: the data folder, and the settings of the organization."""
 
 import click
 
-from cli.common import exit_with_error, print_note, with_installation
-from core import settings
+from cli.common import exit_with_domain_error, print_note, with_installation
+from config import current_config
+from core import install, settings
 from core.errors import DomainError
 from core.system import setup
-from i18n import LANGUAGES, say
+from i18n import LANGUAGES
 
 
-@click.group("org", help="The organization.")
-def org() -> None:
-    """Hold the commands of the organization."""
+@click.command("init")
+@with_installation
+def init() -> None:
+    """Make data folder, keys and tables; print the set-up link while one is open. Safe to repeat."""
+    config = current_config()
+    print_note(f"Data folder: {config.data}")
+    if token := install.get_setup_token(config):
+        click.echo(f"{settings.load_settings().base_url}/setup/{token}")
+
+
+org = click.Group("org", help="The organization.")
 
 
 @org.command("set")
@@ -29,10 +38,10 @@ def change(**given: str | None) -> None:
         raise click.UsageError("Give at least one of the options.")
     try:
         settings.update_organization(None, **setup.clean_settings(fields))
-    except DomainError as refused:
-        exit_with_error(say("en", refused.message, **refused.values))
+    except DomainError as error:
+        exit_with_domain_error(error)
     for name in sorted(settings.load_settings().fixed & fields.keys()):
         print_note(f"KAIRAN_{name.upper()} is set in the environment or kairan.toml and wins.")
 
 
-COMMANDS = (org,)
+COMMANDS = (init, org)

@@ -141,7 +141,7 @@ def test_the_table_names_every_part_of_core():
         ("blueprints.lists.views", "from blueprints.members import forms"),
         ("blueprints.lists.views", "from mail import address"),
         ("blueprints.lists.views", "from app import create_app"),
-        ("cli.list", "import blueprints.lists"),
+        ("cli.lists", "import blueprints.lists"),
     ],
 )
 def test_a_breach_is_seen(module, source):

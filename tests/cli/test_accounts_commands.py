@@ -3,9 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from cli.init import init
-from cli.org import org
-from cli.user import user
+from cli.org import init, org
+from cli.user import user_group
 from core import install
 from core.accounts import passwords
 from database import db
@@ -66,7 +65,15 @@ def test_environment_wins_and_the_command_says_so(run):
 
 def test_first_administrator_closes_the_set_up(run, config):
     answer = run(
-        user, "add", "守", "--role", "admin", "--email", "m@school.example", "--password-stdin", typed=PASSWORD + "\n"
+        user_group,
+        "add",
+        "守",
+        "--role",
+        "admin",
+        "--email",
+        "m@school.example",
+        "--password-stdin",
+        typed=PASSWORD + "\n",
     )
     made = User.get()
     assert (answer.exit_code, answer.stdout) == (0, f"{made.id}\n")
@@ -75,7 +82,7 @@ def test_first_administrator_closes_the_set_up(run, config):
 
 
 def test_role_in_one_list(run, school):
-    answer = run(user, "add", "新しい人", "--role", "sender", "--list", "1nen1kumi")
+    answer = run(user_group, "add", "新しい人", "--role", "sender", "--list", "1nen1kumi")
     role = Role.get(Role.user == int(answer.stdout))
     assert (role.kind, role.list_id) == ("sender", school.lists["1-1"].id)
     assert "http://kairan.test/invitation/" in answer.stderr
@@ -95,14 +102,14 @@ def test_role_in_one_list(run, school):
 )
 def test_wrong_wishes_change_nothing(run, school, words, typed, code):
     before = User.select().count()
-    answer = run(user, *words, typed=typed)
+    answer = run(user_group, *words, typed=typed)
     assert (answer.exit_code, answer.stdout) == (code, "")
     assert answer.stderr
     assert User.select().count() == before
 
 
 def test_reset_prints_a_link_that_works_once(run, school, client):
-    link = run(user, "reset", "花子").stdout.strip().removeprefix("http://kairan.test")
+    link = run(user_group, "reset", "花子").stdout.strip().removeprefix("http://kairan.test")
     new = {"password": "umi-no-mieru-oka-no-ue"}
     assert client.post(link, data=new).status_code == 303
     assert client.post(link, data=new).status_code == 404

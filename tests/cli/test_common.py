@@ -5,7 +5,7 @@ import errno
 import pytest
 from click.testing import CliRunner
 
-from cli.list import list_group
+from cli.lists import list_group
 from cli.notice import notice
 from database import db
 
@@ -50,9 +50,9 @@ def test_a_full_disk_is_one_line_and_other_faults_stay_loud(run, monkeypatch):
     def full(value):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("cli.list.print_json", full)
+    monkeypatch.setattr("cli.lists.print_json", full)
     assert is_one_line(run(list_group, "show", "1nen1kumi", "--json"), "no space")
-    monkeypatch.setattr("cli.list.print_json", lambda value: 1 / 0)
+    monkeypatch.setattr("cli.lists.print_json", lambda value: 1 / 0)
     assert isinstance(run(list_group, "show", "1nen1kumi", "--json").exception, ZeroDivisionError)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from cli.group import group
+from cli.lists import group
 from cli.notice import notice
 from database import db
 from models import Child, Notice

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli.list import list_group
-from cli.member import member_group
-from cli.sender import sender_group
+from cli.lists import list_group, member_group, sender_group
 from database import db
 from models import AllowedSender, AuditLog, Letter, Membership, Person
 

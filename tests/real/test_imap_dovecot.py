@@ -233,7 +233,7 @@ def test_tls_is_required_off_this_machine_and_its_certificate_checked(school, tm
 def test_the_command_reads_once(school, box, monkeypatch):
     from click.testing import CliRunner
 
-    from cli.collect import collect
+    from cli.deliver import collect
 
     monkeypatch.setattr("cli.common._open_installation", lambda: None)
     box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
