@@ -197,6 +197,25 @@ def render_page(page: str, partial: str | None = None, status: int = 200, **cont
     return render_template(partial if partial and is_htmx() else page, **context), status
 
 
+Link = tuple[str, str]
+"""An address and its words, translated."""
+
+
+def message_page(
+    title: str,
+    *sentences: str,
+    note: str = "",
+    hint: str = "",
+    link: Link | None = None,
+    foot: Link | None = None,
+    layout: str = "plain.html",
+    status: int = 200,
+) -> tuple[str, int]:
+    """Answer with a page that says one thing ("done", "gone", "not now"); all texts are translated already."""
+    values = {"title": title, "sentences": sentences, "note": note, "hint": hint, "link": link, "foot": foot}
+    return render_template("message.html", layout=layout, **values), status
+
+
 FILE_CSP = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 

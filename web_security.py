@@ -4,7 +4,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from flask import Flask, Response, current_app, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, redirect, request, url_for
 from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
@@ -12,6 +12,7 @@ import web
 from core import settings
 from core.accounts.sessions import user_of_session
 from database import db
+from i18n import N_
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -76,10 +77,28 @@ def _set_security_headers(response: Response) -> Response:
     return response
 
 
+_ERRORS = {
+    "form": N_(
+        "The form was open for too long, or you have logged out. Go back, load the page again and send it once more."
+    ),
+    "reader": N_("Please check whether the address from the letter was cut off. Pages of old notices are closed."),
+    400: N_("This address does not work in this way. Go back and try the button on the page."),
+    403: N_("Your role does not include this."),
+    404: N_("There is nothing under this address, or it is not yours to see."),
+    405: N_("This address does not work in this way. Go back and try the button on the page."),
+    413: N_("What you sent is too large. Please make it smaller and try again."),
+    429: N_("Too many tries. Please wait a while and try again."),
+    500: N_("Something went wrong on our side. What you had saved is kept. Please try again in a minute."),
+}
+
+
 def _render_error(code: int, why: str = "", error: Exception | None = None) -> tuple[str, int]:
     reader = request.blueprint == "public"
-    who = error.holders.sentence(web.language()) if isinstance(error, web.PermissionDenied) else ""
-    return render_template("error.html", code=code, why=why, reader=reader, who=who), code
+    sentence = web._(_ERRORS[why or ("reader" if reader and code == 404 else code)])
+    if isinstance(error, web.PermissionDenied):
+        sentence = f"{sentence} {error.holders.sentence(web.language())}"
+    link = None if reader else ("/", web._("To the first page"))
+    return web.message_page(web._("This page cannot be shown"), sentence, link=link, status=code)
 
 
 def _static_url(filename: str) -> str:

@@ -3,8 +3,9 @@
 GET shows a page with a button, POST acts: mail scanners open every link (design, law 3).
 """
 
-from flask import Response, abort, g, request
+from flask import Response, abort, g, request, url_for
 from flask_login import current_user
+from markupsafe import Markup
 from wtforms import BooleanField, HiddenField, PasswordField, RadioField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
@@ -16,9 +17,10 @@ from core import rate_limits
 from core.accounts import accounts, change_email, invitations, login_links, logins, sessions
 from core.accounts.logins import TooManyAttempts
 from core.errors import DomainError
+from core.settings import load_settings
 from i18n import LANGUAGES, N_
 from models import Session, User
-from web import Form, _, add_field_error, flash_message, public_view, redirect_to, render_page
+from web import Form, _, add_field_error, flash_message, message_page, public_view, redirect_to, render_page
 
 REQUIRED = InputRequired(N_("Please fill in this field."))
 
@@ -275,7 +277,7 @@ def _request_link(purpose: str) -> Answer:
     except TooManyAttempts as many:
         add_field_error(form, "name", many.message, **many.values)
         return render_page("account/request_link.html", status=429, form=form, purpose=purpose)
-    return render_page("account/link_sent.html", purpose=purpose)
+    return _link_sent_page(purpose)
 
 
 @bp.route("/login/letter/<mark>", methods=["GET", "POST"])
@@ -342,14 +344,52 @@ def confirm_email(mark: str) -> Answer:
     except login_links.InvalidLink:
         return _expired_link_page(change_email.LINK_PURPOSE)
     except DomainError as refused:
-        return render_page(
-            "account/link_expired.html", status=422, purpose=change_email.LINK_PURPOSE, sentence=_(refused.message)
-        )
+        return _expired_link_page(change_email.LINK_PURPOSE, refused.message, 422)
     tasks.wake_worker()
-    return render_page("account/email_confirmed.html", user=user)
-
-
-def _expired_link_page(purpose: str) -> Answer:
-    return render_page(
-        "account/link_expired.html", status=404, purpose=purpose, sentence=_(login_links.InvalidLink.message)
+    return message_page(
+        _("The new address counts"),
+        _(
+            "Own copies of notices and links for a new password now go to %(address)s. "
+            "The address from before has been told.",
+            address=user.email,
+        ),
+        link=(url_for("account.index"), _("My account")),
     )
+
+
+def _link_sent_page(purpose: str) -> Answer:
+    note = ""
+    if load_settings().practice:
+        note = Markup("{} <code>./kairan user reset NAME</code>").format(
+            _("Kairan is being tried out: no mail leaves this machine. On its terminal, this sets a new password:")
+        )
+    return message_page(
+        _("Please look at your mail"),
+        _(
+            "If there is an account with this name and it has an e-mail address, a link is on its way. "
+            "It arrives within a few minutes."
+        ),
+        _("The link works for 15 minutes and once.")
+        if purpose == "login"
+        else _("The link works for one hour and once."),
+        note=note,
+        hint=_("Nothing arrives? Ask an administrator of your organization."),
+        link=(url_for("account.login"), _("Back to the login page")),
+    )
+
+
+def _expired_link_page(purpose: str, sentence: str = login_links.InvalidLink.message, status: int = 404) -> Answer:
+    sentences, link = [_(sentence)], (url_for("account.request_login_link"), _("Get a new link"))
+    if purpose == "invitation":
+        link = (url_for("account.login"), _("To the login page"))
+        sentences.append(
+            _(
+                "Have you chosen a password already? Then log in with it. "
+                "Otherwise ask the person who invited you to send the invitation again."
+            )
+        )
+    elif purpose == change_email.LINK_PURPOSE:
+        link = (url_for("account.index"), _("My account"))
+    elif purpose == "password":
+        link = (url_for("account.request_password_link"), _("Get a new link"))
+    return message_page(_("This link is over"), *sentences, link=link, status=status)

@@ -23,7 +23,11 @@ Answer = Response | tuple[str, int] | str
 
 
 def _expired_link_page() -> Answer:
-    return render_template("inbound/link_expired.html"), 404
+    return web.message_page(
+        web._("This link does nothing any more"),
+        web._("It is too old, or it was cut off. Please send your mail once more."),
+        status=404,
+    )
 
 
 # ── a posted mail ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -97,7 +101,13 @@ def confirm_signup(mark: str) -> Answer:
     person, state = signup.confirm_signup(wish, clock.now())
     tasks.wake_worker()
     if state != "active":
-        return render_template("inbound/signup_pending.html", list=wish.list)
+        return web.message_page(
+            web._("Your registration waits for approval"),
+            web._(
+                "Notices of “%(list)s” begin when a manager has approved it. You may close this page.",
+                list=wish.list.name,
+            ),
+        )
     mark = signed_links.sign_page_token(person, clock.now() + signed_links.WELCOME_LINK_LIFETIME)
     return _redirect_to("public.show_preferences", mark)
 

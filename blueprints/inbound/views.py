@@ -16,7 +16,7 @@ from core.inbound.log_view import (
 )
 from i18n import N_
 from models import InboundMessage, Notice
-from web import flash_message, paginate, permissions, redirect_to, render_page, requires, send_bytes
+from web import _, flash_message, message_page, paginate, permissions, redirect_to, render_page, requires, send_bytes
 
 Answer = Response | tuple[str, int]
 bp.app_context_processor(lambda: {"replies_of": _replies_of, "posted_from": post_by_mail.posted_from_address})
@@ -79,7 +79,19 @@ def download_reply_file(number: int, place: int) -> Answer:
     try:
         found = replies.get_reply_file(number, place, permissions())
     except replies.UnfitFile:
-        return render_page("inbound/unsafe_file.html", status=415)
+        return message_page(
+            _("This file is not handed out"),
+            _(
+                "It could hold a program, or its name does not say what it is. PDF, photos (JPEG, PNG, WebP) and new Word, "
+                "Excel or PowerPoint files can be saved here."
+            ),
+            _(
+                "Please ask the sender for a PDF or a photo. "
+                "An administrator finds the whole mail under “Incoming mail” for 30 days."
+            ),
+            layout="base.html",
+            status=415,
+        )
     if found is None:
         abort(404)
     return send_bytes(found.content, found.name, found.kind)

@@ -6,7 +6,7 @@ The token is the authority: no login, no cookie (RFC 8058 3.1). HEAD and OPTIONS
 import unicodedata
 from zlib import crc32
 
-from flask import Response, g, render_template, request, url_for
+from flask import Response, g, request, url_for
 
 import clock
 from blueprints.public import bp
@@ -15,6 +15,9 @@ from core.notices.rendering import PLACEHOLDER_TOKEN
 from core.responses import read_confirmations
 from core.retention import expired_links
 from models import Delivery
+from web import _, message_page
+
+LAYOUT = "public/base.html"
 
 UNKNOWN_PER_NETWORK = 60
 UNKNOWN_WINDOW_S = 600
@@ -53,21 +56,32 @@ def delivery_of_token(token: str) -> Delivery | None:
 
 def closed_page(delivery: Delivery) -> tuple[str, int]:
     """Say why the page of a letter is closed: its notice was withdrawn, or its school year is over."""
+    leave = url_for("public.unsubscribe_page", token=delivery.token, p=1)
     if delivery.notice.purged_at:
-        leave = url_for("public.unsubscribe_page", token=delivery.token, p=1)
-        return render_template("public/school_year_over.html", leave=leave), 410
-    return render_template("public/withdrawn.html", delivery=delivery), 410
+        return _school_year_over_page(leave)
+    return message_page(
+        _("This notice was withdrawn"),
+        _("The notice that stood here is no longer valid. Please do not act on it, and wait for the next letter."),
+        foot=(leave, _("Stop the mail, or not meant for you?")),
+        layout=LAYOUT,
+        status=410,
+    )
 
 
 def unknown_token_page(token: str) -> tuple[str, int]:
     """Say kindly that the page does not open; guessing is slowed by network, a valid token never is (T-44)."""
     if token == PLACEHOLDER_TOKEN:  # pressed in an own copy or a preview
-        return render_template("public/unknown_token.html", sample=True), 404
+        return message_page(
+            _("This is a sample"),
+            _(
+                "Here stands, in the letter of each family, a link of its own. It is in the letters that have really been sent."
+            ),
+            layout=LAYOUT,
+            status=404,
+        )
     if found := expired_links.memberships_by_token(token):
         g.language = found[0][0].language
-        return render_template(
-            "public/school_year_over.html", leave=url_for("public.unsubscribe_page", token=token)
-        ), 410
+        return _school_year_over_page(url_for("public.unsubscribe_page", token=token))
     return unknown_page()
 
 
@@ -75,7 +89,25 @@ def unknown_page() -> tuple[str, int]:
     """Answer an address that opens nothing, and count it for the network."""
     network = rate_limits.client_network(request.remote_addr)
     tries = rate_limits.record_hit(f"unknown token {network}", clock.now(), UNKNOWN_WINDOW_S)
-    return render_template("public/unknown_token.html"), 404 if tries <= UNKNOWN_PER_NETWORK else 429
+    return message_page(
+        _("This page could not be opened"),
+        _("Please check whether the address from the letter was cut off. Pages of old notices are closed."),
+        layout=LAYOUT,
+        status=404 if tries <= UNKNOWN_PER_NETWORK else 429,
+    )
+
+
+def _school_year_over_page(unsubscribe_url: str) -> tuple[str, int]:
+    return message_page(
+        _("This notice is from an earlier school year"),
+        _(
+            "Its page has been closed, and what was answered to it has been deleted. The letter itself stays with you. "
+            "If you still need something of it, please ask the school."
+        ),
+        foot=(unsubscribe_url, _("Stop the mail")),
+        layout=LAYOUT,
+        status=410,
+    )
 
 
 def is_script_press(delivery: Delivery) -> bool:

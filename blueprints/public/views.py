@@ -17,6 +17,7 @@ import tasks
 import web
 from blueprints.public import bp
 from blueprints.public.access import (
+    LAYOUT,
     closed_page,
     delivery_of_token,
     human_check_number,
@@ -241,7 +242,13 @@ def download_file(token: str, number: int) -> Any:
         return unknown_token_page(token)
     found = _downloadable(delivery, number)
     if found is None:
-        return render_template("public/file_closed.html", delivery=delivery), 410
+        return web.message_page(
+            web._("This file is closed"),
+            web._("The school has withdrawn it, or its time is over. If you still need it, please ask the school."),
+            link=(url_for("public.read_notice", token=delivery.token, p=1), web._("Back to the notice")),
+            layout=LAYOUT,
+            status=410,
+        )
     if request.method == "POST":
         if not read_confirmations.is_known_scanner(user_agent()):
             attachments.record_view(delivery, found, clock.now())

@@ -13,7 +13,7 @@ from core.accounts import sessions
 from core.errors import DomainError
 from core.system import setup
 from i18n import LANGUAGES, N_
-from web import Form, add_field_error, language, public_view, render_page
+from web import Form, _, add_field_error, language, message_page, public_view, render_page
 
 REQUIRED = InputRequired(N_("Please fill in this field."))
 
@@ -51,7 +51,7 @@ def setup_welcome() -> Answer:
 def run_setup(token: str) -> Answer:
     """Ask the five things, write them, and log the first administrator in. A dead link is a kind 404."""
     if not setup.is_setup_open(token):
-        return render_page("setup/link_expired.html", status=404, ready=settings.is_set_up())
+        return _expired_link_page(ready=settings.is_set_up())
     form = SetupForm()
     if request.method == "GET":
         form.language.data = language()
@@ -65,10 +65,24 @@ def run_setup(token: str) -> Answer:
     except DomainError as refused:
         return _invalid_page(form, [refused])
     except setup.SetupAlreadyDone:
-        return render_page("setup/link_expired.html", status=404, ready=True)
+        return _expired_link_page(ready=True)
     session.clear()
     login_user(sessions.start_session(user, now=clock.now(), device=request.user_agent.string))
     return redirect(url_for("home.index"), code=303)  # type: ignore[return-value]
+
+
+def _expired_link_page(ready: bool) -> Answer:
+    if not ready:
+        sentence = _(
+            "The set-up link is not complete. Please copy it once more from the terminal where Kairan was started."
+        )
+        return message_page(_("This link is over"), sentence, status=404)
+    return message_page(
+        _("This link is over"),
+        _("Kairan is set up already, so the set-up link does not work any more. Please log in."),
+        link=(url_for("account.login"), _("To the login page")),
+        status=404,
+    )
 
 
 def _invalid_page(form: SetupForm, wrong: list[DomainError]) -> Answer:
