@@ -250,7 +250,7 @@ def _collect_candidates(targets: TargetSet, with_fields: bool) -> dict[int, _Can
     return people
 
 
-def _select_memberships(with_fields: bool) -> ModelSelect:
+def _select_memberships(with_fields: bool) -> "ModelSelect[Membership]":
     """Select memberships with person and child; with_fields: and with the columns that merge fields need."""
     more = _MERGE_FIELD_COLUMNS if with_fields else ()
     rows = Membership.select(*_BASE_COLUMNS, *more).join(Person).switch(Membership).join(Child, JOIN.LEFT_OUTER)

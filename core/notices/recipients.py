@@ -1,27 +1,32 @@
-"""What a notice is aimed at: lists, groups and persons to send to, and those to leave out (D-01, D-11 to D-14)."""
+"""The targets of a notice: included and excluded lists, groups and persons; the search of the recipients page.
+
+D-01, D-10 to D-14, X-04.
+"""
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from peewee import JOIN, Expression, Field, Function, ModelSelect, fn
 
 from core import permissions
 from core.members import groups
 from core.permissions import Permissions
-from models import Child, Group, MailingList, Membership, Notice, Person, Target
+from models import DELIVERABLE_STATES, Child, Group, MailingList, Membership, Notice, Person, Target
 
 
 @dataclass(frozen=True, slots=True)
 class TargetSet:
-    """The targets of a notice, read once. Closed lists and groups are none any more.
+    """The targets of a notice without closed lists and groups.
 
-    order: the lists, and the lists of the groups, by their place on the check page. in_groups: numbers of the places
-    in lists that the groups hold. within: the lists whose places count for the people chosen alone; None: all.
-    excluded: numbers of people; leaving out wins, whatever else names them (D-13).
+    order: {list id: position on the check page}, also for the lists of groups. alone: ids of people chosen singly.
+    within: lists whose memberships count for these people; None: all. in_groups: ids of the memberships in the groups.
+    excluded: ids of people; an exclusion overrides every inclusion (D-13).
     """
 
     lists: tuple[MailingList, ...]
@@ -33,91 +38,83 @@ class TargetSet:
     excluded: frozenset[int]
 
     def names(self, row: Membership) -> bool:
-        """Say whether a list or a group names this place in a list."""
-        return row.id in self.in_groups or any(row.list_id == one.id for one in self.lists)
+        """Say whether a chosen list or group includes this membership."""
+        return row.id in self.in_groups or any(row.list_id == mailing_list.id for mailing_list in self.lists)
 
     @property
     def wanted(self) -> Expression:
-        """Return the condition on places in lists that count for the notice."""
-        asked = [
-            Membership.list.in_([one.id for one in self.lists]),
-            self._places_alone,
-            *(Membership.id.in_(groups.membership_ids(one)) for one in self.groups),
+        """Return the condition on memberships that count for the notice."""
+        single = Membership.person.in_(self.alone)
+        conditions = [
+            Membership.list.in_([mailing_list.id for mailing_list in self.lists]),
+            single if self.within is None else single & Membership.list.in_(self.within),
+            *(Membership.id.in_(groups.membership_ids(group)) for group in self.groups),
         ]
-        return reduce(or_, asked)
-
-    @property
-    def _places_alone(self) -> Expression:
-        theirs = Membership.person.in_(self.alone)
-        return theirs if self.within is None else theirs & Membership.list.in_(self.within)
+        return reduce(or_, conditions)
 
 
 def load_targets(notice: Notice) -> TargetSet:
-    """Read the targets of a notice: three queries and one for each group."""
-    rows = list(Target.select().where(Target.notice == notice).order_by(Target.id))
-    by_kind = {(kind, include): [] for kind in ("list", "group", "person") for include in (True, False)}
-    for row in rows:
+    """Load the targets of a notice: three queries and one for each group."""
+    by_kind: dict[tuple[str, bool], list[int]] = defaultdict(list)
+    for row in Target.select().where(Target.notice == notice).order_by(Target.id):
         by_kind[row.kind, row.include].append(row.number)
     lists = _open_lists(by_kind["list", True])
     known = groups.open_groups_by_id(by_kind["group", True] + by_kind["group", False])
     included = [known[number] for number in by_kind["group", True] if number in known]
-    out = [known[number] for number in by_kind["group", False] if number in known]
+    excluded = [known[number] for number in by_kind["group", False] if number in known]
+    order = dict.fromkeys([notice.out_of_id or 0, *(row.id for row in lists), *(row.list_id for row in included)])
+    within = permissions.person_scope(notice) if by_kind["person", True] else None
     return TargetSet(
         lists=tuple(lists),
         groups=tuple(included),
-        order=_order([notice.out_of_id or 0, *(one.id for one in lists), *(one.list_id for one in included)]),
+        order={list_id: position for position, list_id in enumerate(order)},
         alone=frozenset(by_kind["person", True]),
-        within=_within(notice) if by_kind["person", True] else None,
-        in_groups=frozenset(row.id for one in included for row in groups.membership_ids(one)),
-        excluded=frozenset(by_kind["person", False]) | _excluded_people(by_kind["list", False], out),
+        within=None if within is None else frozenset(within),
+        in_groups=frozenset(row.id for group in included for row in groups.membership_ids(group)),
+        excluded=frozenset(by_kind["person", False]) | _excluded_people(by_kind["list", False], excluded),
     )
-
-
-def _within(notice: Notice) -> frozenset[int] | None:
-    lists = permissions.person_scope(notice)
-    return None if lists is None else frozenset(lists)
-
-
-def _order(numbers: list[int]) -> dict[int, int]:
-    return {number: place for place, number in enumerate(dict.fromkeys(numbers))}
 
 
 def _open_lists(numbers: list[int]) -> list[MailingList]:
     open_lists = MailingList.select().where(MailingList.id.in_(numbers), MailingList.closed_at.is_null())
-    found = {one.id: one for one in open_lists}
-    return [found[number] for number in numbers if number in found]
+    by_id = {mailing_list.id: mailing_list for mailing_list in open_lists}
+    return [by_id[number] for number in numbers if number in by_id]
 
 
-def _excluded_people(lists: list[int], out: list[Group]) -> frozenset[int]:
-    """Return everybody who belongs to some lists or groups in any way, but for those who left."""
-    if not lists and not out:
+def _excluded_people(lists: list[int], excluded_groups: list[Group]) -> frozenset[int]:
+    """Return the ids of the members of excluded lists and groups, in any state but `left`."""
+    if not lists and not excluded_groups:
         return frozenset()
-    asked = [Membership.list.in_(lists), *(Membership.id.in_(groups.membership_ids(one)) for one in out)]
-    rows = Membership.select(Membership.person).where(reduce(or_, asked), Membership.is_member)
+    group_members = (Membership.id.in_(groups.membership_ids(group)) for group in excluded_groups)
+    excluded = reduce(or_, [Membership.list.in_(lists), *group_members])
+    rows = Membership.select(Membership.person).where(excluded, Membership.is_member)
     return frozenset(row.person_id for row in rows)
 
 
 def heading_targets(notice: Notice) -> list[MailingList | Group]:
-    """Return the lists and groups that a notice is sent to, for a heading; also those that are closed by now."""
+    """Return the included lists and groups for a heading, also closed ones."""
     rows = Target.select().where(Target.notice == notice, Target.include == True).order_by(Target.id)
-    tables = {"list": MailingList, "group": Group}
-    found = [tables[row.kind].get_or_none(tables[row.kind].id == row.number) for row in rows if row.kind in tables]
-    return [one for one in found if one is not None]
+    tables: dict[str, type[MailingList] | type[Group]] = {"list": MailingList, "group": Group}
+    targets = [tables[row.kind].get_or_none(tables[row.kind].id == row.number) for row in rows if row.kind in tables]
+    return [target for target in targets if target is not None]
+
+
+# ── recipients page ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 _KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
 
 
 def count_reachable(lists: Iterable[MailingList]) -> dict[int, int]:
-    """Return how many people each list reaches by mail today, in one query. Lists without anybody are absent."""
+    """Return {list id: number of reachable people}, in one query. Lists that reach no person are absent."""
     rows = (
         Membership.select(Membership.list, fn.COUNT(fn.DISTINCT(Membership.person)))
         .join(Person)
         .where(
-            Membership.list.in_([one.id for one in lists]),
+            Membership.list.in_([mailing_list.id for mailing_list in lists]),
             Membership.state == "active",
             Person.address.is_null(False),
-            Person.address_state.in_(("fine", "refusing")),
+            Person.address_state.in_(DELIVERABLE_STATES),
         )
         .group_by(Membership.list)
         .tuples()
@@ -128,39 +125,39 @@ def count_reachable(lists: Iterable[MailingList]) -> dict[int, int]:
 def search_people(
     rights: Permissions, text: str = "", *, numbers: Iterable[int] | None = None, limit: int = 12
 ) -> list[Person]:
-    """Return people of the lists that may be sent to: by number, or by a piece of a name, reading or child's name.
+    """Return members of the lists that the user may send to: by id, or by part of a name, kana or child's name.
 
-    Each has `.children_text` for display: 「青山 陽菜 1-1、…」. Who has left every such list is not found.
+    Each gets `children_text` for display: 「青山 陽菜 1-1、…」.
     """
     query = _selectable_people(rights)
     if numbers is not None:
         query = query.where(Person.id.in_(list(numbers)))
     else:
         query = query.where(_name_matches(text, rights)).limit(limit)
-    found = list(query.order_by(Person.kana, Person.id))
-    children = _children_by_person(found, rights)
-    for person in found:
+    people: list[Any] = list(query.order_by(Person.kana, Person.id))
+    children = _children_by_person(people, rights)
+    for person in people:
         person.children_text = "、".join(children.get(person.id, ()))
-    return found
+    return people
 
 
 def may_send_to_all(
     rights: Permissions, lists: Iterable[int], persons: Iterable[int], groups: Iterable[int] = ()
 ) -> bool:
-    """Say whether every list, person and group chosen is the user's to send to: a forged form must not pass (T-33)."""
-    wanted, named = set(persons), set(groups)
-    mine = {one.id for one in rights.lists("send")}
-    if not set(lists) <= mine:
+    """Say whether the user may send to every list, person and group: a forged form must be refused (T-33)."""
+    person_ids, group_ids = set(persons), set(groups)
+    sendable = {mailing_list.id for mailing_list in rights.lists("send")}
+    if not set(lists) <= sendable:
         return False
-    theirs = Group.select().where(Group.id.in_(named), Group.list.in_(mine))
-    if named and theirs.count() < len(named):
+    if group_ids and Group.select().where(Group.id.in_(group_ids), Group.list.in_(sendable)).count() < len(group_ids):
         return False
-    known = {one.id for one in _selectable_people(rights).where(Person.id.in_(wanted))} if wanted else set()
-    return wanted <= known
+    if not person_ids:
+        return True
+    return person_ids == {person.id for person in _selectable_people(rights).where(Person.id.in_(person_ids))}
 
 
 def may_still_send(rights: Permissions, notice: Notice) -> bool:
-    """Say whether the targets of a draft are still the user's to send to: roles end, drafts stay."""
+    """Say whether the user may (still) send to the targets of a draft: a role may have ended."""
     rows = list(Target.select().where(Target.notice == notice, Target.include == True))
     return may_send_to_all(
         rights,
@@ -171,7 +168,7 @@ def may_still_send(rights: Permissions, notice: Notice) -> bool:
 
 
 def target_ids(notice: Notice) -> dict[tuple[str, bool], set[int]]:
-    """Return the numbers of a notice's targets by (kind, include)."""
+    """Return {(kind, include): ids}."""
     numbers: dict[tuple[str, bool], set[int]] = {}
     for row in Target.select().where(Target.notice == notice):
         numbers.setdefault((row.kind, row.include), set()).add(row.number)
@@ -179,55 +176,52 @@ def target_ids(notice: Notice) -> dict[tuple[str, bool], set[int]]:
 
 
 def people_changed_since(notice: Notice, moment: datetime) -> list[Person]:
-    """Return whose coming, leaving, stopping or new address changed the audience since a moment, by kana."""
-    numbers = target_ids(notice)
-    lists, alone = numbers.get(("list", True), set()), numbers.get(("person", True), set())
-    of_groups = Group.select(Group.list).where(Group.id.in_(numbers.get(("group", True), set())))
-    lists |= {one.list_id for one in of_groups}
-    moved = Membership.select(Membership.person).where(
-        Membership.list.in_(lists) | Membership.person.in_(alone),
-        (Membership.joined_at >= moment) | (Membership.stopped_at >= moment) | (Membership.left_at >= moment),
+    """Return the people who joined, left, stopped or changed their address state since a moment, by kana."""
+    ids = target_ids(notice)
+    groups_lists = Group.select(Group.list).where(Group.id.in_(ids.get(("group", True), set())))
+    lists = ids.get(("list", True), set()) | {group.list_id for group in groups_lists}
+    named = Membership.list.in_(lists) | Membership.person.in_(ids.get(("person", True), set()))
+    changed = Membership.select(Membership.person).where(
+        named, (Membership.joined_at >= moment) | (Membership.stopped_at >= moment) | (Membership.left_at >= moment)
     )
-    bounced = Membership.select(Membership.person).where(
-        Membership.list.in_(lists) | Membership.person.in_(alone), Membership.state == "active"
-    )
+    active = Membership.select(Membership.person).where(named, Membership.state == "active")
     return list(
         Person.select()
-        .where(Person.id.in_(moved) | ((Person.address_state_at >= moment) & Person.id.in_(bounced)))
+        .where(Person.id.in_(changed) | ((Person.address_state_at >= moment) & Person.id.in_(active)))
         .order_by(Person.kana, Person.id)
     )
 
 
-def _selectable_people(rights: Permissions) -> ModelSelect:
-    member = Membership.select(Membership.person).where(
+def _selectable_people(rights: Permissions) -> "ModelSelect[Person]":
+    members = Membership.select(Membership.person).where(
         Membership.list.in_(_sendable_lists(rights)), Membership.is_member
     )
-    return Person.select().where(Person.id.in_(member))
+    return Person.select().where(Person.id.in_(members))
 
 
-def _sendable_lists(rights: Permissions) -> ModelSelect:
+def _sendable_lists(rights: Permissions) -> "ModelSelect[MailingList]":
     return rights.lists("send").select(MailingList.id).order_by()
 
 
 def _name_matches(text: str, rights: Permissions) -> Expression:
-    """Match a piece of a name or reading, the child's too; hiragana finds katakana, spaces do not matter.
+    """Match part of a name or kana, also of a child. Hiragana matches katakana; spaces are ignored.
 
-    Children of other lists find nobody: that two children are brother and sister is not for everybody to learn.
+    Children are matched in the user's lists only: a search must not reveal siblings in other lists.
     """
     wanted = unicodedata.normalize("NFKC", text).replace(" ", "")
-    reading = wanted.translate(_KATAKANA)
-    child = (
+    if not wanted:
+        return Person.id.is_null()
+    kana = wanted.translate(_KATAKANA)
+    by_child = (
         Membership.select(Membership.person)
         .join(Child, JOIN.INNER)
         .where(Membership.list.in_(_sendable_lists(rights)), Membership.is_member)
-        .where(_without_spaces(Child.name).contains(wanted) | _without_spaces(Child.kana).contains(reading))
+        .where(_without_spaces(Child.name).contains(wanted) | _without_spaces(Child.kana).contains(kana))
     )
     return (
         _without_spaces(Person.name).contains(wanted)
-        | _without_spaces(Person.kana).contains(reading)
-        | Person.id.in_(child)
-        if wanted
-        else Person.id.is_null()
+        | _without_spaces(Person.kana).contains(kana)
+        | Person.id.in_(by_child)
     )
 
 
@@ -235,17 +229,17 @@ def _without_spaces(column: Field) -> Function:
     return fn.REPLACE(fn.REPLACE(column, " ", ""), "\u3000", "")
 
 
-def _children_by_person(found: list[Person], rights: Permissions) -> dict[int, list[str]]:
-    """Return each one's children in the lists that may be sent to: of other lists' children nobody learns here."""
+def _children_by_person(people: list[Person], rights: Permissions) -> dict[int, list[str]]:
+    """Return {person id: children with class}, only from lists that the user may send to."""
     rows = (
         Membership.select(Membership.person, Child)
         .join(Child)
-        .where(Membership.person.in_([one.id for one in found]))
+        .where(Membership.person.in_([person.id for person in people]))
         .where(Membership.list.in_(_sendable_lists(rights)), Membership.is_member)
         .order_by(Child.id)
     )
-    names: dict[int, dict[int, str]] = {}
+    names: dict[int, dict[int, str]] = defaultdict(dict)
     for row in rows:
-        shown = f"{row.child.name} {row.child.room}".strip()
-        names.setdefault(row.person_id, {})[row.child.id] = shown
+        if row.child:
+            names[row.person_id][row.child.id] = f"{row.child.name} {row.child.room}".strip()
     return {person: list(by_child.values()) for person, by_child in names.items()}
