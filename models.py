@@ -3,6 +3,7 @@
 Tables know no mail and no web, nor which engine keeps them: that is `database`, whose names stand here too.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -12,7 +13,6 @@ from peewee import (
     BlobField,
     BooleanField,
     CharField,
-    Check,
     DateField,
     DeferredForeignKey,
     Expression,
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
         def first(self, n: int = 1) -> Any: ...  # type: ignore[override]
 
 
-def _check_state(states: type[StrEnum]) -> Any:
-    """Return the CHECK constraint of a column `state`."""
-    return Check(f"state IN ({','.join(repr(state.value) for state in states)})")
+def _one_of(name: str, column: str, values: Iterable[str]) -> SQL:
+    """Return a CHECK constraint that allows these values. Migrations replace it by its name."""
+    return SQL(f'CONSTRAINT "{name}" CHECK ({column} IN ({", ".join(repr(str(one)) for one in values)}))')
 
 
 class BaseModel(Model):
@@ -161,7 +161,7 @@ class Role(BaseModel):
     user = ForeignKeyField(User, backref="roles", on_delete="CASCADE")
     user_id: int
     list_id = IntegerField(default=0)
-    kind = CharField(constraints=[Check("kind IN ('admin','manager','sender','viewer')")])
+    kind = CharField(constraints=[_one_of("role_kind", "kind", ("admin", "manager", "sender", "viewer"))])
     until = DateField(null=True)
     told_until = DateField(null=True)  # the end about which its holder and the administrators have been told
 
@@ -239,7 +239,8 @@ class Person(BaseModel):
     language = CharField(default="ja")
     household = CharField(default="", index=True)
     address_state = CharField(
-        default="fine", constraints=[Check("address_state IN ('fine','refusing','bounced','complained')")]
+        default="fine",
+        constraints=[_one_of("person_address_state", "address_state", ("fine", "refusing", "bounced", "complained"))],
     )
     address_reason = CharField(default="")
     address_state_at = UtcMillisField(null=True)
@@ -293,7 +294,10 @@ class Membership(BaseModel):
     relation = CharField(default="")
     attributes = JsonField(default=dict)
     state = CharField(
-        default="active", constraints=[Check("state IN ('unconfirmed','pending','active','refused','stopped','left')")]
+        default="active",
+        constraints=[
+            _one_of("membership_state", "state", ("unconfirmed", "pending", "active", "refused", "stopped", "left"))
+        ],
     )
     stopped_by = CharField(default="")  # reader, manager
     in_charge = ForeignKeyField(User, null=True, on_delete="SET NULL")
@@ -441,7 +445,9 @@ class Notice(BaseModel):
     out_of_id: int | None
     drip_step = DeferredForeignKey("DripStep", null=True, backref="notices", on_delete="SET NULL")
     drip_step_id: int | None
-    state = CharField(default=NoticeState.DRAFT, index=True, constraints=[_check_state(NoticeState)])
+    state = CharField(
+        default=NoticeState.DRAFT, index=True, constraints=[_one_of("notice_state", "state", NoticeState)]
+    )
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
     by_id: int | None
     by_name = CharField(default="")
@@ -612,7 +618,7 @@ class Target(BaseModel):
     notice = ForeignKeyField(Notice, backref="targets", on_delete="CASCADE")
     notice_id: int
     include = BooleanField(default=True)
-    kind = CharField(constraints=[Check("kind IN ('list','group','person')")])
+    kind = CharField(constraints=[_one_of("target_kind", "kind", ("list", "group", "person"))])
     number = IntegerField()
 
     class Meta:
@@ -654,9 +660,9 @@ class Reminder(BaseModel):
 
     notice = ForeignKeyField(Notice, backref="reminders", on_delete="CASCADE")
     notice_id: int
-    kind = CharField(constraints=[Check("kind IN ('asked','timed','deadline')")])
+    kind = CharField(constraints=[_one_of("reminder_kind", "kind", ("asked", "timed", "deadline"))])
     wants = CharField(default="read")
-    state = CharField(default="waiting", constraints=[Check(f"state IN {STATES}")])
+    state = CharField(default="waiting", constraints=[_one_of("reminder_state", "state", STATES)])
     place = IntegerField(default=1)
     until = UtcMillisField(null=True)  # of kind deadline: the last of those that it comes before
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
@@ -691,7 +697,9 @@ class Question(BaseModel):
     kind = CharField(default="own")
     heading = CharField(default="")
     text = CharField(default="")
-    unit = CharField(default="household", constraints=[Check("unit IN ('child','household','person')")])
+    unit = CharField(
+        default="household", constraints=[_one_of("question_unit", "unit", ("child", "household", "person"))]
+    )
     deadline = UtcMillisField(null=True)
     comment = BooleanField(default=False)  # a line of free text is offered beside the choices
 
@@ -813,7 +821,7 @@ class Letter(BaseModel):
     urgent = BooleanField(default=False)
     language = CharField(default="ja")
     payload = JsonField(default=dict)  # words of a service letter; secrets are cleared once it is accepted
-    state = CharField(default=LetterState.WAITING, constraints=[_check_state(LetterState)])
+    state = CharField(default=LetterState.WAITING, constraints=[_one_of("letter_state", "state", LetterState)])
     made_at = UtcMillisField(default=clock.now)
     next_attempt_at = UtcMillisField(default=clock.now)
     expires_at = UtcMillisField()

@@ -5,7 +5,7 @@ import re
 from peewee import SqliteDatabase
 
 RUNNERS_OWN = "schema_migration"
-CHECK = re.compile(r"CHECK (\((?:[^()]|\([^()]*\))*\))")
+CHECK = re.compile(r"(?:CONSTRAINT \"(\w+)\" )?CHECK (\((?:[^()]|\([^()]*\))*\))")
 
 
 def schema_shape(db: SqliteDatabase) -> dict[str, set]:
@@ -24,7 +24,7 @@ def schema_shape(db: SqliteDatabase) -> dict[str, set]:
             for one in db.get_foreign_keys(table)
         },
         "indexes": {(table, one.name, _fold(one.sql)) for table in tables for one in db.get_indexes(table) if one.sql},
-        "checks": {(table, _fold(check)) for table in tables for check in _checks(db, table)},
+        "checks": {(table, name, _fold(check)) for table in tables for name, check in _checks(db, table)},
     }
 
 
@@ -33,6 +33,6 @@ def _fold(sql: str) -> str:
     return re.sub(r"\s+|\"", "", sql.replace("IF NOT EXISTS ", "")).lower()
 
 
-def _checks(db: SqliteDatabase, table: str) -> list[str]:
+def _checks(db: SqliteDatabase, table: str) -> list[tuple[str, str]]:
     (sql,) = db.execute_sql("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
     return CHECK.findall(sql)

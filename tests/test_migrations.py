@@ -32,6 +32,7 @@ from migrations.helpers import ColumnMismatch, Source, rewrite, set_check
 from models import Job, Letter, Membership, Notice, Rollover, User
 from tests import cast
 from tests.schema_shape import schema_shape
+from tools import release_fixture
 from tools.migration import is_released
 
 RELEASES = Path(__file__).parent / "releases"
@@ -174,12 +175,13 @@ def test_an_upgraded_database_has_the_tables_of_a_new_one(version, tmp_path):
     expected = schema_shape(fresh)
     fresh.close()
     database = open_database(unpack(version, tmp_path / "old.db"))
-    done = upgrade(database)
+    pending = schema.pending_migrations(database)
+    assert upgrade(database) == pending and schema.pending_migrations(database) == []
     found = schema_shape(database)
     differing = {part: found[part] ^ expected[part] for part in expected if found[part] != expected[part]}
     assert differing == {}, ADVICE
     assert len(expected["indexes"]) > 80 and len(expected["checks"]) >= 7
-    assert done and database.execute_sql("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert database.execute_sql("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert database.pragma("foreign_keys") == 1
     db.close()
 
@@ -204,13 +206,18 @@ def test_a_released_migration_is_frozen(version):
 # ── the rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_row_is_still_there(old):
-    before = json.loads((RELEASES / "0.1.json").read_text("utf-8"))["rows"]
-    upgrade(old)
-    after = {name: old.execute_sql(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0] for name in old.get_tables()}
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_row_is_still_there(version, tmp_path):
+    before = json.loads((RELEASES / f"{version}.json").read_text("utf-8"))["rows"]
+    database = open_database(unpack(version, tmp_path / "old.db"))
+    upgrade(database)
+    after = {
+        name: database.execute_sql(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0] for name in database.get_tables()
+    }
     expected = {RENAMED_TABLES.get(name, name): count for name, count in before.items()}
     assert {name: after[name] for name in expected} == expected
     assert not [name for name, count in expected.items() if count == 0]
+    db.close()
 
 
 def test_every_value_of_every_column_is_carried_over(old):
@@ -446,8 +453,48 @@ def test_set_check_replaces_the_condition_and_keeps_rows_and_indexes(old):
         set_check(None, old, "letter", "letter_round", "round < 3")
         set_check(None, old, "letter", "letter_round", "round IN (1, 2)")
     after = schema_shape(old)
-    assert after["checks"] - before["checks"] == {("letter", "(roundin(1,2))")}
+    assert after["checks"] - before["checks"] == {("letter", "letter_round", "(roundin(1,2))")}
     assert {part: rows for part, rows in after.items() if part != "checks"} == {
         part: rows for part, rows in before.items() if part != "checks"
     }
     assert old.execute_sql("SELECT COUNT(*) FROM letter").fetchone()[0] > 200
+
+
+def test_set_check_adds_a_state_to_a_table_of_today(upgraded):
+    before = schema_shape(db.obj)
+    db.pragma("foreign_keys", 0)
+    with db.atomic():
+        set_check(
+            None,
+            db.obj,
+            "notice",
+            "notice_state",
+            f"state IN {tuple(one.value for one in models.NoticeState) + ('archived',)}",
+        )
+    after = schema_shape(db.obj)
+    assert [name for _, name, _ in before["checks"] ^ after["checks"]] == ["notice_state", "notice_state"]
+    Notice.update(state="archived").where(Notice.state == "sent").execute()
+    assert Notice.select().where(Notice.state == "archived").exists()
+
+
+# ── the fixture of the next release ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_tool_makes_a_database_with_every_table_and_every_checked_value(config, tmp_path):
+    release_fixture.fill(clock.now())
+    for table in models.TABLES:
+        for column, values in release_fixture.checked_values(table).items():
+            found = {row[0] for row in table.select(getattr(table, column)).distinct().tuples()}
+            assert found >= set(values), (table, column)
+    db.close()
+    rows = release_fixture.dump(config.database, "next", tmp_path)
+    assert set(rows) == {table._meta.table_name for table in models.TABLES} and 0 not in rows.values()
+    with closing(sqlite3.connect(":memory:")) as tables:
+        tables.executescript(gzip.decompress((tmp_path / "next.sql.gz").read_bytes()).decode())
+        assert tables.execute("SELECT COUNT(*) FROM letter").fetchone()[0] == rows["letter"]
+        undo_logs = [
+            json.loads(text) for (text,) in tables.execute("SELECT detail FROM job UNION ALL SELECT undo FROM rollover")
+        ]
+    assert [log for log in undo_logs if "joined_via" in json.dumps(log)] and [
+        log for log in undo_logs if log.get("roster")
+    ]
