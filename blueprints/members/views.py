@@ -158,8 +158,8 @@ def edit_person(number: int) -> Answer:
                 person,
                 current_user,
                 name=form.name.data or "",
-                kana_=form.kana.data or "",
-                phone_=form.phone.data or "",
+                kana=form.kana.data or "",
+                phone=form.phone.data or "",
                 language=form.language.data,
             )
         except DomainError as refused:

@@ -35,12 +35,12 @@ CODE_LABELS: dict[str, str] = {"list": N_("code of the list"), "child": N_("code
 
 def render_consent_text(mailing_list: MailingList, language: str) -> str:
     """Return the text that a person agrees to by joining a list."""
-    force = load_settings()
+    settings = load_settings()
     lines = [
         i18n.say(
             language,
             N_("%(organization)s sends the notices of “%(list)s” to this address by e-mail."),
-            organization=force.name or "Kairan",
+            organization=settings.name or "Kairan",
             list=mailing_list.name,
         ),
         mailing_list.purpose
@@ -52,9 +52,9 @@ def render_consent_text(mailing_list: MailingList, language: str) -> str:
 
 def current_consent_text(mailing_list: MailingList, now: datetime) -> ConsentText:
     """Return the row of the text in force; a changed text gets a new row."""
-    said = render_consent_text(mailing_list, load_settings().language)
+    text = render_consent_text(mailing_list, load_settings().language)
     last = ConsentText.select().where(ConsentText.list == mailing_list).order_by(ConsentText.id.desc()).first()
-    return last if last and last.text == said else ConsentText.create(list=mailing_list, text=said, since=now)
+    return last if last and last.text == text else ConsentText.create(list=mailing_list, text=text, since=now)
 
 
 def new_consent_record(mailing_list: MailingList, evidence: Mapping[str, object], now: datetime) -> dict[str, object]:
@@ -75,41 +75,41 @@ class ConsentView:
     since: datetime | None
 
 
-def consent_view(place: Membership, known: Mapping[int, ConsentText]) -> ConsentView:
+def consent_view(membership: Membership, texts: Mapping[int, ConsentText]) -> ConsentView:
     """Return the record of one membership; `known`: texts by id (`consent_texts_by_id`)."""
-    held = place.consent or {}
-    agreed = known.get(int(held.get("terms", 0)))
+    record = membership.consent or {}
+    consent_text = texts.get(int(record.get("terms", 0)))
     return ConsentView(
-        at=place.joined_at,
-        route=ROUTE_LABELS.get(place.joined_via, place.joined_via),
-        proof=PROOF_LABELS.get(str(held.get("proof", "")), ""),
-        code=CODE_LABELS.get(str(held.get("code", "")), ""),
-        source=str(held.get("message") or held.get("network") or ""),
-        confirmed=_parse_ms(held.get("confirmed")),
-        words=agreed.text if agreed else "",
-        since=agreed.since if agreed else None,
+        at=membership.joined_at,
+        route=ROUTE_LABELS.get(membership.joined_via, membership.joined_via),
+        proof=PROOF_LABELS.get(str(record.get("proof", "")), ""),
+        code=CODE_LABELS.get(str(record.get("code", "")), ""),
+        source=str(record.get("message") or record.get("network") or ""),
+        confirmed=_parse_ms(record.get("confirmed")),
+        words=consent_text.text if consent_text else "",
+        since=consent_text.since if consent_text else None,
     )
 
 
-def _parse_ms(held: object) -> datetime | None:
-    return EPOCH + timedelta(milliseconds=held) if isinstance(held, int) else None
+def _parse_ms(value: object) -> datetime | None:
+    return EPOCH + timedelta(milliseconds=value) if isinstance(value, int) else None
 
 
-def consent_texts_by_id(places: list[Membership]) -> dict[int, ConsentText]:
+def consent_texts_by_id(memberships: list[Membership]) -> dict[int, ConsentText]:
     """Return the texts that some memberships agreed to, by id; one query."""
-    numbers = {int(one.consent.get("terms", 0)) for one in places if one.consent}
-    return {one.id: one for one in ConsentText.select().where(ConsentText.id.in_(numbers))}
+    numbers = {int(row.consent.get("terms", 0)) for row in memberships if row.consent}
+    return {row.id: row for row in ConsentText.select().where(ConsentText.id.in_(numbers))}
 
 
-def consent_as_line(place: Membership, known: Mapping[int, ConsentText], language: str) -> str:
+def consent_as_line(membership: Membership, texts: Mapping[int, ConsentText], language: str) -> str:
     """Return a record in one line, for the roster file."""
-    record_ = consent_view(place, known)
+    view = consent_view(membership, texts)
     parts = [
-        i18n.format_datetime(language, record_.at),
-        i18n.say(language, record_.route),
-        i18n.say(language, record_.code) if record_.code else "",
-        i18n.say(language, record_.proof) if record_.proof else "",
-        record_.source,
-        f"No. {place.consent['terms']}" if record_.words else "",
+        i18n.format_datetime(language, view.at),
+        i18n.say(language, view.route),
+        i18n.say(language, view.code) if view.code else "",
+        i18n.say(language, view.proof) if view.proof else "",
+        view.source,
+        f"No. {membership.consent['terms']}" if view.words else "",
     ]
     return " / ".join(part for part in parts if part)

@@ -61,15 +61,15 @@ class GroupPreview:
 
 def preview_group(numbers: "ModelSelect[Any]", limit: int = 20) -> GroupPreview:
     """Count the people behind some memberships, and return the first rows, by kana."""
-    here = Membership.id.in_(numbers)
+    wanted = Membership.id.in_(numbers)
     mail = Person.address.is_null(False) & Person.address_state.in_(DELIVERABLE_STATES) & (Membership.state == "active")
-    counted = Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(here)
+    counted = Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(wanted)
     rows = (
         Membership.select(Membership, Person, Child)
         .join(Person)
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(here)
+        .where(wanted)
         .order_by(Person.kana, Person.id, Membership.id)
         .limit(limit)
     )
@@ -95,7 +95,7 @@ def groups_in_lists(lists: Iterable[int]) -> list[Group]:
 
 def sendable_groups(rights: Permissions) -> list[Group]:
     """Return the groups that a user may send to."""
-    return groups_in_lists(one.id for one in rights.lists("send"))
+    return groups_in_lists(row.id for row in rights.lists("send"))
 
 
 def open_groups_by_id(numbers: Iterable[int]) -> dict[int, Group]:
@@ -103,30 +103,35 @@ def open_groups_by_id(numbers: Iterable[int]) -> dict[int, Group]:
     if not wanted:
         return {}
     rows = Group.select(Group, MailingList).join(MailingList)
-    here = rows.where(Group.id.in_(wanted), Group.closed_at.is_null(), MailingList.closed_at.is_null())
-    return {one.id: one for one in here}
+    open_rows = rows.where(Group.id.in_(wanted), Group.closed_at.is_null(), MailingList.closed_at.is_null())
+    return {group.id: group for group in open_rows}
 
 
 def suggest_values(list_id: int) -> dict[str, list[str]]:
     """Return {field: values} that the members of a list have, for suggestions in the rule editor."""
-    here = (Membership.list == list_id) & Membership.is_member
-    children = Child.select(Child.grade, Child.class_name, Child.attributes).join(Membership).where(here).distinct()
-    own = Membership.select(Membership.relation, Membership.attributes).where(here).distinct()
-    found: dict[str, dict[str, None]] = {}
+    in_list = (Membership.list == list_id) & Membership.is_member
+    children = Child.select(Child.grade, Child.class_name, Child.attributes).join(Membership).where(in_list).distinct()
+    own = Membership.select(Membership.relation, Membership.attributes).where(in_list).distinct()
+    suggestions: dict[str, dict[str, None]] = {}
     for grade, class_name, items in children.tuples():
-        _collect_values(found, {"grade": grade, "class_name": class_name}, items)
+        _collect_values(suggestions, {"grade": grade, "class_name": class_name}, items)
     for relation, items in own.tuples():
-        _collect_values(found, {"relation": relation}, items)
-    return {field: sorted(values, key=lambda one: (len(one), one))[:MAX_SUGGESTIONS] for field, values in found.items()}
+        _collect_values(suggestions, {"relation": relation}, items)
+    return {
+        field: sorted(values, key=lambda value: (len(value), value))[:MAX_SUGGESTIONS]
+        for field, values in suggestions.items()
+    }
 
 
-def _collect_values(found: dict[str, dict[str, None]], fixed: dict[str, str], items: dict[str, str] | None) -> None:
+def _collect_values(
+    suggestions: dict[str, dict[str, None]], fixed: dict[str, str], items: dict[str, str] | None
+) -> None:
     for field, value in (
         *fixed.items(),
         *((segment_rules.ITEM_PREFIX + name, text) for name, text in (items or {}).items()),
     ):
         if value:
-            found.setdefault(field, {})[str(value)] = None
+            suggestions.setdefault(field, {})[str(value)] = None
 
 
 def rule_fields(list_id: int) -> list[str]:
@@ -142,12 +147,12 @@ def add_group(
 ) -> Group:
     """Add a group; without rules it is fixed and empty. Raises DomainError."""
     with db.atomic():
-        clean = _validate_name(mailing_list, name)
-        made = Group.create(
-            list=mailing_list, name=clean, condition=segment_rules.blocks_to_json(condition), created_at=now
+        clean_name = _validate_name(mailing_list, name)
+        group = Group.create(
+            list=mailing_list, name=clean_name, condition=segment_rules.blocks_to_json(condition), created_at=now
         )
-        audit.log_action(by, "group.added", made.id, detail={"list": mailing_list.id})
-    return made
+        audit.log_action(by, "group.added", group.id, detail={"list": mailing_list.id})
+    return group
 
 
 def change_group(group: Group, name: str, by: User | None, condition: RuleBlocks | None = None) -> None:
@@ -187,13 +192,13 @@ def freeze_members(group: Group, by: User | None) -> int:
 def add_group_members(group: Group, people: Iterable[int], by: User | None) -> int:
     """Add members of the list to a fixed group; return how many people were added. Idempotent."""
     with db.atomic():
-        there = GroupMember.select(GroupMember.membership).where(GroupMember.group == group)
+        members = GroupMember.select(GroupMember.membership).where(GroupMember.group == group)
         rows = list(
             Membership.select(Membership.id, Membership.person).where(
                 Membership.list == group.list_id,
                 Membership.person.in_(list(people)),
                 Membership.is_member,
-                Membership.id.not_in(there),
+                Membership.id.not_in(members),
             )
         )
         bulk_insert(GroupMember, ({"group": group.id, "membership": row.id} for row in rows))

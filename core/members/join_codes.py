@@ -49,8 +49,8 @@ def resolve_code(mailing_list: MailingList, typed: str) -> ValidCode | None:
 
 
 def is_child_in_list(child: int, mailing_list: MailingList) -> bool:
-    here = (Membership.child == child) & (Membership.list == mailing_list) & Membership.is_member
-    return Membership.select().where(here).exists()
+    in_list = (Membership.child == child) & (Membership.list == mailing_list) & Membership.is_member
+    return Membership.select().where(in_list).exists()
 
 
 def join_address(mailing_list: MailingList, code: str = "") -> str:
@@ -80,13 +80,18 @@ def rotate_list_code(mailing_list: MailingList, by: User | None) -> None:
 
 def children_in_list(mailing_list: MailingList) -> list[Child]:
     """Return the children of a list once each, by class and reading."""
-    here = Membership.select(Membership.child).where(
+    ids = Membership.select(Membership.child).where(
         Membership.list == mailing_list, Membership.is_member, Membership.child.is_null(False)
     )
-    rows = Child.select().where(Child.id.in_(here))
+    rows = Child.select().where(Child.id.in_(ids))
     return sorted(
         rows,
-        key=lambda one: (_numeric_sort_key(one.grade), _numeric_sort_key(one.class_name), one.kana or one.name, one.id),
+        key=lambda child: (
+            _numeric_sort_key(child.grade),
+            _numeric_sort_key(child.class_name),
+            child.kana or child.name,
+            child.id,
+        ),
     )
 
 
@@ -97,7 +102,7 @@ def _numeric_sort_key(text: str) -> tuple[int, str]:
 def rotate_child_codes(mailing_list: MailingList, by: User | None, only: Collection[int] | None = None) -> int:
     """Give children of a list new codes (`only`: some of them); their old slips become invalid in every list."""
     with db.atomic():
-        rows = [one for one in children_in_list(mailing_list) if only is None or one.id in only]
+        rows = [child for child in children_in_list(mailing_list) if only is None or child.id in only]
         for row in rows:
             row.join_code = new_join_code()
         Child.bulk_update(rows, [Child.join_code], batch_size=500)

@@ -24,14 +24,16 @@ def add_list(
     """Add a list with its own address (a local part). Raises DomainError."""
     local = validate_local_part(address)
     with db.atomic():
-        shown = _validate_name(name)
+        clean_name = _validate_name(name)
         _require_single_whole(whole)
         try:
-            made = MailingList.create(name=shown, address=local, whole=whole, purpose=purpose.strip(), created_at=now)
+            mailing_list = MailingList.create(
+                name=clean_name, address=local, whole=whole, purpose=purpose.strip(), created_at=now
+            )
         except IntegrityError as taken:
             raise _address_taken_error() from taken
-        audit.log_action(by, "list.added", made.id)
-    return made
+        audit.log_action(by, "list.added", mailing_list.id)
+    return mailing_list
 
 
 def validate_local_part(typed: str, but: int = 0) -> str:
@@ -71,9 +73,9 @@ def _validate_name(typed: str, but: int = 0) -> str:
 
 
 def _require_single_whole(whole: bool, but: int = 0) -> None:
-    found = MailingList.open_lists().where(MailingList.whole == True, MailingList.id != but).first()
-    if whole and found:
-        raise DomainError(N_("“%(name)s” is already marked as the whole organization."), "whole", name=found.name)
+    other = MailingList.open_lists().where(MailingList.whole == True, MailingList.id != but).first()
+    if whole and other:
+        raise DomainError(N_("“%(name)s” is already marked as the whole organization."), "whole", name=other.name)
 
 
 def change_list(
@@ -92,10 +94,10 @@ def change_list(
     """
     local = validate_local_part(address, mailing_list.id)
     with db.atomic():
-        shown = _validate_name(name, mailing_list.id)
+        clean_name = _validate_name(name, mailing_list.id)
         _require_single_whole(whole, mailing_list.id)
         opening = {} if answer_on_open is None else {"answer_on_open": answer_on_open}
-        MailingList.update(name=shown, address=local, purpose=purpose.strip(), whole=whole, **opening).where(
+        MailingList.update(name=clean_name, address=local, purpose=purpose.strip(), whole=whole, **opening).where(
             MailingList.id == mailing_list.id
         ).execute()
         audit.log_action(by, "list.changed", mailing_list.id)
@@ -116,10 +118,10 @@ def close_list(mailing_list: MailingList, by: User | None, now: datetime) -> Non
 
 
 def _has_active_notice(mailing_list: MailingList) -> bool:
-    open_lists = ("held", "scheduled", "sending", "paused")
+    active_states = ("held", "scheduled", "sending", "paused")
     return (
         Notice.select()
-        .where(Notice.id.in_(notice_ids_for_lists([mailing_list.id])), Notice.state.in_(open_lists))
+        .where(Notice.id.in_(notice_ids_for_lists([mailing_list.id])), Notice.state.in_(active_states))
         .exists()
     )
 
@@ -140,7 +142,7 @@ def count_members(mailing_list: MailingList) -> dict[str, int]:
 def count_members_by_list(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
     """Return the counts of several lists by id, zeros included; one query."""
     wanted = list(numbers)
-    found = {number: dict.fromkeys(COUNT_KEYS, 0) for number in wanted}
+    counts = {number: dict.fromkeys(COUNT_KEYS, 0) for number in wanted}
     per_person = (
         Membership.select(Membership.list_id.alias("list_id"), member_state_sql().alias("standing"))
         .join(Person)
@@ -154,9 +156,9 @@ def count_members_by_list(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
         .tuples()
     )
     for number, state, people in rows:
-        found[number][state] = people
-        found[number]["members"] += people
-    return found
+        counts[number][state] = people
+        counts[number]["members"] += people
+    return counts
 
 
 def member_state_sql() -> Case:

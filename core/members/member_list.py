@@ -75,15 +75,15 @@ TAGS: dict[str, tuple[str, str]] = {  # label and CSS class of the tag
 }
 
 
-def query_members(mailing_list: MailingList, wish: MemberQuery) -> ModelSelect:
+def query_members(mailing_list: MailingList, filters: MemberQuery) -> ModelSelect:
     """Return the people of a list who match a filter, sorted; each row has `.standing` too."""
-    here = _states_query(mailing_list)
-    query = Person.select(Person, here.c.standing).join(here, on=(here.c.person_id == Person.id))
-    for fits in _filters(mailing_list, wish, here.c.standing):
-        query = query.where(fits)
+    states = _states_query(mailing_list)
+    query = Person.select(Person, states.c.standing).join(states, on=(states.c.person_id == Person.id))
+    for condition in _filters(mailing_list, filters, states.c.standing):
+        query = query.where(condition)
     by_kana = (Case(None, [(Person.kana == "", 1)], 0), Person.kana, Person.name, Person.id)
-    orders = {"class": (here.c.room == "", here.c.room, *by_kana), "joined": (here.c.joined.desc(), *by_kana)}
-    return query.order_by(*orders.get(wish.sort, by_kana)).objects()
+    orders = {"class": (states.c.room == "", states.c.room, *by_kana), "joined": (states.c.joined.desc(), *by_kana)}
+    return query.order_by(*orders.get(filters.sort, by_kana)).objects()
 
 
 def _states_query(mailing_list: MailingList) -> ModelSelect:
@@ -103,22 +103,22 @@ def _states_query(mailing_list: MailingList) -> ModelSelect:
     )
 
 
-def _filters(mailing_list: MailingList, wish: MemberQuery, stands: Expression) -> Iterable[Expression]:
-    if wish.row in KANA_ROWS:
-        yield fn.SUBSTR(Person.kana, 1, 1).in_(list(KANA_ROWS[wish.row]))
-    if wish.state in ("pending", "stopped"):
-        yield stands == wish.state
-    elif wish.state == "undelivered":
-        yield stands.in_(("active", "bounced")) & Person.address_state.in_(("bounced", "refusing"))
-    elif wish.state == "telephone":
-        yield (stands == "active") & Person.address.is_null()
-    if wish.text.strip():
-        yield _matches_text(mailing_list, wish)
+def _filters(mailing_list: MailingList, filters: MemberQuery, state: Expression) -> Iterable[Expression]:
+    if filters.row in KANA_ROWS:
+        yield fn.SUBSTR(Person.kana, 1, 1).in_(list(KANA_ROWS[filters.row]))
+    if filters.state in ("pending", "stopped"):
+        yield state == filters.state
+    elif filters.state == "undelivered":
+        yield state.in_(("active", "bounced")) & Person.address_state.in_(("bounced", "refusing"))
+    elif filters.state == "telephone":
+        yield (state == "active") & Person.address.is_null()
+    if filters.text.strip():
+        yield _matches_text(mailing_list, filters)
 
 
-def _matches_text(mailing_list: MailingList, wish: MemberQuery) -> Expression:
+def _matches_text(mailing_list: MailingList, filters: MemberQuery) -> Expression:
     """Match a name (spaces ignored), a reading in any script, an address, or a child's name in this list."""
-    name, reading = normalise_text(wish.text).replace(" ", ""), normalise_kana(wish.text).replace(" ", "")
+    name, reading = normalise_text(filters.text).replace(" ", ""), normalise_kana(filters.text).replace(" ", "")
     children = (
         Membership.select(Membership.person)
         .join(Child)
@@ -127,48 +127,48 @@ def _matches_text(mailing_list: MailingList, wish: MemberQuery) -> Expression:
             fn.REPLACE(Child.name, " ", "").contains(name) | fn.REPLACE(Child.kana, " ", "").contains(reading),
         )
     )
-    found = (
+    condition = (
         fn.REPLACE(Person.name, " ", "").contains(name)
         | fn.REPLACE(Person.kana, " ", "").contains(reading)
         | Person.id.in_(children)
     )
-    typed = unicodedata.normalize("NFKC", wish.text).strip().lower()
-    return found | Person.address_key.contains(typed) if wish.addresses else found
+    typed = unicodedata.normalize("NFKC", filters.text).strip().lower()
+    return condition | Person.address_key.contains(typed) if filters.addresses else condition
 
 
-def member_rows(mailing_list: MailingList, found: list[Person]) -> list[MemberRow]:
+def member_rows(mailing_list: MailingList, people: list[Person]) -> list[MemberRow]:
     """Return the rows of a page with all memberships in the list; one query."""
-    made = {one.id: MemberRow(one, one.standing) for one in found}
+    rows = {person.id: MemberRow(person, person.standing) for person in people}
     places = (
         Membership.select(Membership, Child)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list == mailing_list, Membership.person.in_(list(made)), Membership.is_member)
+        .where(Membership.list == mailing_list, Membership.person.in_(list(rows)), Membership.is_member)
         .order_by(Membership.id)
     )
-    for place in places:
-        made[place.person_id].places.append(place)
-    return list(made.values())
+    for membership in places:
+        rows[membership.person_id].places.append(membership)
+    return list(rows.values())
 
 
 def count_by_state(mailing_list: MailingList) -> dict[str, int]:
     """Return how many people each state filter will show, and `all`; one query."""
-    here = _states_query(mailing_list)
+    states = _states_query(mailing_list)
     counted = (
-        Person.select(here.c.standing, Person.address_state, Person.address.is_null(), fn.COUNT(Person.id))
-        .join(here, on=(here.c.person_id == Person.id))
-        .group_by(here.c.standing, Person.address_state, Person.address.is_null())
+        Person.select(states.c.standing, Person.address_state, Person.address.is_null(), fn.COUNT(Person.id))
+        .join(states, on=(states.c.person_id == Person.id))
+        .group_by(states.c.standing, Person.address_state, Person.address.is_null())
         .tuples()
     )
-    made = dict.fromkeys(("all", *STATES), 0)
-    for stands, address_state, nowhere, people_ in counted:
-        made["all"] += people_
-        if stands in ("pending", "stopped"):
-            made[stands] += people_
+    counts = dict.fromkeys(("all", *STATES), 0)
+    for state, address_state, nowhere, people in counted:
+        counts["all"] += people
+        if state in ("pending", "stopped"):
+            counts[state] += people
         elif address_state in ("bounced", "refusing"):
-            made["undelivered"] += people_
-        if stands == "active" and nowhere:
-            made["telephone"] += people_
-    return made
+            counts["undelivered"] += people
+        if state == "active" and nowhere:
+            counts["telephone"] += people
+    return counts
 
 
 def class_label(language: str, child: Child) -> str:
@@ -197,7 +197,7 @@ def visible_memberships(person: Person, rights: Permissions, need: str = "view")
 
 def _visible_list_ids(rights: Permissions, need: str = "view") -> list[int]:
     """Return the lists whose members a user may see; a practice list never counts, its owner can enter any address."""
-    return [one.id for one in rights.lists(need) if not one.practice_of_id]
+    return [row.id for row in rights.lists(need) if not row.practice_of_id]
 
 
 def display_address(person: Person, whole: bool) -> str:
@@ -211,11 +211,11 @@ def visible_household(person: Person, rights: Permissions) -> list[Person]:
     """Return the other people of a person's household whom a user may see."""
     if not person.household:
         return []
-    seen = Membership.select(Membership.person).where(
+    visible = Membership.select(Membership.person).where(
         Membership.is_member, Membership.list.in_(_visible_list_ids(rights))
     )
     return list(
         Person.select()
-        .where(Person.household == person.household, Person.id != person.id, Person.id.in_(seen))
+        .where(Person.household == person.household, Person.id != person.id, Person.id.in_(visible))
         .order_by(Person.kana, Person.id)
     )

@@ -54,15 +54,15 @@ class StoppedByReader(DomainError):
 # ── editing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def edit_person(person: Person, by: User | None, *, name: str, kana_: str, phone_: str, language: str) -> None:
+def edit_person(person: Person, by: User | None, *, name: str, kana: str, phone: str, language: str) -> None:
     """Change the fields of a person. A person without an address needs a name."""
-    shown = normalise_text(name)
-    if not shown and not person.address:
+    clean_name = normalise_text(name)
+    if not clean_name and not person.address:
         raise DomainError(NAME_REQUIRED, "name")
     with db.atomic():
-        Person.update(name=shown, kana=normalise_kana(kana_), phone=normalise_phone(phone_), language=language).where(
-            Person.id == person.id
-        ).execute()
+        Person.update(
+            name=clean_name, kana=normalise_kana(kana), phone=normalise_phone(phone), language=language
+        ).where(Person.id == person.id).execute()
         audit.log_action(by, "member.changed", person.id)
 
 

@@ -33,8 +33,8 @@ class MoveCopyResult:
 def preview_move_copy(source: MailingList, target: MailingList, people: Iterable[int]) -> MoveCopyResult:
     """Count what moving or copying would do."""
     rows = _memberships_in(source, people)
-    known = _existing_memberships(target, rows)
-    return _count_result(rows, {key for key, row in known.items() if row.is_member})
+    existing = _existing_memberships(target, rows)
+    return _count_result(rows, {key for key, row in existing.items() if row.is_member})
 
 
 def move_or_copy(
@@ -45,29 +45,33 @@ def move_or_copy(
         raise SameList()
     with db.atomic():
         rows = _memberships_in(source, people)
-        known = _existing_memberships(target, rows)
-        there = {key for key, row in known.items() if row.is_member}
-        arriving = [row for row in rows if _person_and_child(row) not in there]
+        existing = _existing_memberships(target, rows)
+        members = {key for key, row in existing.items() if row.is_member}
+        arriving = [row for row in rows if _person_and_child(row) not in members]
         bulk_insert(
             Membership,
-            (_new_membership_fields(row, target, kind, now) for row in arriving if _person_and_child(row) not in known),
+            (
+                _new_membership_fields(row, target, kind, now)
+                for row in arriving
+                if _person_and_child(row) not in existing
+            ),
         )
         for row in arriving:
-            if _person_and_child(row) in known:
-                again = _new_membership_fields(row, target, kind, now)
-                Membership.update(**again, left_at=None).where(
-                    Membership.id == known[_person_and_child(row)].id
+            if _person_and_child(row) in existing:
+                fields = _new_membership_fields(row, target, kind, now)
+                Membership.update(**fields, left_at=None).where(
+                    Membership.id == existing[_person_and_child(row)].id
                 ).execute()
         class_teacher.assign_new_members(target, {row.person_id for row in arriving})
         if kind == "move":
             _end_memberships(source, rows, now)
-        done = _count_result(rows, there)
+        result = _count_result(rows, members)
         if rows:
-            detail = {"from": source.id, "people": done.new + done.there, "new": done.new}
+            detail = {"from": source.id, "people": result.new + result.there, "new": result.new}
             audit.log_action(
                 by, "member.moved" if kind == "move" else "member.copied", target.id, kind="list", detail=detail
             )
-    return done
+    return result
 
 
 def _memberships_in(source: MailingList, people: Iterable[int]) -> list[Membership]:
@@ -82,16 +86,16 @@ def _memberships_in(source: MailingList, people: Iterable[int]) -> list[Membersh
 def _existing_memberships(target: MailingList, rows: list[Membership]) -> dict[tuple[int, int], Membership]:
     """Return the memberships, ended ones too, that these people have in the target list."""
     people = {row.person_id for row in rows}
-    here = Membership.select().where(Membership.list == target, Membership.person.in_(people))
-    return {_person_and_child(row): row for row in here}
+    existing = Membership.select().where(Membership.list == target, Membership.person.in_(people))
+    return {_person_and_child(row): row for row in existing}
 
 
 def _person_and_child(row: Membership) -> tuple[int, int]:
     return row.person_id, row.child_id or 0
 
 
-def _count_result(rows: list[Membership], there: set[tuple[int, int]]) -> MoveCopyResult:
-    new = {row.person_id for row in rows if _person_and_child(row) not in there}
+def _count_result(rows: list[Membership], members: set[tuple[int, int]]) -> MoveCopyResult:
+    new = {row.person_id for row in rows if _person_and_child(row) not in members}
     return MoveCopyResult(len(new), len({row.person_id for row in rows} - new))
 
 

@@ -92,19 +92,27 @@ class PreferencePage:
 
 
 def load_page(person: Person) -> PreferencePage:
-    places = _memberships_of(person)
-    children = {one.child_id: one.child for one in places if one.child_id and _is_trusted(one)}
-    lists = {one.list_id: one.list for one in places}
+    memberships = _memberships_of(person)
+    children = {row.child_id: row.child for row in memberships if row.child_id and _is_trusted(row)}
+    lists = {row.list_id: row.list for row in memberships}
     return PreferencePage(
         person=person,
-        lines=[_list_line(lists[number], [one for one in places if one.list_id == number]) for number in lists],
+        lines=[_list_line(lists[number], [row for row in memberships if row.list_id == number]) for number in lists],
         children=list(children.values()),
-        items={one.id: shown for one in places if _is_trusted(one) and (shown := reader_visible_items(one.attributes))},
-        of_children={
-            one.child_id: reader_visible_items(one.child.attributes) for one in places if _is_guardian_by_roster(one)
+        items={
+            row.id: visible
+            for row in memberships
+            if _is_trusted(row) and (visible := reader_visible_items(row.attributes))
         },
-        labels={one.id: " ".join((one.list.name, one.child.name if one.child_id else "")).strip() for one in places},
-        unnamed=next((found for one in lists.values() if (found := membership_without_names(person, one))), None),
+        of_children={
+            row.child_id: reader_visible_items(row.child.attributes)
+            for row in memberships
+            if _is_guardian_by_roster(row)
+        },
+        labels={
+            row.id: " ".join((row.list.name, row.child.name if row.child_id else "")).strip() for row in memberships
+        },
+        unnamed=next((unnamed for row in lists.values() if (unnamed := membership_without_names(person, row))), None),
         more=_joinable_lists(person, children, set(lists)),
     )
 
@@ -137,19 +145,21 @@ def _memberships_of(person: Person) -> list[Membership]:
     )
 
 
-def _is_trusted(place: Membership) -> bool:
+def _is_trusted(membership: Membership) -> bool:
     """Return whether the reader may edit here: not while pending, nor after a manager's stop."""
-    return place.state in ("active", "unconfirmed") or (place.state == "stopped" and place.stopped_by == "reader")
+    return membership.state in ("active", "unconfirmed") or (
+        membership.state == "stopped" and membership.stopped_by == "reader"
+    )
 
 
-def _is_guardian_by_roster(place: Membership) -> bool:
+def _is_guardian_by_roster(membership: Membership) -> bool:
     """Return whether the school named this guardian. A slip found by a stranger must not show the child's items."""
-    return bool(place.child_id) and _is_trusted(place) and place.joined_via not in ("blank mail", "link")
+    return bool(membership.child_id) and _is_trusted(membership) and membership.joined_via not in ("blank mail", "link")
 
 
-def _list_line(mailing_list: MailingList, places: list[Membership]) -> ListLine:
-    state = unsubscribe.combined_state((one.state, one.stopped_by) for one in places)
-    return ListLine(mailing_list, state, tuple(one.child.name for one in places if one.child_id))
+def _list_line(mailing_list: MailingList, memberships: list[Membership]) -> ListLine:
+    state = unsubscribe.combined_state((row.state, row.stopped_by) for row in memberships)
+    return ListLine(mailing_list, state, tuple(row.child.name for row in memberships if row.child_id))
 
 
 def reader_visible_items(items: Mapping[str, str]) -> dict[str, str]:
@@ -193,34 +203,36 @@ class PreferenceForm:
     new_child: Mapping[str, str]
 
 
-def save_preferences(person: Person, said: PreferenceForm) -> None:
+def save_preferences(person: Person, form: PreferenceForm) -> None:
     """Save what a reader corrected. Raises DomainError with the field.
 
     Grade and class belong to the school once they are known; the reader can only fill them in. Items are corrected, none
     is added.
     """
-    seen = load_page(person)
-    _reject_urls(said)
-    if seen.unnamed and not normalise_text(said.name):
+    page = load_page(person)
+    _reject_urls(form)
+    if page.unnamed and not normalise_text(form.name):
         raise DomainError(members.NAME_REQUIRED, "name")
     with db.atomic():
-        members.edit_person(person, None, name=said.name, kana_=said.kana, phone_=said.phone, language=said.language)
-        for child in seen.children:
-            _save_child(child, said.children.get(child.id, {}))
-        for number, shown in seen.items.items():
-            _save_items(number, shown, said.items.get(number, {}))
-        if seen.unnamed and normalise_text(said.new_child.get("name", "")):
-            place = Membership.get_by_id(seen.unnamed.id)
-            members.edit_membership(place, None, relation=place.relation, items=place.attributes, child=said.new_child)
+        members.edit_person(person, None, name=form.name, kana=form.kana, phone=form.phone, language=form.language)
+        for child in page.children:
+            _save_child(child, form.children.get(child.id, {}))
+        for number, visible in page.items.items():
+            _save_items(number, visible, form.items.get(number, {}))
+        if page.unnamed and normalise_text(form.new_child.get("name", "")):
+            membership = Membership.get_by_id(page.unnamed.id)
+            members.edit_membership(
+                membership, None, relation=membership.relation, items=membership.attributes, child=form.new_child
+            )
         audit.log_action(None, "member.changed_self", person.id)
 
 
-def _reject_urls(said: PreferenceForm) -> None:
+def _reject_urls(form: PreferenceForm) -> None:
     """Refuse names with a web address: letters to other guardians and organizers show names."""
-    own = [("name", said.name), ("kana", said.kana)]
+    own = [("name", form.name), ("kana", form.kana)]
     of_children = [
         (f"child{number}-{field}", text)
-        for number, typed in [*said.children.items(), ("new", said.new_child)]
+        for number, typed in [*form.children.items(), ("new", form.new_child)]
         for field, text in typed.items()
     ]
     for field, text in [*own, *of_children]:
@@ -240,10 +252,10 @@ def _save_child(child: Child, typed: Mapping[str, str]) -> None:
     Child.update(**fields).where(Child.id == child.id).execute()
 
 
-def _save_items(number: int, shown: Mapping[str, str], typed: Mapping[str, str]) -> None:
-    place = Membership.get_by_id(number)
-    changed = {key: typed[key].strip()[: members.MAX_ITEM_LENGTH] for key in shown if key in typed}
-    Membership.update(attributes={**place.attributes, **changed}).where(Membership.id == number).execute()
+def _save_items(number: int, visible: Mapping[str, str], typed: Mapping[str, str]) -> None:
+    membership = Membership.get_by_id(number)
+    changed = {key: typed[key].strip()[: members.MAX_ITEM_LENGTH] for key in visible if key in typed}
+    Membership.update(attributes={**membership.attributes, **changed}).where(Membership.id == number).execute()
 
 
 def send_correction(person: Person, text: str, now: datetime) -> bool:
@@ -251,15 +263,17 @@ def send_correction(person: Person, text: str, now: datetime) -> bool:
 
     Class and items of a child decide who gets which notice, so a link alone does not change them.
     """
-    said = text.strip()[:MAX_CORRECTION_LENGTH]
-    if not said or rate_limits.record_hit(f"own page wish:{person.id}", now, 86400) > CORRECTIONS_PER_DAY:
+    correction = text.strip()[:MAX_CORRECTION_LENGTH]
+    if not correction or rate_limits.record_hit(f"own page wish:{person.id}", now, 86400) > CORRECTIONS_PER_DAY:
         return False
     lists = [line.list for line in load_page(person).lines if line.state == "active"]
-    managers = list(dict.fromkeys(user for one in lists for user in who_can.managers_of(one)))
+    managers = list(dict.fromkeys(user for row in lists for user in who_can.managers_of(row)))
     url = f"{load_settings().base_url}/members/{person.id}"
     with db.atomic():
         audit.log_action(None, "member.says_wrong", person.id)
-        notify_users("says-wrong", managers or who_can.administrators(), now, name=person.name, text=said, url=url)
+        notify_users(
+            "says-wrong", managers or who_can.administrators(), now, name=person.name, text=correction, url=url
+        )
     return True
 
 
@@ -289,16 +303,16 @@ def delete_own_data(person: Person, now: datetime) -> set[int]:
     """
     barred = (Membership.person == person) & ((Membership.stopped_by == "manager") | (Membership.state == "refused"))
     with db.atomic():
-        held = list(Membership.select().where(Membership.person == person, Membership.is_member, ~barred))
-        children = {one.child_id for one in held if one.child_id}
-        lists = sorted({one.list_id for one in held})
+        memberships = list(Membership.select().where(Membership.person == person, Membership.is_member, ~barred))
+        children = {row.child_id for row in memberships if row.child_id}
+        lists = sorted({row.list_id for row in memberships})
         left = {"state": "left", "stopped_by": "reader", "left_at": now, "attributes": {}}
-        Membership.update(**left).where(Membership.id.in_([one.id for one in held])).execute()
+        Membership.update(**left).where(Membership.id.in_([row.id for row in memberships])).execute()
         Membership.update(state="refused", left_at=now).where(barred, Membership.state == "pending").execute()
-        gone: dict[str, object] = {"phone": ""}
+        cleared: dict[str, object] = {"phone": ""}
         if not Membership.select().where(barred).exists():
-            gone |= {"address": None, "address_key": None, "violates_rfc": False, "bare": False}
-        Person.update(**gone).where(Person.id == person.id).execute()
+            cleared |= {"address": None, "address_key": None, "violates_rfc": False, "bare": False}
+        Person.update(**cleared).where(Person.id == person.id).execute()
         alone = unsubscribe.unreachable_children(children)
         if lists:
             audit.log_action(None, "member.deleted_self", person.id, detail={"lists": lists, "alone": len(alone)})
@@ -339,14 +353,14 @@ def _clean_new_address(person: Person, typed: str) -> str:
 
 def new_address_from_link(text: str, now: datetime) -> tuple[Person, str] | None:
     """Return the person and the new address; None if the link is wrong, expired, or used."""
-    held = signed_links.read_token(text, NEW_ADDRESS_PURPOSE)
-    if not held:
+    token = signed_links.read_token(text, NEW_ADDRESS_PURPOSE)
+    if not token:
         return None
-    person = Person.get_or_none(Person.id == held[0])
+    person = Person.get_or_none(Person.id == token[0])
     letter = Letter.get_or_none(
-        Letter.id == held[2], Letter.kind == "new-address", Letter.made_at > now - PAGE_LINK_LIFETIME
+        Letter.id == token[2], Letter.kind == "new-address", Letter.made_at > now - PAGE_LINK_LIFETIME
     )
-    if person is None or letter is None or not person.address or held[1] != signed_links.address_fingerprint(person):
+    if person is None or letter is None or not person.address or token[1] != signed_links.address_fingerprint(person):
         return None
     return person, letter.address
 

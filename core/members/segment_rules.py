@@ -68,10 +68,10 @@ class SegmentRule:
         """Return the normalised values."""
         parts = self.value.replace("、", ",").replace("，", ",").replace("\n", ",").split(",")
         typed = parts if self.op == "one_of" else [self.value]
-        tidy = {"grade": normalise_grade, "class_name": normalise_class, "language": _language_code}.get(
+        normalise = {"grade": normalise_grade, "class_name": normalise_class, "language": _language_code}.get(
             self.field, normalise_text
         )
-        return [found for one in typed if (found := tidy(one))]
+        return [value for text in typed if (value := normalise(text))]
 
 
 RuleBlocks = tuple[tuple[SegmentRule, ...], ...]
@@ -86,30 +86,30 @@ def _language_code(text: str) -> str:
 
 def parse_blocks(rules: Iterable[tuple[str, SegmentRule]]) -> RuleBlocks:
     """Build blocks from rules with the word before each (`and`, `or`). Raises InvalidRule."""
-    found: list[list[SegmentRule]] = []
-    for place, (word, rule) in enumerate(rules):
-        if place >= MAX_RULES:
-            raise InvalidRule(LazyMessage(N_("At most %(n)s rules, please."), n=MAX_RULES), place)
-        _validate_rule(rule, place)
-        if word == "or" or not found:
-            found.append([])
-        found[-1].append(rule)
-    if not found:
+    blocks: list[list[SegmentRule]] = []
+    for index, (word, rule) in enumerate(rules):
+        if index >= MAX_RULES:
+            raise InvalidRule(LazyMessage(N_("At most %(n)s rules, please."), n=MAX_RULES), index)
+        _validate_rule(rule, index)
+        if word == "or" or not blocks:
+            blocks.append([])
+        blocks[-1].append(rule)
+    if not blocks:
         raise InvalidRule(N_("Choose at least one rule."))
-    return tuple(tuple(block) for block in found)
+    return tuple(tuple(block) for block in blocks)
 
 
-def _validate_rule(rule: SegmentRule, place: int) -> None:
+def _validate_rule(rule: SegmentRule, index: int) -> None:
     if rule.field not in FIELDS and not (
         rule.field.startswith(ITEM_PREFIX) and normalise_text(rule.field[len(ITEM_PREFIX) :])
     ):
-        raise InvalidRule(N_("Choose what it is about."), place)
+        raise InvalidRule(N_("Choose what it is about."), index)
     if rule.op not in OPERATORS:
-        raise InvalidRule(N_("Choose how it is compared."), place)
+        raise InvalidRule(N_("Choose how it is compared."), index)
     if rule.op not in OPERATORS_WITHOUT_VALUE and not rule.values:
-        raise InvalidRule(N_("Write what it is compared with."), place)
+        raise InvalidRule(N_("Write what it is compared with."), index)
     if len(rule.value) > MAX_VALUE_LENGTH or len(rule.field) > MAX_VALUE_LENGTH:
-        raise InvalidRule(LazyMessage(N_("Longer than %(n)s characters."), n=MAX_VALUE_LENGTH), place)
+        raise InvalidRule(LazyMessage(N_("Longer than %(n)s characters."), n=MAX_VALUE_LENGTH), index)
 
 
 def blocks_to_json(condition: RuleBlocks) -> list[list[dict[str, Any]]]:
@@ -166,10 +166,10 @@ def field_label(language: str, field: str) -> str:
 
 def describe_blocks(language: str, condition: RuleBlocks) -> str:
     """Return rules as a sentence: 「学年が「3」、かつ地区が「本町」」."""
-    said = [i18n.say(language, " and ").join(_describe_rule(language, rule) for rule in block) for block in condition]
-    if len(said) == 1:
-        return said[0]
-    return i18n.say(language, ", or ").join(i18n.say(language, "(%(rules)s)", rules=one) for one in said)
+    texts = [i18n.say(language, " and ").join(_describe_rule(language, rule) for rule in block) for block in condition]
+    if len(texts) == 1:
+        return texts[0]
+    return i18n.say(language, ", or ").join(i18n.say(language, "(%(rules)s)", rules=text) for text in texts)
 
 
 def _describe_rule(language: str, rule: SegmentRule) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from core.members import signed_links
 from core.settings import Settings, load_settings
 from database import millis
 from i18n import N_
@@ -52,10 +51,13 @@ def leave_url(person: Person, mailing_list: MailingList, settings: Settings | No
 
 def membership_by_token(text: str) -> tuple[Person, MailingList] | None:
     """Return member and list of a token; None if it is wrong, or the member is gone."""
-    held = read_token(text, "place")
-    if held is None:
+    token = read_token(text, "place")
+    if token is None:
         return None
-    person, mailing_list = Person.get_or_none(Person.id == held[0]), MailingList.get_or_none(MailingList.id == held[1])
+    person, mailing_list = (
+        Person.get_or_none(Person.id == token[0]),
+        MailingList.get_or_none(MailingList.id == token[1]),
+    )
     return (person, mailing_list) if person and mailing_list else None
 
 
@@ -90,10 +92,10 @@ def person_by_token(text: str, now: datetime) -> Person | None:
     """Return whose page this token opens; None if it is wrong, expired, or the address has changed since."""
     if not _PAGE_TOKEN.fullmatch(text):
         return None
-    held = urlsafe_b64decode(text)
-    number, minute = struct.unpack(">II", held[:8])
+    raw = urlsafe_b64decode(text)
+    number, minute = struct.unpack(">II", raw[:8])
     person = Person.get_or_none(Person.id == number)
-    if person is None or not person.address or not hmac.compare_digest(held[8:], _token_hmac(held[:8], person)):
+    if person is None or not person.address or not hmac.compare_digest(raw[8:], _token_hmac(raw[:8], person)):
         return None
     return person if minute * 60_000 > millis(now) else None
 
@@ -103,13 +105,11 @@ def person_by_token(text: str, now: datetime) -> Person | None:
 
 def form_token(mailing_list: MailingList | None, now: datetime) -> str:
     """Return the token of a form: list (or none) and the moment at which it was rendered."""
-    return signed_links.link_signer(load_settings(), "form").dumps(
-        [mailing_list.id if mailing_list else 0, millis(now)]
-    )
+    return link_signer(load_settings(), "form").dumps([mailing_list.id if mailing_list else 0, millis(now)])
 
 
 def is_form_token_valid(text: str, mailing_list: MailingList | None, now: datetime) -> bool:
     """Return whether we rendered the form for this list, 2 seconds to 24 hours ago (bots are faster)."""
-    held = signed_links.read_token(text, "form")
+    token = read_token(text, "form")
     wanted = mailing_list.id if mailing_list else 0
-    return bool(held) and held[0] == wanted and MIN_FORM_AGE_MS <= millis(now) - held[1] <= MAX_FORM_AGE_MS
+    return bool(token) and token[0] == wanted and MIN_FORM_AGE_MS <= millis(now) - token[1] <= MAX_FORM_AGE_MS

@@ -37,14 +37,14 @@ def combined_state(states: Iterable[tuple[str, str]]) -> str:
 
     Return active, pending, stopped (the reader may resume), over (only a manager may resume), or "" without memberships.
     """
-    held = set(states)
-    if any(state in ("active", "unconfirmed") for state, _ in held):
+    pairs = set(states)
+    if any(state in ("active", "unconfirmed") for state, _ in pairs):
         return "active"
-    if any(state == "pending" for state, _ in held):
+    if any(state == "pending" for state, _ in pairs):
         return "pending"
-    if ("stopped", "reader") in held:
+    if ("stopped", "reader") in pairs:
         return "stopped"
-    return "over" if held else ""
+    return "over" if pairs else ""
 
 
 def subscription_state(person: Person, mailing_list: MailingList) -> str:

@@ -84,7 +84,7 @@ def test_somebody_who_is_there_is_not_added_again(kumi):
 
 def test_editing_changes_person_child_and_items(kumi):
     row = add(kumi)
-    members.edit_person(row.person, None, name="鈴木　大介", kana_="すずき", phone_="", language="en")
+    members.edit_person(row.person, None, name="鈴木　大介", kana="すずき", phone="", language="en")
     child = {"name": "鈴木 海斗", "kana": "かいと", "grade": "４年", "class_name": "1組"}
     members.edit_membership(row, None, relation="父", items={"地区": "川端", "係": "広報", " ": "x"}, child=child)
     after = again(row)
@@ -99,7 +99,7 @@ def test_editing_changes_person_child_and_items(kumi):
 def test_a_name_cannot_be_taken_from_a_telephone_family(kumi):
     row = add(kumi, address="", name="和田 幸子")
     with pytest.raises(DomainError):
-        members.edit_person(row.person, None, name=" ", kana_="", phone_="", language="ja")
+        members.edit_person(row.person, None, name=" ", kana="", phone="", language="ja")
 
 
 def test_stopping_and_resuming_move_all_places_of_a_person(kumi):
