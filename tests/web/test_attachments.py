@@ -169,6 +169,13 @@ def test_no_token_opens_the_file_of_another_notice(client, sent, school):
     (made,) = attachments.files_of_notice(sent.notice)
     assert client.get(f"/r/{other.deliveries['加藤 誠'].token}/file/{made.id}").status_code == 410
     assert client.get(f"/r/{'a' * 26}/file/{made.id}").status_code == 404
+    agent = {"User-Agent": cast_notices.PHONE}
+    foreign = client.post(f"/r/{other.deliveries['加藤 誠'].token}/file/{made.id}", headers=agent)
+    assert foreign.status_code == 410 and not AttachmentView.select().exists()
+    own = client.post(
+        f"/r/{sent.deliveries['青山 健太'].token}/file/{made.id}", headers=agent, follow_redirects=True, buffered=True
+    )
+    assert own.data == files.PDF and AttachmentView.select().count() == 1
 
 
 @pytest.mark.proves("X-03")

@@ -1,5 +1,7 @@
 """Groups on the pages: made by a condition, chosen by hand, named as recipients (D-10 to D-14, E-15, T-33)."""
 
+import re
+
 import pytest
 
 import clock
@@ -147,6 +149,14 @@ def test_the_way_to_make_a_group_leads_back_to_the_recipients(hanako, draft, num
     assert f"/notices/{draft.id}/recipients" in back.location
     kinds = {(row.kind, row.include) for row in Target.select().where(Target.notice == draft)}
     assert kinds == {("list", True), ("group", True)}
+
+
+@pytest.mark.proves("D-10")
+def test_the_recipients_page_offers_groups_and_the_text_page_leads_back(hanako, draft, number):
+    shown = get_page(hanako, f"/notices/{draft.id}/recipients")
+    assert re.search(r"<button[^>]*/groups[^>]*>[^<]*＋追加/管理", shown, re.DOTALL)
+    words = get_page(hanako, f"/notices/{draft.id}/words")
+    assert f'href="/notices/{draft.id}/recipients"' in words
 
 
 @pytest.mark.proves("D-14")

@@ -1,6 +1,7 @@
 """The history: when, who, what, by which route, to whom, with what outcome (T-03, T-40, T-41)."""
 
 import html
+import re
 from datetime import timedelta
 
 import pytest
@@ -66,6 +67,24 @@ def test_the_full_text_is_kept_as_sent(hanako, school):
     assert "送信を始めました" in text
     for name in ("青山 健太", "和田 幸子"):
         assert name in text
+    at = clock.to_local(made.started_at)
+    moment = rf"{at.month}月{at.day}日\(.\) {at.hour}:{at.minute:02d}"
+    assert re.search(rf"開始.{{0,3}}{moment}|{moment}.{{0,3}}開始", text)
+    assert re.search(rf"{moment}</span>　送信を始めました", text)
+    assert re.search(moment, page(hanako, "/history"))
+
+
+@pytest.mark.proves("N-17")
+def test_every_reader_stands_there_with_the_state_of_the_letter(hanako, school):
+    made = cast_notices.send([school.lists[CLASS]], by=school.users["花子"])
+    cast_notices.outcome(made.deliveries["石川 直樹"], "bounced", "unknown_user")
+    cast_notices.outcome(made.deliveries["鈴木 大輔"], "waiting")
+    text = page(hanako, f"/history/{made.notice.id}").partition('id="readers"')[2]
+    rows = dict(re.findall(r'<li><p>([^<]+?)\s*(?:<span.*?)?</p>\s*<p class="soft">([^<]*)', text, re.DOTALL))
+    states = {name: state.partition("　")[0].strip() for name, state in rows.items()}
+    assert len(states) == 7 and states["青山 健太"] == "送信済み"
+    assert states["石川 直樹"] not in ("", "送信済み") and states["鈴木 大輔"] not in ("", "送信済み")
+    assert len({states[one] for one in ("青山 健太", "石川 直樹", "鈴木 大輔", "和田 幸子", "雑音 一")}) == 5
 
 
 def test_reads_are_counted_in_households(hanako, school):

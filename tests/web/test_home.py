@@ -1,5 +1,6 @@
 """The first page: what needs somebody, only as far as the user's rights go."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -25,6 +26,17 @@ def test_two_large_buttons_are_posts_of_one_form(as_):
     text = as_("花子").get("/").text
     assert 'action="/notices/new"' in text
     assert 'name="urgent" value="1"' in text
+
+
+@pytest.mark.proves("D-02")
+def test_notices_are_reached_from_the_menu_of_every_page(as_):
+    browser = as_("花子")
+    for address in ("/", "/lists", "/history", "/admin"):
+        menu = re.search(r'<nav class="nav".*?</nav>', browser.get(address).text, re.DOTALL)[0]
+        assert re.search(r'<a href="/notices"[^>]*>.*?お知らせ', menu, re.DOTALL), address
+    answer = browser.get("/notices")
+    assert answer.status_code == 200 and 'action="/notices/new"' in answer.text
+    assert re.search(r'<a href="/notices" aria-current="page">', answer.text)
 
 
 def test_who_may_only_look_has_no_buttons(as_):

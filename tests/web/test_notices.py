@@ -334,3 +334,37 @@ def test_what_was_sent_is_not_deleted(hanako, draft):
     )
     assert hanako.post(f"/notices/{draft.id}/delete").status_code == 303
     assert Notice.get_by_id(draft.id).state == "held"
+
+
+@pytest.mark.proves("D-05")
+def test_a_notice_is_begun_by_the_button_of_the_list(hanako, as_, draft):
+    text = page(hanako, "/notices")
+    form = re.search(r'<form[^>]*action="/notices/new".*?</form>', text, re.DOTALL)[0]
+    assert re.search(r"<button[^>]*>(?:(?!</button>).)*新しいお知らせ", form, re.DOTALL)
+    answer = hanako.post("/notices/new", data={"form_key": hidden(form, "form_key")})
+    number = int(re.fullmatch(r"/notices/(\d+)/recipients", answer.location)[1])
+    assert answer.status_code == 303 and Notice.get_by_id(number).state == "draft"
+    looking = page(as_("見る子"), "/notices")
+    assert "お知らせ" in looking and 'action="/notices/new"' not in looking
+
+
+@pytest.mark.proves("X-11")
+@pytest.mark.parametrize(("screen", "current"), [("recipients", 1), ("words", 2), ("check", 4)])
+def test_the_five_steps_are_shown_and_which_one_is_open(hanako, draft, screen, current):
+    items = re.findall(
+        r'<li(.*?)><span class="t">(.*?)</span></li>', page(hanako, f"/notices/{draft.id}/{screen}"), re.DOTALL
+    )
+    assert [name for _, name in items] == ["宛先", "件名・本文", "オプション", "確認", "送信"]
+    assert [number for number, (kind, _) in enumerate(items, 1) if 'aria-current="step"' in kind] == [current]
+    assert [number for number, (kind, _) in enumerate(items, 1) if 'class="past"' in kind] == list(range(1, current))
+
+
+@pytest.mark.proves("E-07")
+def test_a_typed_address_is_no_recipient(hanako, school):
+    draft = drafts.create_draft(school.users["花子"], now=clock.now())
+    typed = {"to": "x@example.com", "cc": "x@example.com", "bcc": "x@example.com", "person-x@example.com": "in"}
+    hanako.post(f"/notices/{draft.id}/recipients", data={"lists": school.lists[CLASS].id, **typed})
+    assert {(row.kind, row.number) for row in Target.select()} == {("list", school.lists[CLASS].id)}
+    hanako.post(f"/notices/{draft.id}/words", data={"subject": "遠足", "text": "あす", **typed})
+    found = audiences.resolve_audience(Notice.get_by_id(draft.id))
+    assert len(found.receiving) == 4 and "x@example.com" not in {one.address for one in found.receiving}

@@ -10,6 +10,7 @@ import clock
 from blueprints.notices import check
 from core.notices import drafts
 from models import Letter, Membership, Notice, Person, User
+from tests import smarthost
 
 CLASS, OTHER = "1-1", "2-1"
 
@@ -232,6 +233,53 @@ def test_a_booking_says_its_time_on_the_button(hanako, draft):
     assert booked.state == "scheduled"
     assert local(booked.send_at) == local(at)
     assert "予約を取り消す" in page(hanako, f"/notices/{draft.id}")
+
+
+@pytest.mark.proves("D-40")
+def test_date_and_time_are_chosen_in_a_calendar(hanako, draft):
+    at = clock.now() + timedelta(days=1)
+    field = re.search(r'<input[^>]*id="at"[^>]*>', page(hanako, f"/notices/{draft.id}/check"))[0]
+    assert 'type="datetime-local"' in field and re.search(r'min="\d{4}-\d\d-\d\dT\d\d:\d\d"', field)
+    shown = hidden(page(hanako, f"/notices/{draft.id}/check?at={local(at)}"))
+    assert hanako.post(f"/notices/{draft.id}/check", data={**shown, "at": local(at)}).status_code == 303
+    for address, mark in (("/notices/booked", f"at-{draft.id}"), (f"/notices/{draft.id}", "at")):
+        field = re.search(rf'<input[^>]*id="{mark}"[^>]*>', page(hanako, address))[0]
+        assert 'type="datetime-local"' in field and f'value="{local(at)}"' in field
+        assert re.search(r'min="\d{4}-\d\d-\d\dT\d\d:\d\d"', field)
+
+
+@pytest.mark.proves("D-41", "N-06")
+@pytest.mark.parametrize("booked", [True, False])
+def test_nothing_is_sent_or_booked_past_the_check_page(hanako, draft, booked):
+    at = {"at": local(clock.now() + timedelta(days=1))} if booked else {}
+    shown = hidden(page(hanako, f"/notices/{draft.id}/check"))
+    for data in (at, {**at, "fingerprint": "x"}, {**shown, **at, "fingerprint": "x"}):
+        assert hanako.post(f"/notices/{draft.id}/check", data=data).status_code == 422
+        found = Notice.get_by_id(draft.id)
+        assert (found.state, found.send_at) == ("draft", None)
+    assert not Letter.select().exists()
+    answer = hanako.post(
+        f"/notices/{draft.id}/check", data={**hidden(page(hanako, f"/notices/{draft.id}/check")), **at}
+    )
+    assert answer.status_code == 303 and Notice.get_by_id(draft.id).state in ("held", "scheduled")
+
+
+@pytest.mark.proves("N-06")
+def test_the_check_page_has_no_box_to_skip_it_and_stays_after_ten_notices(hanako, school):
+    for _ in range(10):
+        made = draft_of(school, "花子", CLASS)
+        shown = hidden(page(hanako, f"/notices/{made.id}/check"))
+        assert hanako.post(f"/notices/{made.id}/check", data=shown).status_code == 303
+    form = page(hanako, f"/notices/{draft_of(school, '花子', CLASS).id}/check").partition('id="send"')[2]
+    assert "4通" in form and 'id="go"' in form and '<input type="checkbox"' not in form
+
+
+@pytest.mark.proves("X-09")
+def test_the_configured_rate_and_the_time_for_all_are_shown(hanako, draft, school):
+    smarthost.send_by(smarthost.closed_port(), rate=60)
+    smarthost.families(school.lists[CLASS], 496)
+    shown = page(hanako, f"/notices/{draft.id}/check")
+    assert "1分に60通まで" in shown and "全部で約9分" in shown
 
 
 @pytest.mark.parametrize("at", ["2020-01-01T07:00", "abc"])

@@ -2,6 +2,8 @@
 
 import html
 import re
+import socket
+import time
 from datetime import timedelta
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 import clock
 from core.delivery import lifecycle
 from core.notices import drafts, start, workflow
+from core.notices.questions import QuestionDraft
 from models import Delivery, Letter, Notice, Target, Wording
+from tests import smarthost
 from tests.web.notice_factory import confirm_notice, datetime_local_value, get_page, reload_state, start_notice
 
 
@@ -130,6 +134,61 @@ def test_bookings_are_listed_with_content_and_time(hanako, as_, booked):
     assert "遠足に行きます。" in content
     assert "<textarea" not in content
     assert "遠足のお知らせ" not in get_page(as_("太郎"), "/notices/booked")
+
+
+@pytest.mark.proves("T-05")
+def test_the_whole_content_of_a_booking_is_read_there(hanako, school):
+    asked = QuestionDraft("お弁当", ("要る", "要らない"))
+    made = confirm_notice(
+        school, at=clock.now() + timedelta(days=1), read_confirmation=True, questions=[asked], text="遠足です。"
+    )
+    assert f'href="/notices/{made.id}"' in get_page(hanako, "/notices/booked")
+    text = get_page(hanako, f"/notices/{made.id}")
+    for part in (
+        "遠足のお知らせ",
+        "遠足です。",
+        "【開封確認】",
+        "【アンケート】",
+        "お弁当",
+        "要らない",
+        "配信の停止",
+        "〒000-0000",
+    ):
+        assert part in text, part
+    assert "<textarea" not in text and 'name="subject"' not in text
+    everybody = get_page(hanako, f"/notices/{made.id}/recipients/all")
+    assert "青山 健太" in everybody and "和田 幸子" in everybody
+
+
+@pytest.mark.proves("D-45")
+def test_a_booking_that_was_sent_moves_to_the_sent_ones(hanako, as_, booked):
+    assert "遠足のお知らせ" in get_page(hanako, "/notices/booked")
+    assert "遠足のお知らせ" not in get_page(hanako, "/history")
+    clock.set_offset(86400 + 60)
+    assert start.start_due_notices(clock.now()) == [booked.id]
+    Letter.update(state="accepted", done_at=clock.now()).execute()
+    lifecycle.finish_notices(clock.now())
+    assert reload_state(booked) == "sent"
+    browser = as_("花子")  # a day later the session has ended
+    assert "予約はありません。" in get_page(browser, "/notices/booked")
+    for address in ("/history", "/notices"):
+        assert "遠足のお知らせ" in get_page(browser, address)
+
+
+@pytest.mark.proves("X-12")
+def test_no_page_waits_for_the_mail_server(hanako, school):
+    """A server that takes the connection and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        smarthost.send_by(server.getsockname()[1])
+        notice = start_notice(school)
+        began = time.monotonic()
+        for address in ("/", "/notices", f"/notices/{notice.id}", f"/notices/{notice.id}/board"):
+            get_page(hanako, address)
+        assert time.monotonic() - began < 5
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert {one.state for one in Letter.select().where(Letter.notice == notice, Letter.kind == "notice")} == {"waiting"}
 
 
 @pytest.mark.proves("T-06")

@@ -1,5 +1,6 @@
 """The picture and the counted links as mail programs, readers and robots fetch them (D-31, law 3)."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -120,6 +121,9 @@ def test_the_switches_stand_on_a_page_of_their_own(as_, school):
     assert page.count('<option selected value="daily">毎日</option>') == 5
     for timing in ("通知不要", "毎時", "毎日", "毎週", "毎月"):
         assert page.count(f">{timing}</option>") == 5
+    for select in re.findall(r"<select.*?</select>", page, re.DOTALL):
+        options = re.findall(r'<option[^>]*value="(\w+)"', select)
+        assert options == ["none", "hourly", "daily", "weekly", "monthly"]
     assert "checked" not in page
     typed = {
         "track_opens": "y",

@@ -71,3 +71,4 @@ def test_the_result_names_the_rate_and_of_how_many(as_, school):
     Notice.update(state="sent", finished_at=clock.now()).where(Notice.id == notice.id).execute()
     shown = text(as_("花子").get(f"/notices/{notice.id}"))
     assert "エラーから計算した到達率" in shown and f"{len(letters)} 通のうち、エラーは 1 通" in shown
+    assert "迷惑メールフォルダーに入ったかどうかは分かりません" in shown
