@@ -105,7 +105,7 @@ def _own_addresses(config: ground.Config, row: Organization, road: str) -> OwnAd
 def accepts_list_mail() -> bool:
     """Say whether people can post, join and leave by mail as this installation is set."""
     force = load_settings()
-    return force.accepts_inbound and force.own.many
+    return force.accepts_inbound and force.own.has_list_addresses
 
 
 def imap_address(force: Settings) -> str:

@@ -323,7 +323,7 @@ class OwnAddresses:
     plus: bool = False
 
     @property
-    def many(self) -> bool:
+    def has_list_addresses(self) -> bool:
         """Say whether lists and letters have addresses of their own."""
         return not self.mailbox or self.plus
 
@@ -342,7 +342,7 @@ class OwnAddresses:
         """Return the envelope sender of a letter. With one mailbox, reports are known by the Message-ID in them."""
         return self.mailbox or return_path(number, secret, self.domain)
 
-    def local(self, address: str) -> str | None:
+    def local_part_of(self, address: str) -> str | None:
         """Return the local part that an address means here; "" for the mailbox itself, None if it is not ours."""
         local, _, domain = address.strip().strip("<>").lower().rpartition("@")
         if domain != self.domain or not local:
@@ -354,12 +354,12 @@ class OwnAddresses:
             return None
         return behind if self.plus and plus else ""
 
-    def has(self, address: str) -> bool:
+    def owns(self, address: str) -> bool:
         """Say whether mail to this address comes back to us: it can be no member, sender or organizer."""
-        return self.local(address) is not None or domain_of(address) == self.id_domain
+        return self.local_part_of(address) is not None or domain_of(address) == self.id_domain
 
     @property
-    def shown(self) -> str:
+    def allow_list_entry(self) -> str:
         """Return what parents must allow on their phones: our domain, or our one address."""
         return self.mailbox or self.domain
 

@@ -129,15 +129,15 @@ _FIELD = re.compile(rb"(?<![^\r\n])([!-9;-~]++)[ \t]*+:((?:[^\r\n]|\r?\n[ \t])*)
 class AuthResult:
     """What is known of the origin. `how`: dkim, dmarc, spf, or "" if nothing proves it.
 
-    `forged`: our own mail server says that it fails its domain's published policy. `unsure`: the DNS was silent.
+    `forged`: our own mail server says that it fails its domain's published policy. `dns_failed`: the DNS was silent.
     """
 
-    how: str = ""
-    forged: bool = False
-    unsure: bool = False
+    method: str = ""
+    dmarc_failed: bool = False
+    dns_failed: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.how)
+        return bool(self.method)
 
 
 def authenticate_message(raw: bytes, from_domain: str, lookup: TxtLookup, authserv_id: str = "") -> AuthResult:
@@ -153,11 +153,11 @@ def authenticate_message(raw: bytes, from_domain: str, lookup: TxtLookup, authse
     try:
         published = find_policy(from_domain, lookup)
     except DnsError:
-        return AuthResult(unsure=True)
-    if how := _aligned_method(trusted, from_domain, published):
-        return AuthResult(how)
+        return AuthResult(dns_failed=True)
+    if method := _aligned_method(trusted, from_domain, published):
+        return AuthResult(method)
     if trusted.get("dmarc", ("", {}))[0] == "fail" and published.get("p") in ("quarantine", "reject"):
-        return AuthResult(forged=True)
+        return AuthResult(dmarc_failed=True)
     return _check_signatures(_with_crlf(raw), fields, from_domain, lookup, strict=published.get("adkim") == "s")
 
 
@@ -185,7 +185,7 @@ def _check_signatures(
     raw: bytes, fields: list[tuple[bytes, bytes]], domain: str, lookup: TxtLookup, strict: bool
 ) -> AuthResult:
     """Check each signature that may speak for the domain until one is right."""
-    unsure = False
+    dns_failed = False
     for place, value in enumerate(_signatures(fields)):
         if not _is_usable_signature(value, domain, strict):
             continue
@@ -193,8 +193,8 @@ def _check_signatures(
             if _verify_signature(raw, place, lookup):
                 return AuthResult("dkim")
         except DnsError:
-            unsure = True
-    return AuthResult(unsure=unsure)
+            dns_failed = True
+    return AuthResult(dns_failed=dns_failed)
 
 
 def _signatures(fields: list[tuple[bytes, bytes]]) -> list[bytes]:

@@ -33,41 +33,41 @@ class OwnIdentity:
 class Classification:
     """Who is at the door, and the word for what showed it (for the Incoming row; no part of the mail)."""
 
-    visitor: SenderKind
-    sign: str = ""
+    sender_kind: SenderKind
+    evidence: str = ""
 
 
-def classify_message(arrival: ParsedMessage, envelope_sender: str, house: OwnIdentity) -> Classification:
+def classify_message(parsed: ParsedMessage, envelope_sender: str, house: OwnIdentity) -> Classification:
     """Say who is at the door. envelope_sender: "" or "<>" for the empty one. The first sign decides."""
     for visitor, ask in (("machine", _machine_sign), ("loop", _loop_sign), ("automatic", _auto_reply_sign)):
-        if sign := ask(arrival, envelope_sender.strip().strip("<>"), house):
+        if sign := ask(parsed, envelope_sender.strip().strip("<>"), house):
             return Classification(visitor, sign)  # type: ignore[arg-type]
     return Classification("person")
 
 
-def _machine_sign(arrival: ParsedMessage, sender: str, house: OwnIdentity) -> str:
+def _machine_sign(parsed: ParsedMessage, sender: str, house: OwnIdentity) -> str:
     if not sender:
         return "null-sender"
-    if any(_MACHINE_ADDRESS.match(address) for address in (sender, *arrival.from_addresses)):
+    if any(_MACHINE_ADDRESS.match(address) for address in (sender, *parsed.from_addresses)):
         return "daemon"
-    return "report" if arrival.root.kind == "multipart/report" else ""
+    return "report" if parsed.root.kind == "multipart/report" else ""
 
 
 _MACHINE_ADDRESS = re.compile(r"(?:mailer-daemon|postmaster)@", re.IGNORECASE)
 
 
-def _loop_sign(arrival: ParsedMessage, sender: str, house: OwnIdentity) -> str:
+def _loop_sign(parsed: ParsedMessage, sender: str, house: OwnIdentity) -> str:
     """Tell whether our own mail came back, or a mail goes round."""
     ours = house.domain.lower()
-    if arrival.headers("x-kairan-loop"):
+    if parsed.headers("x-kairan-loop"):
         return "x-kairan-loop"
-    if any(_list_id(value) in house.list_ids or _within(_list_id(value), ours) for value in arrival.headers("list-id")):
+    if any(_list_id(value) in house.list_ids or _within(_list_id(value), ours) for value in parsed.headers("list-id")):
         return "list-id"
-    if _within(arrival.message_id.rpartition("@")[2].lower(), ours):
+    if _within(parsed.message_id.rpartition("@")[2].lower(), ours):
         return "message-id"
     if _within(sender.rpartition("@")[2].lower(), ours) or _is_mailbox(sender, house.mailbox):
         return "own-sender"
-    return "hops" if arrival.received >= MAX_HOPS else ""
+    return "hops" if parsed.received >= MAX_HOPS else ""
 
 
 def _is_mailbox(sender: str, mailbox: str) -> bool:
@@ -85,18 +85,18 @@ def _within(domain: str, ours: str) -> bool:
     return bool(ours) and (domain == ours or domain.endswith(f".{ours}"))
 
 
-def _auto_reply_sign(arrival: ParsedMessage, sender: str, house: OwnIdentity) -> str:
-    submitted = re.match(r"[a-z-]*", arrival.header("auto-submitted").strip().lower())
+def _auto_reply_sign(parsed: ParsedMessage, sender: str, house: OwnIdentity) -> str:
+    submitted = re.match(r"[a-z-]*", parsed.header("auto-submitted").strip().lower())
     if submitted and submitted[0] not in ("", "no"):
         return "auto-submitted"
     for name in _AUTO_REPLY_HEADERS:
-        if arrival.headers(name):
+        if parsed.headers(name):
             return name
-    if arrival.header("precedence").strip().lower() in _PRECEDENCES:
+    if parsed.header("precedence").strip().lower() in _PRECEDENCES:
         return "precedence"
-    if "autoresponder" in arrival.header("x-post-messageclass").lower():
+    if "autoresponder" in parsed.header("x-post-messageclass").lower():
         return "x-post-messageclass"
-    return "subject" if phrases.AUTO_SUBJECT.match(arrival.subject[:300]) else ""
+    return "subject" if phrases.AUTO_SUBJECT.match(parsed.subject[:300]) else ""
 
 
 _AUTO_REPLY_HEADERS = (

@@ -71,7 +71,7 @@ class ImapSession:
         with suppress(OSError, imaplib.IMAP4.error):
             self._mail.client.shutdown()
 
-    def mails(self, largest: int) -> Iterator[FetchedMessage]:
+    def fetch_messages(self, largest: int) -> Iterator[FetchedMessage]:
         """Give the mails of the inbox one after another, the oldest first, without marking them. Raises Closed."""
         self._mail.client.untagged_responses.pop("EXISTS", None)
         for uid in self._with_connection_errors(lambda: self._mail.uids("ALL", charset=None))[:BATCH_SIZE]:
@@ -85,11 +85,11 @@ class ImapSession:
     def move_message(self, uid: str, folder: str) -> None:
         """Move a mail into a folder, which is made if missing. Raises Closed; then this mail is not given again."""
         self._said_no.add(uid)
-        self._with_folder_errors(lambda: self._mail.move(uid, self._made(folder)))
+        self._with_folder_errors(lambda: self._mail.move(uid, self._ensured_folder(folder)))
 
-    def ready(self, folder: str) -> None:
+    def ensure_folder(self, folder: str) -> None:
         """Make a folder if it is missing. Raises Closed."""
-        self._with_folder_errors(lambda: self._made(folder))
+        self._with_folder_errors(lambda: self._ensured_folder(folder))
 
     def _with_folder_errors(self, act: Callable[[], object]) -> None:
         try:
@@ -107,7 +107,7 @@ class ImapSession:
         """Say whether the server says by itself that a mail has come."""
         return "IDLE" in self._mail.client.capabilities
 
-    def wait(self, seconds: float, stopped: Callable[[], bool]) -> bool:
+    def wait_for_mail(self, seconds: float, stopped: Callable[[], bool]) -> bool:
         """Wait until a mail comes, some seconds have passed, or `stopped()`; say whether one came. Raises Closed."""
         until, idle = time.monotonic() + seconds, self._mail.idle
         self._with_connection_errors(idle.start)
@@ -126,17 +126,17 @@ class ImapSession:
         kind, parts = self._with_connection_errors(lambda: self._mail.client.uid("FETCH", uid, "(BODY.PEEK[])"))
         return next((part[1] for part in parts if isinstance(part, tuple)), None) if kind == "OK" else None
 
-    def _made(self, folder: str) -> str:
+    def _ensured_folder(self, folder: str) -> str:
         """Return the folder's full name; some servers want everything below INBOX."""
         if folder not in self._folders:
             known = {one.name: one for one in self._mail.folder.list()}
             delimiter = next((one.delim for one in known.values() if one.delim), ".")
             names = (folder, f"INBOX{delimiter}{folder}")
-            found = next((name for name in names if name in known), None) or self._make(names)
+            found = next((name for name in names if name in known), None) or self._create_folder(names)
             self._folders[folder] = found
         return self._folders[folder]
 
-    def _make(self, names: tuple[str, str]) -> str:
+    def _create_folder(self, names: tuple[str, str]) -> str:
         try:
             self._mail.folder.create(names[0])
         except ImapToolsError:

@@ -252,7 +252,9 @@ def send_health_email() -> Answer:
 def list_carriers() -> Answer:
     """Show the words on every carrier."""
     return render_page(
-        "admin/carriers.html", entries=carrier_help.settings_entries(), domain=settings.load_settings().own.shown
+        "admin/carriers.html",
+        entries=carrier_help.settings_entries(),
+        domain=settings.load_settings().own.allow_list_entry,
     )
 
 

@@ -83,7 +83,7 @@ def _signup_page(
         mailto=join_codes.join_mailto(door.list, door.code),
         terms=consent.render_consent_text(door.list, language()),
         carriers=carrier_help.list_guidance(language()),
-        domain=force.own.shown,
+        domain=force.own.allow_list_entry,
         made=signed_links.form_token(door.list, clock.now()),
     )
     return page, status

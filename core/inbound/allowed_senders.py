@@ -78,7 +78,7 @@ def _check_address(mailing_list: MailingList, typed: str, but: int = 0) -> str:
         clean = addresses.parse_address(typed)
     except addresses.BadAddress as wrong:
         raise DomainError(wrong.message, "address") from wrong
-    if load_settings().own.has(clean):
+    if load_settings().own.owns(clean):
         raise DomainError(N_("This is an address of Kairan itself, so it cannot post."), "address")
     same = (
         (AllowedSender.list == mailing_list)
@@ -162,12 +162,12 @@ def record_verification_reply(
     record_authentication(sender, proof, now)
     if rate_limits.record_hit(f"trial:{sender.id}", now, 86400) <= 3:
         _send_to_sender(sender, "sender-passes" if proof else "sender-asks", now)
-    return InboundResult("reply", "done", proof.how or "unproven", sender.list, letter=letter)
+    return InboundResult("reply", "done", proof.method or "unproven", sender.list, letter=letter)
 
 
 def record_authentication(sender: AllowedSender, proof: AuthResult, now: datetime) -> None:
     """Remember what the latest mail from an address proved, for the senders page."""
-    AllowedSender.update(last_post_at=now, last_auth_method=proof.how).where(AllowedSender.id == sender.id).execute()
+    AllowedSender.update(last_post_at=now, last_auth_method=proof.method).where(AllowedSender.id == sender.id).execute()
 
 
 # ── strangers ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -187,7 +187,7 @@ def hold_post_of_unknown_sender(
         and rate_limits.record_hit(f"not a sender:{person.id}", now, 86400) == 1
     ):
         notify("not-a-sender", person, now, list=mailing_list.name)
-    return InboundResult("stray", "held", "stranger", mailing_list, person, show=True, keep=True)
+    return InboundResult("stray", "held", "stranger", mailing_list, person, keep_text=True, keep_raw=True)
 
 
 def _notify_managers(mailing_list: MailingList, address: str, subject: str, now: datetime) -> None:

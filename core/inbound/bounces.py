@@ -1,10 +1,11 @@
-"""Reports about letters that left: bounced, delayed, delivered, complained about, answered by a machine (D-37, D-38).
+"""Handle reports about sent letters: bounces, delays, deliveries, complaints, automatic replies (D-37, D-38).
 
-A report counts only for a letter of ours: by the return path, whose mark nobody can guess, or by our Message-ID in
-what came back; and only for 14 days. Nothing here is ever answered or distributed. `core.delivery.suppression` decides what a
+A report counts only for a letter of ours, known by the VERP return path or by our Message-ID in the returned
+message, and only for 14 days. Reports are never answered or distributed. `core.delivery.suppression` decides what a
 failure means for the person.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from core.delivery import smtp_results, suppression
@@ -20,30 +21,30 @@ LETTER_REASON_BY_BOUNCE_REASON: dict[str, str] = {
     **dict.fromkeys(("suspended", "too_large"), "other"),
     "doubtful": "temporary",
 }
-"""What a kind of failure is called at a letter (`core.delivery.lifecycle.REASON_LABELS`)."""
+"""The letter's reason (`core.delivery.lifecycle.REASON_LABELS`) for each bounce reason."""
 MAX_TEXT_CHARS = 500
 
 
-def record_report(letter: Letter | None, found: Explanation, now: datetime) -> InboundResult:
-    """Note what a report says about a letter; call inside the transaction that records the mail."""
+def record_report(letter: Letter | None, report: Explanation, now: datetime) -> InboundResult:
+    """Apply a report to its letter. Call inside the transaction that records the mail."""
     if letter is None:
         return InboundResult("machine", "dropped", "nothing of ours")
     if now - (letter.done_at or letter.made_at) > REPORT_VALID_FOR:
         return InboundResult("bounce", "dropped", "too old", letter=letter)
-    return _HANDLERS.get(found.kind, _record_nothing)(letter, found, now)
+    return _HANDLERS.get(report.kind, _record_nothing)(letter, report, now)
 
 
-def _record_failure(letter: Letter, found: Explanation, now: datetime) -> InboundResult:
-    kind = found.reason if found.reason in LETTER_REASON_BY_BOUNCE_REASON else "other"
-    _save_bounce(letter, kind, found, now)
-    came_back = {
+def _record_failure(letter: Letter, report: Explanation, now: datetime) -> InboundResult:
+    kind = report.reason if report.reason in LETTER_REASON_BY_BOUNCE_REASON else "other"
+    _save_bounce(letter, kind, report, now)
+    fields = {
         "state": "bounced",
         "reason": LETTER_REASON_BY_BOUNCE_REASON[kind],
-        "enhanced": found.status or "",
-        "text": found.text[:MAX_TEXT_CHARS],
+        "enhanced": report.status or "",
+        "text": report.text[:MAX_TEXT_CHARS],
     }
     changed = (
-        Letter.update(**came_back, done_at=now)
+        Letter.update(**fields, done_at=now)
         .where(Letter.id == letter.id, Letter.state.in_(("accepted", "unknown")))
         .execute()
     )
@@ -56,62 +57,62 @@ def _record_failure(letter: Letter, found: Explanation, now: datetime) -> Inboun
     return InboundResult("bounce", "done", kind, letter=letter)
 
 
-def _save_bounce(letter: Letter, kind: str, found: Explanation, now: datetime) -> None:
+def _save_bounce(letter: Letter, kind: str, report: Explanation, now: datetime) -> None:
     Bounce.create(
         letter=letter,
         person=letter.person_id,
         at=now,
         kind=kind,
-        permanent=bool(found.permanent),
-        status=found.status,
-        text=found.text[:MAX_TEXT_CHARS],
+        permanent=bool(report.permanent),
+        status=report.status,
+        text=report.text[:MAX_TEXT_CHARS],
     )
 
 
-def _record_delay(letter: Letter, found: Explanation, now: datetime) -> InboundResult:
-    """Note that a server is still trying: no count, no change; a final report will follow."""
-    _save_bounce(letter, "delayed", found, now)
+def _record_delay(letter: Letter, report: Explanation, now: datetime) -> InboundResult:
+    """A server is still trying: record it and change nothing; a final report will follow."""
+    _save_bounce(letter, "delayed", report, now)
     return InboundResult("bounce", "done", "delayed", letter=letter)
 
 
-def _record_delivered(letter: Letter, found: Explanation, now: datetime) -> InboundResult:
+def _record_delivered(letter: Letter, report: Explanation, now: datetime) -> InboundResult:
     _mark_accepted(letter, now)
-    return InboundResult("bounce", "done", found.kind, letter=letter)
+    return InboundResult("bounce", "done", report.kind, letter=letter)
 
 
 def _mark_accepted(letter: Letter, now: datetime) -> None:
-    """A sign that it arrived settles a letter of unknown outcome."""
+    """Proof of delivery settles a letter whose outcome was unknown."""
     if Letter.update(state="accepted", done_at=now).where(Letter.id == letter.id, Letter.state == "unknown").execute():
         _bump_notice_serial(letter)
 
 
-def _record_complaint(letter: Letter, found: Explanation, now: datetime) -> InboundResult:
-    """The reader reported our mail as spam: no letter goes there any more, but by the reader's own wish."""
-    if not found.is_about_a_reader:
-        return _record_nothing(letter, found, now)
-    _save_bounce(letter, "complaint", found, now)
+def _record_complaint(letter: Letter, report: Explanation, now: datetime) -> InboundResult:
+    """The reader reported our mail as spam: send nothing more, unless the reader asks for it."""
+    if not report.is_about_a_reader:
+        return _record_nothing(letter, report, now)
+    _save_bounce(letter, "complaint", report, now)
     suppression.record_failure(letter, "complaint", now)
     _bump_notice_serial(letter)
     return InboundResult("complaint", "done", "complaint", letter=letter)
 
 
 def record_auto_reply(letter: Letter, now: datetime) -> InboundResult:
-    """A machine answered (away, challenge): the letter arrived, but nobody has read it."""
+    """An automatic reply (absence, challenge): the letter was delivered; it is not a read confirmation."""
     _mark_accepted(letter, now)
     return InboundResult("automatic", "done", "auto-reply", letter=letter)
 
 
-def _record_nothing(letter: Letter, found: Explanation, now: datetime) -> InboundResult:
-    return InboundResult("machine", "done", found.kind, letter=letter)
+def _record_nothing(letter: Letter, report: Explanation, now: datetime) -> InboundResult:
+    return InboundResult("machine", "done", report.kind, letter=letter)
 
 
-_HANDLERS = {
+_HANDLERS: dict[str, Callable[[Letter, Explanation, datetime], InboundResult]] = {
     "bounce": _record_failure,
     "delayed": _record_delay,
     "success": _record_delivered,
     "mdn": _record_delivered,
     "complaint": _record_complaint,
-    "auto-reply": lambda letter, found, now: record_auto_reply(letter, now),
+    "auto-reply": lambda letter, report, now: record_auto_reply(letter, now),
 }
 
 
@@ -121,6 +122,6 @@ def _bump_notice_serial(letter: Letter) -> None:
 
 
 def list_reports_of_person(person: int, limit: int = 10) -> list[Bounce]:
-    """Return the latest reports about a person's address, for the member's page."""
+    """Return the latest reports about a person's address, newest first."""
     rows = Bounce.select(Bounce, Letter).join(Letter).where(Bounce.person == person).order_by(Bounce.id.desc())
     return list(rows.limit(limit))

@@ -56,7 +56,7 @@ def fetch_batch(reading: ImapSession, now: datetime, stopped: Callable[[], bool]
     """Write down what lies in the inbox and move it aside; return how many were looked at. Raises Closed, OSError."""
     force = settings.load_settings()
     seen = others = 0
-    for found in reading.mails(MAX_MESSAGE_BYTES):
+    for found in reading.fetch_messages(MAX_MESSAGE_BYTES):
         recipient = _find_recipient(found.raw, force) if found.raw is not None else None
         if recipient is not None and found.raw is not None:
             spool.write_message(envelope_headers.find_sender(found.raw), [recipient], found.raw, now)
@@ -74,7 +74,7 @@ def _find_recipient(raw: bytes, force: settings.Settings) -> str | None:
     """Return for which of our addresses a mail came: the mailbox itself if nothing says so; None for a foreign one."""
     for one in envelope_headers.find_recipients(raw, force.recipient_header):
         place = dispatch.resolve_recipient(one)
-        if force.own.has(one) and (place is None or place.kind != "mailbox"):
+        if force.own.owns(one) and (place is None or place.kind != "mailbox"):
             return one if place else None
     return _mailbox_address(force)
 
@@ -128,7 +128,7 @@ def test_account(box: ImapAccount, now: datetime) -> MailboxUnavailable | None:
     try:
         reading = ImapSession(box, TEST_TIMEOUT_S)
         try:
-            reading.ready(HANDLED_FOLDER)
+            reading.ensure_folder(HANDLED_FOLDER)
         finally:
             reading.close()
     except MailboxUnavailable as trouble:
@@ -164,49 +164,49 @@ class ImapPoller:
         while not stopped():
             if not self.run_once(stopped):
                 _sleep_unless_stopped(SETTINGS_CHECK_INTERVAL_S, stopped)
-        self._hang_up()
+        self._disconnect()
 
     def run_once(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Look once if it is time; say whether to look again at once. Nothing that goes wrong ends the process."""
         box = settings.load_settings().box
         if box != self._box:
-            self._hang_up()
+            self._disconnect()
             self._box, self._failures, self._not_before = box, 0, 0.0
         if box is None or time.monotonic() < self._not_before:
             return False
         try:
-            return self._look(box, stopped)
+            return self._poll(box, stopped)
         except MailboxUnavailable as trouble:
-            self._trouble(trouble)
+            self._on_error(trouble)
         except OSError as full:
-            self._trouble(
+            self._on_error(
                 MailboxUnavailable(N_("Mail cannot be written down: the disk is full."), DISK_FULL, type(full).__name__)
             )
         except Exception as fault:  # whatever a server says, reading goes on later
             log.error("the mailbox could not be read (%s)", type(fault).__name__)
-            self._trouble(MailboxUnavailable(N_("The mailbox could not be read."), "broken", type(fault).__name__))
+            self._on_error(MailboxUnavailable(N_("The mailbox could not be read."), "broken", type(fault).__name__))
         return False
 
-    def _look(self, box: ImapAccount, stopped: Callable[[], bool]) -> bool:
+    def _poll(self, box: ImapAccount, stopped: Callable[[], bool]) -> bool:
         self._reading = self._reading or ImapSession(box)
         if fetch_batch(self._reading, clock.now(), stopped):
             self._failures = 0
             return True
         self._failures = 0
         if self._reading.supports_idle:
-            return self._reading.wait(POLL_INTERVAL_S, stopped)
+            return self._reading.wait_for_mail(POLL_INTERVAL_S, stopped)
         self._not_before = time.monotonic() + POLL_INTERVAL_S
         return False
 
-    def _trouble(self, trouble: MailboxUnavailable) -> None:
-        self._hang_up()
+    def _on_error(self, trouble: MailboxUnavailable) -> None:
+        self._disconnect()
         pause = RETRY_DELAYS_S[min(self._failures, len(RETRY_DELAYS_S) - 1)]
         self._failures += 1
         self._not_before = time.monotonic() + pause
         log.warning("mailbox cannot be read (%s); trying again in %s s", trouble.reason, int(pause))
         record_error(trouble, clock.now())
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         if self._reading:
             self._reading.close()
         self._reading = None

@@ -40,10 +40,10 @@ def handle_join_mail(
         clean = addresses.parse_address(address)
     except addresses.BadAddress:
         return InboundResult("join", "dropped", "address", mailing_list)
-    if load_settings().own.has(clean):
+    if load_settings().own.owns(clean):
         return InboundResult("join", "dropped", "our own address", mailing_list)
-    if proof.forged:
-        return InboundResult("join", "silent", "forged", mailing_list, show=True)
+    if proof.dmarc_failed:
+        return InboundResult("join", "silent", "forged", mailing_list, keep_text=True)
     request = _request_from_mail(mailing_list, clean, code, proof, message_id)
     person = person_by_address(clean)
     if person and emails.has_membership(request, person):
@@ -52,7 +52,7 @@ def handle_join_mail(
     if not request.has_proof_or_code and (
         addresses.comparison_key(envelope or "@") != request.key or chars > MAX_BLANK_MAIL_CHARS
     ):
-        return InboundResult("join", "silent", "unproven", mailing_list, show=True)
+        return InboundResult("join", "silent", "unproven", mailing_list, keep_text=True)
     outcome, reason, person = signup.join_within_quota(request, person, now)
     return InboundResult("join", outcome, reason, mailing_list, person)
 
@@ -63,7 +63,7 @@ def _request_from_mail(
     valid = join_codes.resolve_code(mailing_list, code) if code else None
     evidence: dict[str, object] = {"message": message_id[:300]} if message_id else {}
     kind, child = (valid.kind, valid.child) if valid else ("", None)
-    return SignupRequest(mailing_list, clean, "blank mail", kind, child, proof.how, evidence)
+    return SignupRequest(mailing_list, clean, "blank mail", kind, child, proof.method, evidence)
 
 
 def handle_leave_mail(
@@ -72,10 +72,10 @@ def handle_leave_mail(
     """Stop the list for the sender, or ask to confirm. `letter`: of ours, whose tag the mail carries."""
     person = letter.person if letter and letter.person_id else person_by_address(address)
     if person is None or not unsubscribe.subscription_state(person, mailing_list):
-        return InboundResult("leave", "silent", "no member", mailing_list, show=True)
+        return InboundResult("leave", "silent", "no member", mailing_list, keep_text=True)
     url = leave_url(person, mailing_list)
     if letter is not None or proof:
         unsubscribe.unsubscribe_and_notify(person, mailing_list, url, now)
-        return InboundResult("leave", "done", "letter" if letter else proof.how, mailing_list, person)
+        return InboundResult("leave", "done", "letter" if letter else proof.method, mailing_list, person)
     unsubscribe.send_link_daily("leave", person, mailing_list, url, now)
     return InboundResult("leave", "held", "asked to confirm", mailing_list, person)

@@ -1,11 +1,14 @@
-"""Incoming mail as the administrators see it: words for what came and what became of it, and the views of the page."""
+"""The log of incoming mail for administrators: labels for kind, outcome and reason, and the views of the page."""
 
-from peewee import ModelSelect
+from typing import TYPE_CHECKING
 
 from core.inbound import spool
 from core.inbound.post_by_mail import HOLD_REASONS
 from i18n import N_
 from models import InboundMessage
+
+if TYPE_CHECKING:
+    from models import Rows
 
 KIND_LABELS: dict[str, str] = {
     "post": N_("To all members"),
@@ -58,8 +61,8 @@ VIEW_LABELS: dict[str, str] = {
 _AUTOMATED_KINDS = ("bounce", "complaint", "automatic", "machine", "loop")
 
 
-def list_messages(view: str) -> ModelSelect:
-    """Return the mails of a view, the newest first."""
+def list_messages(view: str) -> "Rows[InboundMessage]":
+    """Return the messages of a view, newest first."""
     rows = InboundMessage.select().order_by(InboundMessage.id.desc())
     if view == "look":
         return rows.where(
@@ -73,5 +76,5 @@ def list_messages(view: str) -> ModelSelect:
 
 
 def read_raw_message(row: InboundMessage) -> bytes | None:
-    """Return the raw mail of a row, while it is kept."""
+    """Return the raw message of a row; None after 30 days."""
     return spool.read_raw(row.file) if row.file else None

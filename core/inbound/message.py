@@ -14,10 +14,10 @@ from models import Letter, MailingList, Notice, Person
 
 @dataclass(frozen=True, slots=True)
 class InboundResult:
-    """Kind, outcome and reason (words for code: models.Incoming), and what the mail was about.
+    """Kind, outcome and reason (words for code: `models.InboundMessage`), and what the message was about.
 
-    `show`: subject and text are kept with the row. `keep`: the raw mail is kept for the administrators.
-    `files`: name and octets of what came with a reply.
+    keep_text: store subject and text in the row. keep_raw: keep the raw message for the administrators.
+    files: name and octets of the attachments of a reply.
     """
 
     kind: str
@@ -27,76 +27,76 @@ class InboundResult:
     person: Person | int | None = None
     letter: Letter | None = None
     notice: Notice | int | None = None
-    show: bool = False
-    keep: bool = False
+    keep_text: bool = False
+    keep_raw: bool = False
     files: tuple[tuple[str, int], ...] = ()
 
 
 class RetryLater(Exception):
-    """Not now: the mail waits in its order and is tried again; that is no failure of the mail."""
+    """The message cannot be handled yet. It stays in the spool, and no attempt is counted."""
 
 
 MAX_SEARCHED_BYTES = 1 << 20
-"""Octets of a machine's mail in which our own mark is looked for."""
+"""Octets of a machine's message that are searched for a VERP tag."""
 
 
 @dataclass(frozen=True)
 class InboundMail:
-    """A mail that came. `address`: the single From, "" if there is not exactly one.
+    """A parsed and classified message. address: the single From, "" if there is not exactly one.
 
-    visitor, sign: who is at the door and what showed it (`mail.classify`). about: number of the letter of ours that it
-    answers or reports on. named: addresses in To and Cc, for comparison.
+    sender_kind, evidence: as `mail.classify` says. letter_number: the letter of ours that it answers or reports on.
+    recipients: comparison keys of the addresses in To and Cc.
     """
 
     raw: bytes = field(repr=False)
     envelope: str
-    arrival: ParsedMessage
-    visitor: str
-    sign: str
-    about: int | None
+    parsed: ParsedMessage
+    sender_kind: str
+    evidence: str
+    letter_number: int | None
 
     @property
     def address(self) -> str:
-        return self.arrival.sole_from
+        return self.parsed.sole_from
 
     @property
     def subject(self) -> str:
-        return self.arrival.subject
+        return self.parsed.subject
 
     @property
     def text(self) -> str:
-        return self.arrival.text
+        return self.parsed.text
 
     @property
     def attachments(self) -> int:
-        return len(self.arrival.attachments)
+        return len(self.parsed.attachments)
 
     @cached_property
-    def named(self) -> frozenset[str]:
-        fields = [value for name, value in self.arrival.root.fields if name in ("to", "cc")]
+    def recipients(self) -> frozenset[str]:
+        fields = [value for name, value in self.parsed.root.fields if name in ("to", "cc")]
         return frozenset(
             addresses.comparison_key(box.address) for value in fields[:5] for box in addresses.parse_address_list(value)
         )
 
-    def explained(self, recipient: str) -> Explanation:
-        """Return what a report says about a letter to this recipient ("" if unknown)."""
-        return explain_message(self.arrival, recipient)
+    def explain_report(self, recipient: str) -> Explanation:
+        """Explain a report about a letter to this recipient ("" if unknown)."""
+        return explain_message(self.parsed, recipient)
 
 
-def read_inbound_mail(raw: bytes, envelope: str, force: Settings) -> InboundMail:
-    """Read a mail. envelope: its sender, "" for machines."""
-    arrival = parse_message(raw)
-    found = classify.classify_message(
-        arrival, envelope, classify.OwnIdentity(force.mail_domain, mailbox=force.own.mailbox)
+def read_inbound_mail(raw: bytes, envelope: str, settings: Settings) -> InboundMail:
+    """Parse and classify a message. envelope: the envelope sender, "" for the null sender."""
+    parsed = parse_message(raw)
+    classification = classify.classify_message(
+        parsed, envelope, classify.OwnIdentity(settings.mail_domain, mailbox=settings.own.mailbox)
     )
-    about = _find_letter_number(" ".join((*arrival.in_reply_to, *arrival.references)), force)
-    if about is None and found.visitor == "machine":
-        about = _find_letter_number(f"{raw[:MAX_SEARCHED_BYTES].decode('latin-1')} {arrival.text}", force)
-    return InboundMail(raw, envelope, arrival, found.visitor, found.sign, about)
+    number = _find_letter_number(" ".join((*parsed.in_reply_to, *parsed.references)), settings)
+    if number is None and classification.sender_kind == "machine":
+        number = _find_letter_number(f"{raw[:MAX_SEARCHED_BYTES].decode('latin-1')} {parsed.text}", settings)
+    return InboundMail(raw, envelope, parsed, classification.sender_kind, classification.evidence, number)
 
 
-def _find_letter_number(text: str, force: Settings) -> int | None:
-    """Return the number of the first letter of ours whose mark stands in a text, as in Message-ID or return path."""
-    ours = re.compile(rf"(?<![a-z2-7])([a-z2-7]{{24}})@{re.escape(force.mail_domain)}", re.IGNORECASE)
-    numbers = (addresses.decode_verp_tag(found, force.secret) for found in ours.findall(text))
+def _find_letter_number(text: str, settings: Settings) -> int | None:
+    """Return the number of the first letter whose Message-ID or VERP address stands in the text."""
+    pattern = re.compile(rf"(?<![a-z2-7])([a-z2-7]{{24}})@{re.escape(settings.mail_domain)}", re.IGNORECASE)
+    numbers = (addresses.decode_verp_tag(tag, settings.secret) for tag in pattern.findall(text))
     return next((number for number in numbers if number is not None), None)

@@ -1,11 +1,12 @@
-"""Mails that people post to a list's own address (T-15, T-23, T-28 to T-31, T-40, N-07; design decision 6).
+"""Post by mail: a message to a list's address becomes a notice (T-15, T-23, T-28 to T-31, T-40, N-07; decision 6).
 
-Only a registered sender of this list posts, and From can be forged: a proven mail waits the usual window, anything
-else is held until its sender releases it by a link that goes to the registered address alone.
+Only an allowed sender of the list posts, and From can be forged. An authenticated message waits in the usual hold
+window. Any other is held until its sender releases it by a link that goes only to the registered address.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
@@ -37,51 +38,51 @@ HOLD_REASONS: dict[str, str] = {
     "bcc": N_("The address of the list does not stand in the mail itself."),
     "many": N_("More than ten mails were posted from this address within a day."),
 }
-"""Why a posted mail waits for its sender, in sentences for the letter and the page."""
+"""Why a post is held: sentences for the letter and the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostedMessage:
-    """A mail as its sender wrote it: `address` is the single From; `refers`: it answers a letter of ours.
+    """A message to a list. address: the single From. refers_to_letter: it answers a letter of ours.
 
-    `named`: the list's address stands in To or Cc, so a signature speaks for this list and not for another reader.
+    addressed_to_list: To or Cc names the list, so a signature covers this list and no other recipient.
     """
 
     address: str
     subject: str
     text: str
-    refers: bool = False
-    named: bool = True
+    refers_to_letter: bool = False
+    addressed_to_list: bool = True
     attachments: int = 0
 
 
 def accept_post(
     mailing_list: MailingList, sender: AllowedSender, post: PostedMessage, proof: AuthResult, now: datetime
 ) -> InboundResult:
-    """Make a notice of a registered sender's mail, or refuse it. Call inside the transaction that records the mail."""
-    force = load_settings()
-    subject, text = clean_post.clean_subject_and_text(post.subject, post.text, force.base_url)
-    if proof.forged:
+    """Create a notice from an allowed sender's post, or drop it. Call inside the transaction that records the mail."""
+    settings = load_settings()
+    subject, text = clean_post.clean_subject_and_text(post.subject, post.text, settings.base_url)
+    if proof.dmarc_failed:
         _warn_about_forgery(mailing_list, sender, now)
-        return InboundResult("post", "dropped", "forged", mailing_list, show=True, keep=True)
+        return InboundResult("post", "dropped", "forged", mailing_list, keep_text=True, keep_raw=True)
     if not text:
         return InboundResult("post", "dropped", "empty", mailing_list)
     why = _find_hold_reason(mailing_list, sender, post, proof, (subject, text), now)
     if why and rate_limits.record_hit(f"held post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY:
-        return InboundResult("post", "silent", "too many", mailing_list, show=True)
-    notice, audience = _create_notice(mailing_list, sender, subject, text, why, force, now)
+        return InboundResult("post", "silent", "too many", mailing_list, keep_text=True)
+    notice, audience = _create_notice(mailing_list, sender, subject, text, why, settings, now)
     if mailing_list.awaiting_roster_since or not audience.receiving:
         Notice.update(state="dropped", finished_at=now).where(Notice.id == notice.id).execute()
         kind = "waits" if mailing_list.awaiting_roster_since else "nobody"
         _notify_sender(kind, notice, mailing_list, sender, audience, post, now, "", "")
         return InboundResult("post", "dropped", "new roster" if kind == "waits" else kind, mailing_list, notice=notice)
     if why:
-        url = f"{force.base_url}/mail/release/{make_release_token(notice, force)}"
+        url = f"{settings.base_url}/mail/release/{make_release_token(notice, settings)}"
         _notify_sender("release", notice, mailing_list, sender, audience, post, now, url, why)
         return InboundResult("post", "held", why, mailing_list, notice=notice)
-    url = f"{force.base_url}/notices/cancel/{notice_cancel_token(notice, force)}"
+    url = f"{settings.base_url}/notices/cancel/{notice_cancel_token(notice, settings)}"
     _notify_sender("posted", notice, mailing_list, sender, audience, post, now, url, "")
-    return InboundResult("post", "done", proof.how, mailing_list, notice=notice)
+    return InboundResult("post", "done", proof.method, mailing_list, notice=notice)
 
 
 def _find_hold_reason(
@@ -89,27 +90,27 @@ def _find_hold_reason(
     sender: AllowedSender,
     post: PostedMessage,
     proof: AuthResult,
-    words_: tuple[str, str],
+    subject_and_text: tuple[str, str],
     now: datetime,
 ) -> str:
-    """Say why a mail waits for its sender's release; "" if it goes out by itself."""
+    """Return the key of HOLD_REASONS for which the post is held, "" if it is sent without release."""
     if not proof:
         return "unproven"
-    if clean_post.looks_like_reply(post.subject, post.refers):
+    if clean_post.looks_like_reply(post.subject, post.refers_to_letter):
         return "reply"
     if mailing_list.whole:
         return "whole"
     if mailing_list.post_ask:
         return "ask"
-    if not post.named:
+    if not post.addressed_to_list:
         return "bcc"
-    if _is_duplicate_post(mailing_list, words_, now):
+    if _is_duplicate_post(mailing_list, subject_and_text, now):
         return "again"
     return "many" if rate_limits.record_hit(f"post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY else ""
 
 
-def _is_duplicate_post(mailing_list: MailingList, words_: tuple[str, str], now: datetime) -> bool:
-    """Say whether the same words were posted to this list within a day: mails come by two roads, or are replayed."""
+def _is_duplicate_post(mailing_list: MailingList, subject_and_text: tuple[str, str], now: datetime) -> bool:
+    """Tell whether the same text was posted to this list within a day: mail arrives twice, or is replayed."""
     return (
         Notice.select()
         .join(Wording)
@@ -118,8 +119,8 @@ def _is_duplicate_post(mailing_list: MailingList, words_: tuple[str, str], now: 
         .where(
             Notice.route == "mail",
             Notice.created_at > now - DUPLICATE_WINDOW,
-            Wording.subject == words_[0],
-            Wording.text == words_[1],
+            Wording.subject == subject_and_text[0],
+            Wording.text == subject_and_text[1],
             Target.kind == "list",
             Target.number == mailing_list.id,
         )
@@ -128,9 +129,15 @@ def _is_duplicate_post(mailing_list: MailingList, words_: tuple[str, str], now: 
 
 
 def _create_notice(
-    mailing_list: MailingList, sender: AllowedSender, subject: str, text: str, why: str, force: Settings, now: datetime
+    mailing_list: MailingList,
+    sender: AllowedSender,
+    subject: str,
+    text: str,
+    why: str,
+    settings: Settings,
+    now: datetime,
 ) -> tuple[Notice, Audience]:
-    """Write the notice in the state in which it waits: the usual window, or for its sender."""
+    """Create the notice in state "held": for the hold window, or until its sender releases it."""
     user = User.get_or_none(User.email_key == sender.address_key, User.disabled_at.is_null())
     name = sender.name or (user.name if user else "")
     notice = Notice.create(
@@ -140,14 +147,14 @@ def _create_notice(
         by=user,
         by_name=name,
         read_confirmation=mailing_list.post_confirm,
-        practice=force.practice,
+        practice=settings.practice,
         step=3,
         created_at=now,
         updated_at=now,
         confirmed_at=now,
-        send_at=now if why else now + timedelta(seconds=force.hold_s),
+        send_at=now if why else now + timedelta(seconds=settings.hold_s),
     )
-    Wording.create(notice=notice, language=force.language, subject=subject, text=text)
+    Wording.create(notice=notice, language=settings.language, subject=subject, text=text)
     Target.create(notice=notice, kind="list", number=mailing_list.id)
     audience = resolve_audience(notice)
     notice.expected, notice.fingerprint = audience.expected, audience.fingerprint
@@ -190,18 +197,18 @@ _ATTACHMENTS_DROPPED = N_("Attachments are not distributed by mail.")
 
 
 def _warn_about_forgery(mailing_list: MailingList, sender: AllowedSender, now: datetime) -> None:
-    """Tell the registered address that somebody wrote in its name, at most once an hour."""
+    """Warn the registered address of a forged message in its name, at most once an hour."""
     if rate_limits.record_hit(f"forged post:{sender.id}", now, FORGERY_WARNING_INTERVAL_S) == 1:
         notify_sender("forged", sender, now, list=mailing_list.name)
 
 
-def notify_sender(kind: str, sender: AllowedSender, now: datetime, /, **values: object) -> None:
+def notify_sender(kind: str, sender: AllowedSender, now: datetime, /, **values: Any) -> None:
     """Send a service letter to a registered sender."""
     notify(kind, sender.address, now, language=language_of_sender(sender), to_name=sender.name, **values)
 
 
 def language_of_sender(sender: AllowedSender) -> str:
-    """Return the language of a sender: the user's with this address, else the organization's."""
+    """Return the language of the user with the sender's address, else the organization's."""
     user = User.get_or_none(User.email_key == sender.address_key)
     return user.language if user else load_settings().language
 
@@ -209,13 +216,13 @@ def language_of_sender(sender: AllowedSender) -> str:
 # ── the release link ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def make_release_token(notice: Notice, force: Settings) -> str:
-    """Return the signed mark that releases this posted mail and no other."""
-    return _token_serializer(force).dumps([notice.id, millis(notice.confirmed_at)])
+def make_release_token(notice: Notice, settings: Settings) -> str:
+    """Return the signed token that releases this post and no other."""
+    return _token_serializer(settings).dumps([notice.id, millis(notice.confirmed_at)])
 
 
 def notice_by_release_token(text: str, now: datetime) -> Notice | None:
-    """Return the notice that a mark names, also after its release; None if it is wrong or older than 24 hours."""
+    """Return the notice of a token, also after its release; None if the token is invalid or older than 24 hours."""
     try:
         number, confirmed = _token_serializer(load_settings()).loads(text)
     except (BadSignature, ValueError, TypeError):
@@ -224,25 +231,26 @@ def notice_by_release_token(text: str, now: datetime) -> Notice | None:
     return found if found and now - found.confirmed_at < RELEASE_LINK_VALID_FOR else None
 
 
-def _token_serializer(force: Settings) -> URLSafeSerializer:
-    return URLSafeSerializer(force.secret, salt="release a posted mail")
+def _token_serializer(settings: Settings) -> URLSafeSerializer:
+    return URLSafeSerializer(settings.secret, salt="release a posted mail")
 
 
 def is_waiting_for_release(notice: Notice) -> bool:
-    """Say whether a posted mail still waits for its sender."""
+    """Tell whether a post waits for release by its sender."""
     return notice.state == "held" and notice.hold_reason == "proof"
 
 
 def hold_reason(notice: Notice) -> str:
-    """Return why a posted mail was held, a key of WHY; "" if it was not."""
-    row = InboundMessage.select().where(InboundMessage.notice == notice, InboundMessage.kind == "post").first()
+    """Return why a post was held, a key of HOLD_REASONS; "" if it was not."""
+    row = _post_message(notice)
     return row.reason if row and row.reason in HOLD_REASONS else ""
 
 
 def release_post(notice: Notice, now: datetime, typed: str = "") -> int:
-    """Let a held mail go out now; return how many letters. Works once.
+    """Release a held post; return the number of letters. Works once.
 
-    Raises WrongNumber (everybody: the number of letters must be typed, decision 7), Incomplete, TooLate.
+    Raises WrongLetterCount (a post to everybody needs the typed number of letters, decision 7), MissingFields,
+    SendingStarted.
     """
     audience = resolve_audience(notice)
     if any(one.awaiting_roster_since for one in audience.lists):
@@ -271,6 +279,10 @@ def release_post(notice: Notice, now: datetime, typed: str = "") -> int:
 
 
 def posted_from_address(notice: Notice) -> str:
-    """Return the address from which a notice was posted (T-39); "" if it was written elsewhere."""
-    row = InboundMessage.select().where(InboundMessage.notice == notice, InboundMessage.kind == "post").first()
+    """Return the address from which a notice was posted (T-39); "" if it was not posted by mail."""
+    row = _post_message(notice)
     return row.address if row else ""
+
+
+def _post_message(notice: Notice) -> InboundMessage | None:
+    return InboundMessage.get_or_none(InboundMessage.notice == notice, InboundMessage.kind == "post")

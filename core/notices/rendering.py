@@ -66,7 +66,9 @@ def notice_form(
         list_name=list_.name if list_ and not alone else "",
         list_id=f"{local}.{force.mail_domain}" if list_ and not alone else "",
         personal=alone,
-        leave_address=force.own.address(f"{local}-leave") if list_ and force.accepts_inbound and force.own.many else "",
+        leave_address=force.own.address(f"{local}-leave")
+        if list_ and force.accepts_inbound and force.own.has_list_addresses
+        else "",
         read_confirmation=notice.read_confirmation,
         asks=questions.letter_questions(notice, language),
         files=_file_lines(notice),

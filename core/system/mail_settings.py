@@ -62,7 +62,7 @@ _PARTIAL_BOUNCE_REPORTS = N_("Four reports in five are recognised; the others ar
 
 def available_features(settings: Settings) -> Iterator[Feature]:
     """Yield what works with these settings, in the order in which people ask."""
-    inbound, list_addresses = settings.accepts_inbound, settings.own.many
+    inbound, list_addresses = settings.accepts_inbound, settings.own.has_list_addresses
     why = _NO_INBOUND if not inbound else "" if list_addresses else _NO_ADDRESS
     bounces = _NO_INBOUND if not inbound else _PARTIAL_BOUNCE_REPORTS if settings.own.mailbox else ""
     yield Feature(N_("Notices to every family, with read confirmation and answers"), True)

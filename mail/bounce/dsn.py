@@ -185,22 +185,22 @@ class OriginalMessage:
     from_: str = ""
 
 
-def server_text(arrival: ParsedMessage) -> str:
+def server_text(parsed: ParsedMessage) -> str:
     """Return what a server says in words, without the mail that it returns."""
-    text = arrival.text[:MAX_TEXT_CHARS]
+    text = parsed.text[:MAX_TEXT_CHARS]
     found = _ORIGINAL_BORDER.search(text)
     before = text[: found.start()] if found else text
     return before if len(before.strip()) >= MIN_SERVER_CHARS else text
 
 
-def has_original_message(arrival: ParsedMessage) -> bool:
+def has_original_message(parsed: ParsedMessage) -> bool:
     """Tell whether a mail came back with this one."""
-    return bool(_returned_part(arrival)) or _ORIGINAL_BORDER.search(arrival.text[:MAX_TEXT_CHARS]) is not None
+    return bool(_returned_part(parsed)) or _ORIGINAL_BORDER.search(parsed.text[:MAX_TEXT_CHARS]) is not None
 
 
-def find_original_message(arrival: ParsedMessage) -> OriginalMessage:
+def find_original_message(parsed: ParsedMessage) -> OriginalMessage:
     """Return what is known of the mail that came back."""
-    part = _returned_part(arrival) or _in_the_text(arrival.text)
+    part = _returned_part(parsed) or _in_the_text(parsed.text)
     if part is None:
         return OriginalMessage()
     given = re.search(r"<([^<>\s]{1,500})>", charsets.unfold_header((part.raw("message-id") or b"")[:2000]))
@@ -212,9 +212,9 @@ def find_original_message(arrival: ParsedMessage) -> OriginalMessage:
     )
 
 
-def _returned_part(arrival: ParsedMessage) -> message.MimePart | None:
+def _returned_part(parsed: ParsedMessage) -> message.MimePart | None:
     """Return the returned mail as a part with fields, if it came as one."""
-    for part in find_parts(arrival.root, *_ORIGINAL_TYPES):
+    for part in find_parts(parsed.root, *_ORIGINAL_TYPES):
         if part.children:
             return part.children[0]
         inner = message.parse_mime(part.content()[: message.MAX_HEADER_BYTES])

@@ -48,12 +48,12 @@ _ROLE_ADDRESS = re.compile(
 )
 
 
-def find_failed_addresses(arrival: ParsedMessage, human: str) -> list[str]:
+def find_failed_addresses(parsed: ParsedMessage, human: str) -> list[str]:
     """Return the addresses that a returned mail says have failed, best guess first, at most 50."""
-    head = [found for value in arrival.headers("x-failed-recipients") for found in address.find_addresses(value)]
+    head = [found for value in parsed.headers("x-failed-recipients") for found in address.find_addresses(value)]
     if head:
         return list(dict.fromkeys(head))[:50]
-    others = _unrelated_addresses(arrival, human)
+    others = _unrelated_addresses(parsed, human)
     for pattern in (_ALONE, _BEHIND_WORDS):
         found = _unique_addresses((match[1] for match in pattern.finditer(human)), others)
         if found:
@@ -61,11 +61,11 @@ def find_failed_addresses(arrival: ParsedMessage, human: str) -> list[str]:
     return _unique_addresses(address.find_addresses(human), others)
 
 
-def _unrelated_addresses(arrival: ParsedMessage, human: str) -> set[str]:
+def _unrelated_addresses(parsed: ParsedMessage, human: str) -> set[str]:
     """Return the addresses that are not the failed ones: the server's, the sender's, ours."""
-    boxes = [*arrival.from_addresses]
+    boxes = [*parsed.from_addresses]
     for name in ("to", "cc", "return-path", "delivered-to", "reply-to", "x-original-to", "envelope-to"):
-        boxes += [box.address for box in address.parse_address_list(arrival.root.raw(name) or b"")]
+        boxes += [box.address for box in address.parse_address_list(parsed.root.raw(name) or b"")]
     boxes += [shaped for match in _OF_SENDER.finditer(human) for shaped in address.find_addresses(match[1])]
     return {box.lower() for box in boxes}
 
@@ -82,31 +82,31 @@ def _unique_addresses(texts: object, others: set[str]) -> list[str]:
 # ── the type of a report ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _report_type(arrival: ParsedMessage) -> str:
-    is_report = arrival.root.kind == "multipart/report"
-    return arrival.root.parameters.get("report-type", "").lower() if is_report else ""
+def _report_type(parsed: ParsedMessage) -> str:
+    is_report = parsed.root.kind == "multipart/report"
+    return parsed.root.parameters.get("report-type", "").lower() if is_report else ""
 
 
-def is_complaint(arrival: ParsedMessage) -> bool:
+def is_complaint(parsed: ParsedMessage) -> bool:
     """Tell whether a provider reports that somebody took our mail for spam (RFC 5965; Hotmail's plain form)."""
-    if _report_type(arrival) == "feedback-report" or any(dsn.find_parts(arrival.root, "message/feedback-report")):
+    if _report_type(parsed) == "feedback-report" or any(dsn.find_parts(parsed.root, "message/feedback-report")):
         return True
-    return bool(_PLAIN_COMPLAINT.match(arrival.subject)) and dsn.has_original_message(arrival)
+    return bool(_PLAIN_COMPLAINT.match(parsed.subject)) and dsn.has_original_message(parsed)
 
 
 _PLAIN_COMPLAINT = re.compile(r"\s*complaint about message from\b", re.IGNORECASE)
 
 
-def is_read_receipt(arrival: ParsedMessage) -> bool:
+def is_read_receipt(parsed: ParsedMessage) -> bool:
     receipt = any(
-        dsn.find_parts(arrival.root, "message/disposition-notification", "message/global-disposition-notification")
+        dsn.find_parts(parsed.root, "message/disposition-notification", "message/global-disposition-notification")
     )
-    return receipt or _report_type(arrival) == "disposition-notification"
+    return receipt or _report_type(parsed) == "disposition-notification"
 
 
-def is_refusal_receipt(arrival: ParsedMessage, human: str) -> bool:
+def is_refusal_receipt(parsed: ParsedMessage, human: str) -> bool:
     """Tell whether a receipt says that a filter or a quota refused the mail (RFC 5429 2.1.2; older Dovecots)."""
-    said = " ".join(part.text()[:4000] for part in dsn.find_parts(arrival.root, "message/disposition-notification"))
+    said = " ".join(part.text()[:4000] for part in dsn.find_parts(parsed.root, "message/disposition-notification"))
     refused = re.search(r"(?i)automatic-action.{0,60};\s*(?:deleted|failed|denied)", said)
     return bool(refused) and bool(_REFUSED.search(human[:1000]))
 
@@ -114,109 +114,109 @@ def is_refusal_receipt(arrival: ParsedMessage, human: str) -> bool:
 _REFUSED = re.compile(r"(?i)(?:automatically|was|been) (?:rejected|refused|returned)|(?:not|n't) (?:be )?delivered")
 
 
-def is_delivery_report(arrival: ParsedMessage) -> bool:
+def is_delivery_report(parsed: ParsedMessage) -> bool:
     """Tell whether a delivery-status part is what this mail is, not something that a person sent along."""
-    forwarded = phrases.REPLY_OR_FORWARD.match(arrival.subject) and not is_from_mailer_daemon(arrival)
-    return arrival.root.kind == "multipart/report" or (
-        not forwarded and (is_from_mailer_daemon(arrival) or has_null_return_path(arrival))
+    forwarded = phrases.REPLY_OR_FORWARD.match(parsed.subject) and not is_from_mailer_daemon(parsed)
+    return parsed.root.kind == "multipart/report" or (
+        not forwarded and (is_from_mailer_daemon(parsed) or has_null_return_path(parsed))
     )
 
 
-def is_from_mailer_daemon(arrival: ParsedMessage) -> bool:
-    if any(phrases.DAEMON_ADDRESS.match(sender) for sender in arrival.from_addresses):
+def is_from_mailer_daemon(parsed: ParsedMessage) -> bool:
+    if any(phrases.DAEMON_ADDRESS.match(sender) for sender in parsed.from_addresses):
         return True
-    named = arrival.from_name or ("" if arrival.from_addresses else arrival.header("from")).strip()
+    named = parsed.from_name or ("" if parsed.from_addresses else parsed.header("from")).strip()
     if named.endswith("<>"):
         return True
-    signed = has_null_return_path(arrival) or not arrival.headers("return-path")
+    signed = has_null_return_path(parsed) or not parsed.headers("return-path")
     return signed and bool(phrases.DAEMON_NAME.search(named))
 
 
-def has_null_return_path(arrival: ParsedMessage) -> bool:
+def has_null_return_path(parsed: ParsedMessage) -> bool:
     """Tell whether the envelope sender was empty, as far as the mail still shows it (RFC 5321 4.5.5)."""
-    path = arrival.header("return-path").strip()
+    path = parsed.header("return-path").strip()
     return path == "<>" or bool(re.match(r"<?mailer-daemon\b", path, re.IGNORECASE))
 
 
-def is_bounce(arrival: ParsedMessage, human: str) -> bool:
+def is_bounce(parsed: ParsedMessage, human: str) -> bool:
     """Tell whether a mail without a machine-readable part is returned mail. human: its words, cut at the original.
 
     It needs a sender or an envelope as mail systems have them, a subject or an opening that says so, and a fact:
     a server's reply, the mail that came back, or the address that failed. From anybody else all of these.
     """
-    if arrival.headers("x-failed-recipients"):
+    if parsed.headers("x-failed-recipients"):
         return True
     start = _unquoted(human)[:3000]
-    says_so = bool(phrases.BOUNCE_SUBJECT.search(arrival.subject))
+    says_so = bool(phrases.BOUNCE_SUBJECT.search(parsed.subject))
     opens_so = bool(phrases.BOUNCE_OPENING.search(start))
     if not (says_so or opens_so):
         return False
     replies = bool(phrases.SMTP_REPLY_LINE.search(start))
-    came_back = dsn.has_original_message(arrival)
-    if is_from_mailer_daemon(arrival):
-        return replies or came_back or bool(find_failed_addresses(arrival, start))
-    if has_null_return_path(arrival):
-        facts = replies or came_back or (says_so and bool(find_failed_addresses(arrival, start)))
-        return facts and not phrases.AUTO_SUBJECT.match(arrival.subject)
-    if phrases.REPLY_OR_FORWARD.match(arrival.subject) or _is_conversation(arrival):
+    came_back = dsn.has_original_message(parsed)
+    if is_from_mailer_daemon(parsed):
+        return replies or came_back or bool(find_failed_addresses(parsed, start))
+    if has_null_return_path(parsed):
+        facts = replies or came_back or (says_so and bool(find_failed_addresses(parsed, start)))
+        return facts and not phrases.AUTO_SUBJECT.match(parsed.subject)
+    if phrases.REPLY_OR_FORWARD.match(parsed.subject) or _is_conversation(parsed):
         return False
     return says_so and opens_so and came_back and (replies or bool(reason_from_text(start[:2000])))
 
 
-def _is_conversation(arrival: ParsedMessage) -> bool:
-    return bool(arrival.header("x-mailer") or arrival.header("user-agent")) or len(arrival.references) > 1
+def _is_conversation(parsed: ParsedMessage) -> bool:
+    return bool(parsed.header("x-mailer") or parsed.header("user-agent")) or len(parsed.references) > 1
 
 
 def _unquoted(text: str) -> str:
     return re.sub(r"(?m)^[ \t]{0,3}[>＞|].*$", "", text)
 
 
-def is_success(arrival: ParsedMessage, human: str) -> bool:
+def is_success(parsed: ParsedMessage, human: str) -> bool:
     """Tell whether a mail system reports in words alone that a letter arrived."""
     says_so = re.search(
         r"success|\brelayed\b|^delivered:|return receipt|delivery receipt|配信完了|送信完了",
-        arrival.subject,
+        parsed.subject,
         re.IGNORECASE,
     )
-    return bool(says_so) and is_from_mailer_daemon(arrival)
+    return bool(says_so) and is_from_mailer_daemon(parsed)
 
 
-def is_auto_reply(arrival: ParsedMessage) -> bool:
+def is_auto_reply(parsed: ParsedMessage) -> bool:
     """Tell whether a program answered: absence, acknowledgement, challenge (RFC 3834 and what came before it)."""
-    submitted = arrival.header("auto-submitted").lower()
+    submitted = parsed.header("auto-submitted").lower()
     if submitted.startswith(("auto-replied", "auto-notified")) or any(
-        arrival.headers(name) for name in _AUTO_REPLY_HEADERS
+        parsed.headers(name) for name in _AUTO_REPLY_HEADERS
     ):
         return True
-    told = arrival.header("precedence").lower() in ("auto_reply", "auto-reply", "autoreply")
-    told = told or "autoresponder" in arrival.header("x-post-messageclass").lower()
-    if told or phrases.AUTO_SUBJECT.match(arrival.subject[:300]):
+    told = parsed.header("precedence").lower() in ("auto_reply", "auto-reply", "autoreply")
+    told = told or "autoresponder" in parsed.header("x-post-messageclass").lower()
+    if told or phrases.AUTO_SUBJECT.match(parsed.subject[:300]):
         return True
-    if is_from_mailer_daemon(arrival):
+    if is_from_mailer_daemon(parsed):
         return False
-    if any(arrival.headers(name) for name in _LIST_HEADERS):
+    if any(parsed.headers(name) for name in _LIST_HEADERS):
         return False
-    if has_null_return_path(arrival) and len(arrival.text) < MAX_AUTO_REPLY_CHARS:
+    if has_null_return_path(parsed) and len(parsed.text) < MAX_AUTO_REPLY_CHARS:
         return True
-    machine = _has_automatic_signs(arrival)
-    if machine and (arrival.in_reply_to or arrival.references or phrases.REPLY_OR_FORWARD.match(arrival.subject)):
+    machine = _has_automatic_signs(parsed)
+    if machine and (parsed.in_reply_to or parsed.references or phrases.REPLY_OR_FORWARD.match(parsed.subject)):
         return True
-    return machine and bool(phrases.CHALLENGE_WORDS.search(f"{arrival.subject}\n{arrival.text[:1500]}"))
+    return machine and bool(phrases.CHALLENGE_WORDS.search(f"{parsed.subject}\n{parsed.text[:1500]}"))
 
 
 MAX_AUTO_REPLY_CHARS = 3000
 """Characters; what is longer and came with an empty envelope sender is a newsletter gone wrong."""
 
 
-def _has_automatic_signs(arrival: ParsedMessage) -> bool:
+def _has_automatic_signs(parsed: ParsedMessage) -> bool:
     """Tell whether a program sent this. Old mailing lists say "Precedence: bulk" of letters that people wrote."""
-    suppressed = arrival.header("x-auto-response-suppress").lower()
-    if arrival.header("auto-submitted").lower().startswith("auto-") or re.search(
+    suppressed = parsed.header("x-auto-response-suppress").lower()
+    if parsed.header("auto-submitted").lower().startswith("auto-") or re.search(
         r"\b(?:oof|autoreply|all)\b", suppressed
     ):
         return True
-    written = any(arrival.headers(name) for name in ("sender", "user-agent", "x-mailer", "x-loop"))
-    return arrival.header("precedence").lower() in ("bulk", "junk") and not written
+    written = any(parsed.headers(name) for name in ("sender", "user-agent", "x-mailer", "x-loop"))
+    return parsed.header("precedence").lower() in ("bulk", "junk") and not written
 
 
 _LIST_HEADERS = ("list-id", "list-post", "list-unsubscribe", "mailing-list")
@@ -230,8 +230,8 @@ _AUTO_REPLY_HEADERS = (
 )
 
 
-def is_delay(arrival: ParsedMessage, human: str) -> bool:
-    if phrases.DELAY_WORDS.search(arrival.subject):
+def is_delay(parsed: ParsedMessage, human: str) -> bool:
+    if phrases.DELAY_WORDS.search(parsed.subject):
         return True
     return bool(phrases.DELAY_WORDS.search(human[:3000])) and not phrases.FINAL_WORDS.search(human[:3000])
 
@@ -418,25 +418,25 @@ class Explanation:
         return self.kind == "complaint" and self.reason not in ("auth-failure", "not-spam", "dmarc")
 
 
-def explain_message(arrival: ParsedMessage, recipient: str = "") -> Explanation:
+def explain_message(parsed: ParsedMessage, recipient: str = "") -> Explanation:
     """Say what a mail is. recipient: the address of the letter it came back for, if known. Never raises.
 
     Of a report about several recipients only what it says about this one counts, if it names it.
     """
-    if is_complaint(arrival):
-        return _read_complaint(arrival)
-    human = dsn.server_text(arrival)
-    if is_read_receipt(arrival):
-        refused = is_refusal_receipt(arrival, human)
-        return _build_explanation("bounce", arrival, human, []) if refused else Explanation("mdn")
-    blocks = _statuses_for_recipient(dsn.read_delivery_status(arrival.root, human), recipient)
-    if blocks and is_delivery_report(arrival):
-        return _read_delivery_report(arrival, human, blocks)
-    if is_bounce(arrival, human):
-        return _read_plain_bounce(arrival, human, blocks)
-    if is_success(arrival, human):
+    if is_complaint(parsed):
+        return _read_complaint(parsed)
+    human = dsn.server_text(parsed)
+    if is_read_receipt(parsed):
+        refused = is_refusal_receipt(parsed, human)
+        return _build_explanation("bounce", parsed, human, []) if refused else Explanation("mdn")
+    blocks = _statuses_for_recipient(dsn.read_delivery_status(parsed.root, human), recipient)
+    if blocks and is_delivery_report(parsed):
+        return _read_delivery_report(parsed, human, blocks)
+    if is_bounce(parsed, human):
+        return _read_plain_bounce(parsed, human, blocks)
+    if is_success(parsed, human):
         return Explanation("success")
-    return Explanation("auto-reply" if is_auto_reply(arrival) else "ordinary")
+    return Explanation("auto-reply" if is_auto_reply(parsed) else "ordinary")
 
 
 def _statuses_for_recipient(blocks: list[dsn.RecipientStatus], recipient: str) -> list[dsn.RecipientStatus]:
@@ -444,20 +444,20 @@ def _statuses_for_recipient(blocks: list[dsn.RecipientStatus], recipient: str) -
     return [block for block in blocks if wanted in (one.lower() for one in block.recipients)] or blocks
 
 
-def _read_complaint(arrival: ParsedMessage) -> Explanation:
+def _read_complaint(parsed: ParsedMessage) -> Explanation:
     groups = [
         group
-        for part in dsn.find_parts(arrival.root, "message/feedback-report")
+        for part in dsn.find_parts(parsed.root, "message/feedback-report")
         for group in dsn.parse_field_groups(part.text())
     ]
     fields = {name: value for group in reversed(groups) for name, value in group.items()}
-    came_back = dsn.find_original_message(arrival)
+    came_back = dsn.find_original_message(parsed)
     named = [
         found
         for name in ("original-rcpt-to", "removal-recipient", "final-recipient")
         for found in dsn.recipient_addresses(fields.get(name, ""))
     ]
-    for part in arrival.root.walk():
+    for part in parsed.root.walk():
         named += address.find_addresses(part.field("x-hmxmroriginalrecipient"))
     who = tuple(dict.fromkeys(named or [one for one in came_back.to if not one.startswith("redacted")]))
     return Explanation(
@@ -465,35 +465,35 @@ def _read_complaint(arrival: ParsedMessage) -> Explanation:
     )
 
 
-def _read_delivery_report(arrival: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]) -> Explanation:
+def _read_delivery_report(parsed: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]) -> Explanation:
     """Read a delivery-status report: a delay if nothing failed yet, a success if all arrived, else a bounce."""
     broken = [block for block in blocks if block.action == "failed"] or [block for block in blocks if not block.action]
     if not broken:
         late = [block for block in blocks if block.action == "delayed"]
         if not late:
             return Explanation("success", status=blocks[0].status, failed=())
-        return _build_explanation("delayed", arrival, human, late)
-    if not any(block.action for block in blocks) and is_delay(arrival, human):
-        return _build_explanation("delayed", arrival, human, broken)
-    return _build_explanation("bounce", arrival, human, broken)
+        return _build_explanation("delayed", parsed, human, late)
+    if not any(block.action for block in blocks) and is_delay(parsed, human):
+        return _build_explanation("delayed", parsed, human, broken)
+    return _build_explanation("bounce", parsed, human, broken)
 
 
-def _read_plain_bounce(arrival: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]) -> Explanation:
-    return _build_explanation("delayed" if is_delay(arrival, human) else "bounce", arrival, human, blocks)
+def _read_plain_bounce(parsed: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]) -> Explanation:
+    return _build_explanation("delayed" if is_delay(parsed, human) else "bounce", parsed, human, blocks)
 
 
 def _build_explanation(
-    kind: ReportKind, arrival: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]
+    kind: ReportKind, parsed: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]
 ) -> Explanation:
     """Put together what a bounce or a delay says; of several recipients all must be dead to call it permanent."""
-    came_back = dsn.find_original_message(arrival)
+    came_back = dsn.find_original_message(parsed)
     addresses = [recipient for block in blocks for recipient in block.recipients] or find_failed_addresses(
-        arrival, human
+        parsed, human
     )
     who = tuple(dict.fromkeys(addresses or (came_back.to if len(came_back.to) == 1 else ())))[:50]
     domain = who[0].rpartition("@")[2] if who else ""
     findings = [
-        judge_recipient(human, arrival.text[len(human) : len(human) + 4000], block, domain)
+        judge_recipient(human, parsed.text[len(human) : len(human) + 4000], block, domain)
         for block in blocks[:MAX_JUDGED_RECIPIENTS] or [dsn.RecipientStatus((), "", "", "", "")]
     ]
     dead = [found for found in findings if found.verdict.permanent]

@@ -297,7 +297,9 @@ def test_a_reply_is_shown_told_and_never_distributed(sent):
     told = Letter.select().order_by(Letter.id.desc()).get()
     assert (told.kind, told.address) == ("reply", "user1@school.example")
     shown = replies.list_replies(sent.notice)
-    assert [(one.name, one.text, one.other) for one in shown] == [("青山 健太", "<b>欠席</b>します %(url)s", False)]
+    assert [(one.name, one.text, one.from_other_address) for one in shown] == [
+        ("青山 健太", "<b>欠席</b>します %(url)s", False)
+    ]
 
 
 @pytest.mark.proves("T-18")
@@ -316,7 +318,7 @@ def test_a_reply_from_another_address_says_so(sent):
     letter = letter_of(sent)
     to = reply_address(letter.id, load_settings().secret, DOMAIN)
     come(mail("someone@example.net", to, "Re: 運動会", "x"), to, "someone@example.net")
-    assert replies.list_replies(sent.notice)[0].other
+    assert replies.list_replies(sent.notice)[0].from_other_address
 
 
 def test_a_flood_of_replies_does_not_flood_the_organizer(sent, monkeypatch):

@@ -22,7 +22,7 @@ def test_an_aligned_signature_proves():
 
 
 def test_line_ends_of_a_pipe_do_no_harm():
-    assert proven(signed(POST, "example.jp").replace(b"\r\n", b"\n")).how == "dkim"
+    assert proven(signed(POST, "example.jp").replace(b"\r\n", b"\n")).method == "dkim"
 
 
 def test_nothing_proves_an_unsigned_mail():
@@ -93,7 +93,9 @@ def test_a_second_header_in_front_of_the_signed_one_is_refused(extra):
 
 
 def test_a_silent_dns_proves_nothing_and_says_so():
-    assert authenticate_message(signed(POST, "example.jp"), "example.jp", dns(silent=True)) == AuthResult(unsure=True)
+    assert authenticate_message(signed(POST, "example.jp"), "example.jp", dns(silent=True)) == AuthResult(
+        dns_failed=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def said(results: str, server: str = OURS, below: bytes = b"") -> bytes:
 )
 def test_the_word_of_our_own_mail_server(results, how):
     """T-31; carriers do not sign, their mail passes by SPF (inbound 4)."""
-    assert proven(said(results), lookup=dns(), authserv_id=OURS).how == how
+    assert proven(said(results), lookup=dns(), authserv_id=OURS).method == how
 
 
 def test_the_word_of_others_counts_nothing():
@@ -159,9 +161,9 @@ def test_of_several_results_a_failure_wins():
 
 def test_a_mail_that_fails_a_published_policy_is_forged():
     lookup = dns(__dmarc_example_jp="v=DMARC1; p=reject")
-    assert proven(said("dmarc=fail header.from=example.jp"), lookup=lookup, authserv_id=OURS).forged
+    assert proven(said("dmarc=fail header.from=example.jp"), lookup=lookup, authserv_id=OURS).dmarc_failed
     weak = dns(__dmarc_example_jp="v=DMARC1; p=none")
-    assert not proven(said("dmarc=fail header.from=example.jp"), lookup=weak, authserv_id=OURS).forged
+    assert not proven(said("dmarc=fail header.from=example.jp"), lookup=weak, authserv_id=OURS).dmarc_failed
 
 
 def test_a_policy_is_found_at_a_parent_but_not_at_a_public_suffix():

@@ -51,7 +51,7 @@ def opens(monkeypatch):
         def __init__(self, box, timeout=0):
             asked.append(box)
 
-        def ready(self, folder):
+        def ensure_folder(self, folder):
             pass
 
         def close(self):
