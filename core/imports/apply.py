@@ -42,13 +42,13 @@ class UndoLog:
         return {"made": self.made, "changed": self.changed}
 
     @classmethod
-    def from_json(cls, kept: dict[str, Any] | None) -> "UndoLog":
+    def from_json(cls, stored: dict[str, Any] | None) -> "UndoLog":
         """Read it from the detail of a Job, to continue an interrupted import."""
-        if kept is None:
+        if stored is None:
             return cls()
         return cls(
             *(
-                {name: {int(n): mark for n, mark in rows.items()} for name, rows in kept[part].items()}
+                {name: {int(n): digest for n, digest in rows.items()} for name, rows in stored[part].items()}
                 for part in ("made", "changed")
             )
         )
@@ -133,8 +133,8 @@ def _update_drafts(name: str, drafts: list[RowDraft], undo_log: UndoLog) -> None
         for key, value in draft.fields.items():
             setattr(draft.row, key, value)
         touched |= set(draft.fields)
-        kept = undo_log.changed[name].get(draft.row.id, [{}, ""])[0]
-        undo_log.changed[name][draft.row.id] = [{**_to_json_values(old), **kept}, row_digest(name, draft.row)]
+        earlier = undo_log.changed[name].get(draft.row.id, [{}, ""])[0]
+        undo_log.changed[name][draft.row.id] = [{**_to_json_values(old), **earlier}, row_digest(name, draft.row)]
         draft.fields = {}
     fields = [getattr(table, key) for key in sorted(touched)]
     table.bulk_update([draft.row for draft in drafts], fields, batch_size=500)
@@ -145,8 +145,8 @@ def _to_json_values(old: dict[str, Any]) -> dict[str, Any]:
 
 
 def row_digest(name: str, row: Any) -> str:
-    said = json.dumps([getattr(row, part) for part in _DIGEST_FIELDS[name]], ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:12]
+    text = json.dumps([getattr(row, column) for column in _DIGEST_FIELDS[name]], ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 # ── undo ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -157,17 +157,17 @@ def undo_changes(undo_log: dict[str, Any]) -> tuple[int, int]:
 
     A row is skipped if it was changed since, got a letter, or is used by a newer row.
     """
-    back = kept = 0
+    undone = skipped = 0
     with db.atomic():
         for name in ("membership", "child", "person"):
-            made = {int(number): said for number, said in undo_log["made"][name].items()}
-            free = _unchanged_rows(name, made) - _referenced_rows(name, made)
-            _delete_rows(TABLES[name], free)
-            back, kept = back + len(free), kept + len(made) - len(free)
-            changed = {int(number): tuple(said) for number, said in undo_log["changed"][name].items()}
+            made = {int(number): entry for number, entry in undo_log["made"][name].items()}
+            unchanged = _unchanged_rows(name, made) - _referenced_rows(name, made)
+            _delete_rows(TABLES[name], unchanged)
+            undone, skipped = undone + len(unchanged), skipped + len(made) - len(unchanged)
+            changed = {int(number): tuple(entry) for number, entry in undo_log["changed"][name].items()}
             restored = _restore_rows(name, changed)
-            back, kept = back + restored, kept + len(changed) - restored
-    return back, kept
+            undone, skipped = undone + restored, skipped + len(changed) - restored
+    return undone, skipped
 
 
 def _unchanged_rows(name: str, made: dict[int, str]) -> set[int]:

@@ -217,15 +217,15 @@ def _is_header(row: tuple[str, ...]) -> bool:
     return len(known) >= 2 or (bool(strong) and len([cell for cell in row if cell]) <= 3)
 
 
-def _number_duplicates(names: Iterable[str]) -> tuple[str, ...]:
+def _number_duplicates(headers: Iterable[str]) -> tuple[str, ...]:
     """Number repeated column names, so that no column is lost."""
-    seen: dict[str, int] = {}
-    made = []
-    for name in names:
-        shown = " ".join(name.split())
-        seen[shown] = seen.get(shown, 0) + 1
-        made.append(f"{shown} {seen[shown]}" if shown and seen[shown] > 1 else shown)
-    return tuple(made)
+    counts: dict[str, int] = {}
+    names = []
+    for header in headers:
+        name = " ".join(header.split())
+        counts[name] = counts.get(name, 0) + 1
+        names.append(f"{name} {counts[name]}" if name and counts[name] > 1 else name)
+    return tuple(names)
 
 
 def _field_of_header(header: str) -> str:
@@ -247,45 +247,48 @@ def guess_mapping(sheet: Sheet) -> tuple[str, ...]:
 
 def _map_by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
     """Map headers from left to right; a plain 「氏名」 beside 「保護者氏名」 is the child's."""
-    meanings = [_field_of_header(one) for one in columns]
-    folded = [_fold_header(one) for one in columns]
+    meanings = [_field_of_header(column) for column in columns]
+    folded = [_fold_header(column) for column in columns]
     guardian_too = any(m == "name" and f not in _PLAIN_NAME_HEADERS for m, f in zip(meanings, folded, strict=True))
     split = "family" in meanings
     used: set[str] = set()
-    last, made = "", []
+    last_name, mapping = "", []
     for meaning, plain, column in zip(meanings, folded, columns, strict=True):
         if guardian_too and plain in _PLAIN_NAME_HEADERS:
             meaning = "child_name"
-        if plain in _PLAIN_KANA_HEADERS and last == "child_name":
+        if plain in _PLAIN_KANA_HEADERS and last_name == "child_name":
             meaning = "child_kana"
         if split and plain in (_fold_header("名"), _fold_header("保護者名")):
             meaning = "given"
         if meaning in ("name", "child_name"):
-            last = meaning
-        fresh = bool(meaning) and meaning not in used
+            last_name = meaning
+        is_first = bool(meaning) and meaning not in used
         used.add(meaning)
-        made.append("" if column in _EXPORT_ONLY_HEADERS else meaning if fresh else ATTRIBUTE if column else "")
-    return tuple(made)
+        mapping.append("" if column in _EXPORT_ONLY_HEADERS else meaning if is_first else ATTRIBUTE if column else "")
+    return tuple(mapping)
 
 
 def _map_by_content(sheet: Sheet) -> tuple[str, ...]:
     """Map columns without a header: addresses, then katakana, telephone numbers and names."""
-    made = [""] * len(sheet.columns)
+    mapping = [""] * len(sheet.columns)
     sample = [row for _, row in sheet.rows[:50]]
-    columns = [[row[place] for row in sample if place < len(row)] for place in range(len(made))]
+    columns = [[row[index] for row in sample if index < len(row)] for index in range(len(mapping))]
 
-    def take(name: str, fits: re.Pattern[str]) -> None:
-        hits = [0 if made[place] else sum(bool(fits.search(cell)) for cell in one) for place, one in enumerate(columns)]
+    def assign(name: str, pattern: re.Pattern[str]) -> None:
+        hits = [
+            0 if mapping[index] else sum(bool(pattern.search(cell)) for cell in cells)
+            for index, cells in enumerate(columns)
+        ]
         if max(hits, default=0) * 2 > len(sample):
-            made[hits.index(max(hits))] = name
+            mapping[hits.index(max(hits))] = name
 
-    take("address", re.compile("[@＠]"))
-    take("kana", re.compile(r"^[ァ-ヶーｦ-ﾟぁ-ゖ\s・]+$"))
-    take("phone", re.compile(r"^[+0-9０-９][0-9０-９ー－-]{8,}$"))
-    take("name", re.compile(r"^[^\W\d_]+[\s　][^\d]+$"))
-    if "name" not in made:
-        take("name", re.compile(r"^[^\W\d_]{2,}$"))
-    return tuple(made)
+    assign("address", re.compile("[@＠]"))
+    assign("kana", re.compile(r"^[ァ-ヶーｦ-ﾟぁ-ゖ\s・]+$"))
+    assign("phone", re.compile(r"^[+0-9０-９][0-9０-９ー－-]{8,}$"))
+    assign("name", re.compile(r"^[^\W\d_]+[\s　][^\d]+$"))
+    if "name" not in mapping:
+        assign("name", re.compile(r"^[^\W\d_]{2,}$"))
+    return tuple(mapping)
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -321,21 +324,21 @@ def read_rows(sheet: Sheet, mapping: tuple[str, ...]) -> list[RosterRow]:
 
 
 def _roster_row(number: int, cells: tuple[str, ...], columns: tuple[str, ...], mapping: tuple[str, ...]) -> RosterRow:
-    held: dict[str, str] = {}
+    values: dict[str, str] = {}
     items: dict[str, str] = {}
-    for place, (cell, column, name) in enumerate(zip(cells, columns, mapping, strict=False), 1):
+    for index, (cell, column, name) in enumerate(zip(cells, columns, mapping, strict=False), 1):
         if cell and name == ATTRIBUTE:
-            items[column or str(place)] = cell[:500]
+            items[column or str(index)] = cell[:500]
         elif cell and name:
-            held[name] = cell
-    row = normalise_row(number, held, items)
+            values[name] = cell
+    row = normalise_row(number, values, items)
     row.damaged = any("\ufffd" in cell for cell in cells)
     return row
 
 
-def normalise_row(number: int, held: dict[str, str], items: dict[str, str]) -> RosterRow:
+def normalise_row(number: int, values: dict[str, str], items: dict[str, str]) -> RosterRow:
     """Return one row in normal form from {field: text} and {item: text}."""
-    get = held.get
+    get = values.get
     name = get("name") or " ".join(filter(None, (get("family"), get("given"))))
     reading = get("kana") or " ".join(filter(None, (get("family_kana"), get("given_kana"))))
     grade_text, class_text = normalise_grade(get("grade", "")), normalise_class(get("class_name", ""))

@@ -27,21 +27,21 @@ def read_workbook(content: bytes, most_rows: int, most_columns: int) -> list[lis
     """Return the first sheet that is not empty, cells as text, within the limits. Raises UnreadableWorkbook."""
     command = [sys.executable, "-m", "core.imports.excel", str(most_rows), str(most_columns)]
     try:
-        done = subprocess.run(  # noqa: S603  nothing of it comes from outside
+        process = subprocess.run(  # noqa: S603  nothing of it comes from outside
             command, input=content, capture_output=True, cwd=PROJECT_ROOT, timeout=MAX_SECONDS, check=False
         )
-    except subprocess.TimeoutExpired as wrong:
-        raise UnreadableWorkbook from wrong
-    if done.returncode:
+    except subprocess.TimeoutExpired as error:
+        raise UnreadableWorkbook from error
+    if process.returncode:
         raise UnreadableWorkbook
-    return json.loads(done.stdout)
+    return json.loads(process.stdout)
 
 
 def _is_zip_bomb(content: bytes) -> bool:
     if not content.startswith(b"PK"):
         return False
-    with zipfile.ZipFile(io.BytesIO(content)) as packed:
-        return sum(one.file_size for one in packed.infolist()) > MAX_UNPACKED
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED
 
 
 def _first_filled_sheet(content: bytes, most_rows: int, most_columns: int) -> list[list[str]]:

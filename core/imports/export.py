@@ -45,14 +45,14 @@ def export_csv(mailing_list: MailingList, language: str = "ja") -> bytes:
     items = _item_names(rows)
     sheet = io.StringIO(newline="")
     writer = csv.writer(sheet)
-    known = consent.consent_texts_by_id(rows)
+    texts = consent.consent_texts_by_id(rows)
     head = (*(say(language, FIELDS[name]) for name in _COLUMNS), *items, say(language, CONSENT_LABEL))
-    writer.writerow([escape_formula(one) for one in head])
+    writer.writerow([escape_formula(text) for text in head])
     for row in rows:
         cells = (
             *_cells(row, language),
             *(_item_value(row, name) for name in items),
-            consent.consent_as_line(row, known, language),
+            consent.consent_as_line(row, texts, language),
         )
         writer.writerow([escape_formula(cell) for cell in cells])
     return sheet.getvalue().encode("utf-8-sig")

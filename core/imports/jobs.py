@@ -49,10 +49,10 @@ def import_now(
     mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], by: User | None, now: datetime
 ) -> ImportPlan:
     """Plan and apply at once (CLI); return the plan with its outcomes."""
-    made = plan_sheet(mailing_list, sheet, mapping, now)
-    apply.apply_plan(made)
-    audit.log_action(by, "roster.imported", mailing_list.id, detail=made.counts)
-    return made
+    plan = plan_sheet(mailing_list, sheet, mapping, now)
+    apply.apply_plan(plan)
+    audit.log_action(by, "roster.imported", mailing_list.id, detail=plan.counts)
+    return plan
 
 
 # ── an import in steps ───────────────────────────────────────────────────────────────────────────────────────────
@@ -133,30 +133,30 @@ def start_import(job: Job, by: User, *, fingerprint: str, now: datetime) -> bool
 
     Raises DomainError if the import is not waiting, or if the list changed since the preview.
     """
-    made = _plan_as_previewed(job, fingerprint, now)
-    if len(made.lines) <= MAX_LINES_INLINE:
-        _run_inline(job, by, made, now)
+    plan = _plan_as_previewed(job, fingerprint, now)
+    if len(plan.lines) <= MAX_LINES_INLINE:
+        _run_inline(job, by, plan, now)
         return True
     detail = {**job.detail, "by": by.id, "fingerprint": fingerprint, "refused": ""}
-    _claim_job(job, now, state="asked", detail=detail, total=len(made.lines))
+    _claim_job(job, now, state="asked", detail=detail, total=len(plan.lines))
     return False
 
 
 def _plan_as_previewed(job: Job, fingerprint: str, now: datetime) -> ImportPlan:
-    _, made = preview_import(job, now)
-    if made.fingerprint != fingerprint:
+    _, plan = preview_import(job, now)
+    if plan.fingerprint != fingerprint:
         raise DomainError(_LIST_CHANGED)
-    return made
+    return plan
 
 
-def _run_inline(job: Job, by: User, made: ImportPlan, now: datetime) -> None:
-    _claim_job(job, now, state="working", total=len(made.lines))
-    job.detail = {**job.detail, **_result_detail(made)}
+def _run_inline(job: Job, by: User, plan: ImportPlan, now: datetime) -> None:
+    _claim_job(job, now, state="working", total=len(plan.lines))
+    job.detail = {**job.detail, **_result_detail(plan)}
     try:
-        _apply_with_progress(job, made)
-    except IntegrityError as raced:
+        _apply_with_progress(job, plan)
+    except IntegrityError as error:
         Job.update(state="ready").where(Job.id == job.id).execute()
-        raise DomainError(_LIST_CHANGED) from raced
+        raise DomainError(_LIST_CHANGED) from error
     _finish_job(job, by, now)
 
 
@@ -166,35 +166,35 @@ def _claim_job(job: Job, now: datetime, **change: object) -> None:
         raise DomainError(N_("This import has already been carried out."))
 
 
-def _result_detail(made: ImportPlan) -> dict[str, Any]:
+def _result_detail(plan: ImportPlan) -> dict[str, Any]:
     """Return what the result page shows."""
-    wrong = [line for line in made.lines if line.outcome == "wrong"]
+    invalid = [line for line in plan.lines if line.outcome == "wrong"]
     return {
-        "counts": made.counts,
-        "people": made.people,
+        "counts": plan.counts,
+        "people": plan.people,
         "wrong": [
-            {"number": line.number, "name": line.name, "notes": [[one.message, one.values] for one in line.notes]}
-            for line in wrong
+            {"number": line.number, "name": line.name, "notes": [[note.message, note.values] for note in line.notes]}
+            for line in invalid
         ],
     }
 
 
-def _apply_with_progress(job: Job, made: ImportPlan) -> None:
+def _apply_with_progress(job: Job, plan: ImportPlan) -> None:
     """Write the plan; each chunk stores progress and undo log in its own transaction."""
-    written = apply.UndoLog.from_json(job.detail.get("written"))
+    undo_log = apply.UndoLog.from_json(job.detail.get("written"))
 
     def note(done: int) -> None:
-        job.detail = {**job.detail, "written": written.as_json()}
+        job.detail = {**job.detail, "written": undo_log.as_json()}
         Job.update(done=done, detail=job.detail).where(Job.id == job.id).execute()
 
-    apply.apply_plan(made, note, written)
+    apply.apply_plan(plan, note, undo_log)
 
 
 def _finish_job(job: Job, by: User | None, now: datetime) -> None:
-    kept = {name: job.detail[name] for name in ("filename", "counts", "people", "wrong", "written")}
+    detail = {name: job.detail[name] for name in ("filename", "counts", "people", "wrong", "written")}
     with db.atomic():
-        Job.update(state="done", detail=kept, done=Job.total, made_at=now).where(Job.id == job.id).execute()
-        audit.log_action(by, "roster.imported", job.list_id, detail=kept["counts"])
+        Job.update(state="done", detail=detail, done=Job.total, made_at=now).where(Job.id == job.id).execute()
+        audit.log_action(by, "roster.imported", job.list_id, detail=detail["counts"])
     upload_path(job).unlink(missing_ok=True)
 
 
@@ -214,16 +214,16 @@ def estimate_remaining(job: Job, now: datetime) -> timedelta | None:
 
 def process_import_jobs(now: datetime) -> int:
     """Run queued imports and continue interrupted ones; return how many. One process at a time."""
-    with _single_process_lock() as mine:
-        waiting = Job.select().where(Job.kind == "import", Job.state.in_(("asked", "working"))) if mine else ()
-        return sum(_process_job(job, now) for job in list(waiting) if is_worker_job(job))
+    with _single_process_lock() as locked:
+        queued = Job.select().where(Job.kind == "import", Job.state.in_(("asked", "working"))) if locked else ()
+        return sum(_process_job(job, now) for job in list(queued) if is_worker_job(job))
 
 
 @contextmanager
 def _single_process_lock() -> Iterator[bool]:
-    with (ground.current_config().data / "run" / "import").open("w") as held:
+    with (ground.current_config().data / "run" / "import").open("w") as lock:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             yield False
         else:
@@ -240,8 +240,8 @@ def _process_job(job: Job, now: datetime) -> bool:
             except IntegrityError:  # another process registered one of these people meanwhile: plan again
                 if attempt == MAX_ATTEMPTS:
                     raise
-    except DomainError as refused:
-        _return_to_preview(job, refused.message, refused.values)
+    except DomainError as error:
+        _return_to_preview(job, error.message, error.values)
     except Exception:  # one bad file must not stop the worker
         log.exception("import %s broke off", job.id)
         _return_to_preview(job, _IMPORT_INTERRUPTED, {})
@@ -249,20 +249,20 @@ def _process_job(job: Job, now: datetime) -> bool:
 
 
 def _write_job(job: Job, now: datetime) -> None:
-    _, made = preview_import(job, now)
+    _, plan = preview_import(job, now)
     if job.state == "asked":
-        if made.fingerprint != job.detail["fingerprint"]:
+        if plan.fingerprint != job.detail["fingerprint"]:
             raise DomainError(_LIST_CHANGED)
-        job.state, job.detail = "working", {**job.detail, **_result_detail(made)}
+        job.state, job.detail = "working", {**job.detail, **_result_detail(plan)}
         Job.update(state="working", made_at=now, detail=job.detail).where(Job.id == job.id).execute()
-    _apply_with_progress(job, made)
+    _apply_with_progress(job, plan)
     _finish_job(job, User.get_or_none(User.id == job.detail["by"]), now)
 
 
 def _return_to_preview(job: Job, message: str, values: dict[str, Any]) -> None:
-    kept = {name: value for name, value in job.detail.items() if name not in ("by", "fingerprint")}
-    detail = kept | {"refused": [message, values]}
-    Job.update(state="ready", detail=detail).where(Job.id == job.id).execute()
+    detail = {name: value for name, value in job.detail.items() if name not in ("by", "fingerprint")}
+    result = detail | {"refused": [message, values]}
+    Job.update(state="ready", detail=result).where(Job.id == job.id).execute()
 
 
 def failure_note(job: Job) -> LineNote | None:
@@ -284,9 +284,9 @@ def undo_import(job: Job, by: User, now: datetime) -> tuple[int, int]:
         detail = {key: value for key, value in job.detail.items() if key != "written"}
         if not Job.update(state="undone", detail=detail).where(Job.id == job.id, Job.state == "done").execute():
             raise DomainError(N_("This import has already been taken back."))
-        back, kept = apply.undo_changes(job.detail["written"])
-        audit.log_action(by, "roster.import_undone", job.list_id, detail={"back": back, "kept": kept})
-    return back, kept
+        undone, skipped = apply.undo_changes(job.detail["written"])
+        audit.log_action(by, "roster.import_undone", job.list_id, detail={"back": undone, "kept": skipped})
+    return undone, skipped
 
 
 def purge_old_imports(now: datetime) -> None:

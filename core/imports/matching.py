@@ -86,9 +86,9 @@ class LineValidator:
     def passes(self, line: PlanLine, row: RosterRow) -> bool:
         """Return whether a line can be imported; clean its address and add notes to it."""
         typed = row.address
-        wrong = self._wrong(row)
-        if wrong is not None:
-            line.outcome, line.notes = "wrong", [wrong]
+        error = self._wrong(row)
+        if error is not None:
+            line.outcome, line.notes = "wrong", [error]
             return False
         line.notes += [LineNote(message) for message in _line_warnings(row, typed)]
         return True
@@ -102,28 +102,28 @@ class LineValidator:
             return None if row.name else LineNote(N_("There is neither an e-mail address nor a name."))
         try:
             row.address = parse_member_address(row.address, self.own)
-        except DomainError as wrong:
-            return LineNote(wrong.message)
+        except DomainError as error:
+            return LineNote(error.message)
         self.keys[row.number] = addresses.comparison_key(row.address)
         return None
 
 
 def _line_warnings(row: RosterRow, typed: str) -> list[str]:
     """Return the warnings for a valid line."""
-    found = [] if row.address else [_no_address_message(bool(row.phone))]
+    warnings = [] if row.address else [_no_address_message(bool(row.phone))]
     if row.address.lower() != typed.lower():
-        found.append(N_("The address was put right (full-width letters, spaces or brackets)."))
+        warnings.append(N_("The address was put right (full-width letters, spaces or brackets)."))
     if row.address and addresses.violates_rfc(row.address):
-        found.append(N_("An old carrier address of unusual form. Letters can be sent to it."))
+        warnings.append(N_("An old carrier address of unusual form. Letters can be sent to it."))
     if row.phone_mended:
-        found.append(N_("The leading 0 of the telephone number was put back."))
+        warnings.append(N_("The leading 0 of the telephone number was put back."))
     if not row.name:
-        found.append(N_("There is no name."))
+        warnings.append(N_("There is no name."))
     if has_lost_character(row.name + row.child_name):
-        found.append(N_("A “?” stands in a name: a character was lost when the file was saved."))
+        warnings.append(N_("A “?” stands in a name: a character was lost when the file was saved."))
     if row.child_name and row.grade and not row.class_name:
-        found.append(N_("The class is empty."))
-    return found
+        warnings.append(N_("The class is empty."))
+    return warnings
 
 
 def _no_address_message(phone: bool) -> str:
@@ -153,16 +153,16 @@ class PersonMatcher:
             self._fill(line, row, draft)
 
     def _draft(self, row: RosterRow) -> RowDraft:
-        mark: Any = self.keys.get(row.number) or (row.name, row.phone or row.household or row.child_name)
-        if mark not in self.drafts:
+        key: Any = self.keys.get(row.number) or (row.name, row.phone or row.household or row.child_name)
+        if key not in self.drafts:
             person = self._existing(row)
-            self.drafts[mark] = self.drafts.setdefault(person.id, RowDraft(person)) if person else RowDraft()
-        return self.drafts[mark]
+            self.drafts[key] = self.drafts.setdefault(person.id, RowDraft(person)) if person else RowDraft()
+        return self.drafts[key]
 
     def _existing(self, row: RosterRow) -> Person | None:
         """Return the person with this address, or with this name and child (or, without a child, in this list)."""
-        if row.address and (found := self.known.by_key.get(self.keys[row.number])):
-            return found
+        if row.address and (person := self.known.by_key.get(self.keys[row.number])):
+            return person
         for person in self.known.by_name.get(row.name, ()) if row.name else ():
             if row.address and person.address:
                 continue  # the same name with another address is another reader
@@ -187,12 +187,12 @@ class PersonMatcher:
             return
         if row.name and (not name or (has_lost_character(name) and not has_lost_character(row.name))):
             line.changed(draft.change("name", row.name), N_("name"))
-        for part, label in (("kana", N_("reading")), ("phone", N_("telephone")), ("language", N_("language"))):
-            if getattr(row, part):
-                line.changed(draft.change(part, getattr(row, part)), label)
+        for column, label in (("kana", N_("reading")), ("phone", N_("telephone")), ("language", N_("language"))):
+            if getattr(row, column):
+                line.changed(draft.change(column, getattr(row, column)), label)
         if row.address and not draft.get("address"):
-            for part, value in address_fields(row.address).items():
-                line.changed(draft.change(part, value), N_("e-mail address"))
+            for column, value in address_fields(row.address).items():
+                line.changed(draft.change(column, value), N_("e-mail address"))
 
     def _new(self, row: RosterRow) -> dict[str, Any]:
         state = columns.parse_state(row.state) if row.address else ""
@@ -231,11 +231,13 @@ class ChildMatcher:
         return self.drafts.setdefault(child.id, RowDraft(child))
 
     def _draft(self, row: RosterRow) -> RowDraft:
-        mark = _child_key(row)
-        if mark not in self.drafts:
-            same = next((one for one in self.known.children.get(row.child_name, ()) if _is_same_child(one, row)), None)
-            self.drafts[mark] = self._of(same) if same else RowDraft()
-        return self.drafts[mark]
+        key = _child_key(row)
+        if key not in self.drafts:
+            same = next(
+                (child for child in self.known.children.get(row.child_name, ()) if _is_same_child(child, row)), None
+            )
+            self.drafts[key] = self._of(same) if same else RowDraft()
+        return self.drafts[key]
 
     def _fill(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
         if draft.row is None and not draft.fields:
@@ -273,8 +275,8 @@ def _is_same_child(child: Child, row: RosterRow) -> bool:
     if row.household and child.household == row.household:
         return True
     same_kana = child.kana == row.child_kana or not child.kana or not row.child_kana
-    told = bool((child.kana and row.child_kana) or row.grade)
-    return told and same_kana and (child.grade, child.class_name) == (row.grade, row.class_name)
+    is_precise = bool((child.kana and row.child_kana) or row.grade)
+    return is_precise and same_kana and (child.grade, child.class_name) == (row.grade, row.class_name)
 
 
 @dataclass(slots=True)
@@ -287,33 +289,35 @@ class _DraftGroups:
 
     def root(self, draft: RowDraft) -> int:
         """Return the group of a draft."""
-        mark = id(draft)
-        self.drafts.setdefault(mark, draft)
-        while (above := self.parent.setdefault(mark, mark)) != mark:
-            self.parent[mark] = mark = self.parent[above]
-        return mark
+        key = id(draft)
+        self.drafts.setdefault(key, draft)
+        while (parent := self.parent.setdefault(key, key)) != key:
+            self.parent[key] = key = self.parent[parent]
+        return key
 
     def name(self, draft: RowDraft, value: str) -> None:
         """Set the household of the file for a draft's group; the first one counts."""
         self.value.setdefault(self.root(draft), value)
 
-    def join(self, one: RowDraft, other: RowDraft) -> None:
+    def join(self, draft: RowDraft, other: RowDraft) -> None:
         """Merge two groups, unless the file names two households."""
-        a, b = self.root(one), self.root(other)
-        if a == b or (a in self.value and b in self.value and self.value[a] != self.value[b]):
+        root, other_root = self.root(draft), self.root(other)
+        if root == other_root or (
+            root in self.value and other_root in self.value and self.value[root] != self.value[other_root]
+        ):
             return
-        self.parent[b] = a
-        if b in self.value:
-            self.value[a] = self.value.pop(b)
+        self.parent[other_root] = root
+        if other_root in self.value:
+            self.value[root] = self.value.pop(other_root)
 
     def gathered(self) -> Iterable[tuple[str, list[RowDraft]]]:
         """Yield (value or '', drafts) of each group; groups with one value are one."""
-        found: dict[tuple[str, int], list[RowDraft]] = {}
+        by_group: dict[tuple[str, int], list[RowDraft]] = {}
         for draft in self.drafts.values():
             root = self.root(draft)
             value = self.value.get(root, "")
-            found.setdefault((value, 0 if value else root), []).append(draft)
-        return ((value, drafts) for (value, _), drafts in found.items())
+            by_group.setdefault((value, 0 if value else root), []).append(draft)
+        return ((value, drafts) for (value, _), drafts in by_group.items())
 
 
 def assign_household_keys(lines: list[tuple[RowDraft, RowDraft | None, str]]) -> dict[str, str]:
@@ -330,17 +334,21 @@ def assign_household_keys(lines: list[tuple[RowDraft, RowDraft | None, str]]) ->
     merges: dict[str, str] = {}
     taken: set[str] = set()
     for value, drafts in groups.gathered():
-        held = list(dict.fromkeys(filter(None, (draft.row and draft.row.household for draft in drafts))))
-        key = _key_for_named_household(value, held, taken) if value else (held[0] if held else new_household_key())
-        merges |= {} if value else dict.fromkeys(held[1:], key)
+        existing = list(dict.fromkeys(filter(None, (draft.row and draft.row.household for draft in drafts))))
+        key = (
+            _key_for_named_household(value, existing, taken)
+            if value
+            else (existing[0] if existing else new_household_key())
+        )
+        merges |= {} if value else dict.fromkeys(existing[1:], key)
         for draft in drafts:
             draft.change("household", key)
     return merges
 
 
-def _key_for_named_household(value: str, held: list[str], taken: set[str]) -> str:
+def _key_for_named_household(value: str, existing: list[str], taken: set[str]) -> str:
     """Return the key for a household of the file: its own key, one of its people's, or a new one."""
-    free = [one for one in ([value] if value in held else held) if one not in taken]
+    free = [key for key in ([value] if value in existing else existing) if key not in taken]
     key = free[0] if free else value if _OWN_KEY.fullmatch(value) and value not in taken else new_household_key()
     taken.add(key)
     return key

@@ -27,19 +27,19 @@ def plan_sheet(mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...]
 
 def plan_rows(mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str = "file") -> ImportPlan:
     """Plan the registration of some rows in a list."""
-    made = ImportPlan(mailing_list.id, now, [PlanLine(row.number, row.name, row.child_name) for row in rows])
-    judge = LineValidator(load_settings().own)
-    good = [(line, row) for line, row in zip(made.lines, rows, strict=True) if judge.passes(line, row)]
-    known = load_existing_rows(mailing_list, [row for _, row in good], judge.keys.values())
-    PersonMatcher(known, judge.keys).find(good)
-    ChildMatcher(known).find(good)
-    made.merges = matching.assign_household_keys(
-        [(line.person or RowDraft(), line.child, row.household) for line, row in good]
+    plan = ImportPlan(mailing_list.id, now, [PlanLine(row.number, row.name, row.child_name) for row in rows])
+    validator = LineValidator(load_settings().own)
+    valid = [(line, row) for line, row in zip(plan.lines, rows, strict=True) if validator.passes(line, row)]
+    existing = load_existing_rows(mailing_list, [row for _, row in valid], validator.keys.values())
+    PersonMatcher(existing, validator.keys).find(valid)
+    ChildMatcher(existing).find(valid)
+    plan.merges = matching.assign_household_keys(
+        [(line.person or RowDraft(), line.child, row.household) for line, row in valid]
     )
-    for line, _ in good:
+    for line, _ in valid:
         _note_households(line)
-    _MembershipPlanner(known, mailing_list, now, route).find(good)
-    return made
+    _MembershipPlanner(existing, mailing_list, now, route).find(valid)
+    return plan
 
 
 def _note_households(line: PlanLine) -> None:
@@ -67,13 +67,13 @@ class _MembershipPlanner:
                 line.outcome, line.membership = "already", earlier
                 line.notes = [LineNote(N_("The same as line %(line)s."), {"line": earlier.line})]
                 continue
-            found = self._existing(line, row)
-            line.membership = self.drafts[_draft_pair(line)] = RowDraft(found, line=line.number)
+            membership = self._existing(line, row)
+            line.membership = self.drafts[_draft_pair(line)] = RowDraft(membership, line=line.number)
             self.first.setdefault(id(line.person), line.membership)
-            self.used |= {found.id} if found else set()
-            if found is None:
+            self.used |= {membership.id} if membership else set()
+            if membership is None:
                 self._join(line, row, line.membership)
-            elif not found.is_member:
+            elif not membership.is_member:
                 self._rejoin(line, row, line.membership)
             else:
                 self._stay(line, row, line.membership)
@@ -88,16 +88,22 @@ class _MembershipPlanner:
 
     def _existing(self, line: PlanLine, row: RosterRow) -> Membership | None:
         """Return the membership that the line means; one without a child takes the child of the line."""
-        here = self._here(line)
+        memberships = self._here(line)
         child = line.child.row if line.child else None
         if line.child is None:
-            here = sorted(here, key=lambda one: (not one.is_member, one.child_id is not None))
-            return here[0] if here else None
-        for one in here:
-            if child is not None and one.child_id == child.id:
-                return one
-        bare = (one for one in here if one.child_id is None and not one.relation and one.is_member)
-        return next((one for one in bare if one.id not in self.used), None)
+            memberships = sorted(
+                memberships, key=lambda membership: (not membership.is_member, membership.child_id is not None)
+            )
+            return memberships[0] if memberships else None
+        for membership in memberships:
+            if child is not None and membership.child_id == child.id:
+                return membership
+        childless = (
+            membership
+            for membership in memberships
+            if membership.child_id is None and not membership.relation and membership.is_member
+        )
+        return next((membership for membership in childless if membership.id not in self.used), None)
 
     def _here(self, line: PlanLine) -> list[Membership]:
         person = line.person.row if line.person else None
@@ -121,10 +127,10 @@ class _MembershipPlanner:
         """Return the class teacher named on the line; an unknown name becomes a note."""
         if not row.in_charge:
             return None
-        found = self.known.teachers.get(class_teacher.teacher_name_key(row.in_charge))
-        if found is None:
+        teacher = self.known.teachers.get(class_teacher.teacher_name_key(row.in_charge))
+        if teacher is None:
             line.notes.append(LineNote(_UNKNOWN_TEACHER, {"name": row.in_charge}))
-        return found.id if found else None
+        return teacher.id if teacher else None
 
     def _rejoin(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
         """Join again on the row of the ended membership."""
@@ -134,49 +140,49 @@ class _MembershipPlanner:
 
     def _state(self, line: PlanLine, row: RosterRow) -> tuple[str, str]:
         """Return (state, stopped_by) of the file; a list that this reader stopped stays stopped."""
-        said = columns.parse_state(row.state)
-        if any(one.state == "stopped" and one.stopped_by == "reader" for one in self._here(line)):
+        state = columns.parse_state(row.state)
+        if any(membership.state == "stopped" and membership.stopped_by == "reader" for membership in self._here(line)):
             line.notes.append(LineNote(N_("This person has stopped the mail of this list, so it stays stopped.")))
             return "stopped", "reader"
-        if said in ("stopped", "stopped by manager"):
-            return "stopped", "manager" if said == "stopped by manager" else "reader"
-        return ("pending", "") if said in ("pending", "unconfirmed") else ("active", "")
+        if state in ("stopped", "stopped by manager"):
+            return "stopped", "manager" if state == "stopped by manager" else "reader"
+        return ("pending", "") if state in ("pending", "unconfirmed") else ("active", "")
 
     def _stay(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
         """Update an existing membership. An import never re-subscribes a reader who stopped the mail."""
-        found: Membership = draft.row
-        if line.child is not None and found.child_id is None:
+        membership: Membership = draft.row
+        if line.child is not None and membership.child_id is None:
             draft.fields["child"] = True
             line.changed(True, N_("child"))
         if row.relation:
             line.changed(draft.change("relation", row.relation), N_("relation"))
         teacher = self._teacher(line, row)
-        if teacher and found.in_charge_id != teacher:
+        if teacher and membership.in_charge_id != teacher:
             draft.fields["in_charge"] = teacher
             line.changed(True, N_("person in charge"))
-        line.changed(draft.change("attributes", {**found.attributes, **row.attributes}), N_("items"))
-        said = columns.parse_state(row.state)
-        if said in ("stopped", "stopped by manager") and found.state == "active":
+        line.changed(draft.change("attributes", {**membership.attributes, **row.attributes}), N_("items"))
+        state = columns.parse_state(row.state)
+        if state in ("stopped", "stopped by manager") and membership.state == "active":
             draft.fields |= {
                 "state": "stopped",
-                "stopped_by": "manager" if said == "stopped by manager" else "reader",
+                "stopped_by": "manager" if state == "stopped by manager" else "reader",
                 "stopped_at": self.now,
             }
             line.changed(True, N_("stopped"))
         line.outcome = "changed" if line.changes else "already"
         if not line.changes:
-            line.notes.insert(0, LineNote(already_member_message(found, line)))
+            line.notes.insert(0, LineNote(already_member_message(membership, line)))
 
 
 def _draft_pair(line: PlanLine) -> tuple[int, int]:
     return id(line.person), id(line.child) if line.child is not None else 0
 
 
-def already_member_message(found: Membership, line: PlanLine) -> str:
+def already_member_message(membership: Membership, line: PlanLine) -> str:
     """Return the message for an existing member, with the state that explains missing letters."""
-    if found.state == "stopped":
+    if membership.state == "stopped":
         return N_("Already registered (stopped).")
-    if found.state in ("pending", "unconfirmed"):
+    if membership.state in ("pending", "unconfirmed"):
         return N_("Already registered (waiting for approval).")
     if line.person is not None and line.person.row is not None and line.person.row.address_state == "bounced":
         return N_("Already registered (address dead).")

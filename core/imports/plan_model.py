@@ -23,7 +23,7 @@ class LineNote:
 def format_note(language: str, note: LineNote) -> str:
     between = "・" if language == "ja" else ", "
     values = {
-        key: between.join(say(language, one) for one in value) if isinstance(value, tuple) else value
+        key: between.join(say(language, text) for text in value) if isinstance(value, tuple) else value
         for key, value in note.values.items()
     }
     return say(language, note.message, **values)

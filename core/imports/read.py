@@ -89,32 +89,32 @@ def decode_text(content: bytes, encoding: str) -> str:
 def _decode_iso_2022_jp(content: bytes) -> str:
     """Decode ISO-2022-JP with NEC's row 13 (①㈱) by way of CP932, since no codec of Python knows it (field.md 3.6)."""
     parts = re.split(rb"\x1b(\$[@B]|\([BJI])", content)
-    shown = [parts[0].decode("ascii", "replace")]
-    for mark, part in zip(parts[1::2], parts[2::2], strict=True):
-        if mark.startswith(b"$"):
-            shown.append(_jis_to_sjis(part).decode("cp932", "replace"))
-        elif mark == b"(I":
-            shown.append(bytes(one | 0x80 for one in part).decode("cp932", "replace"))
+    texts = [parts[0].decode("ascii", "replace")]
+    for escape, part in zip(parts[1::2], parts[2::2], strict=True):
+        if escape.startswith(b"$"):
+            texts.append(_jis_to_sjis(part).decode("cp932", "replace"))
+        elif escape == b"(I":
+            texts.append(bytes(byte | 0x80 for byte in part).decode("cp932", "replace"))
         else:
-            shown.append(part.decode("ascii", "replace"))
-    return "".join(shown)
+            texts.append(part.decode("ascii", "replace"))
+    return "".join(texts)
 
 
 def _jis_to_sjis(part: bytes) -> bytes:
     """Convert JIS X 0208 pairs to Shift_JIS bytes; line ends stay."""
-    made, rest = bytearray(), iter(part)
+    result, rest = bytearray(), iter(part)
     for high in rest:
         if high < 0x21:
-            made.append(high)
+            result.append(high)
             continue
         low = next(rest, 0x21)
         if high > 0x7E or not 0x21 <= low <= 0x7E:
-            made += _UNMAPPED_CP932
+            result += _UNMAPPED_CP932
             continue
         first = (high - 0x21) // 2 + (0x81 if high < 0x5F else 0xC1)
         second = low + (0x7E if high % 2 == 0 else (0x20 if low > 0x5F else 0x1F))
-        made += bytes((first, second))
-    return bytes(made)
+        result += bytes((first, second))
+    return bytes(result)
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,16 +122,16 @@ def _jis_to_sjis(part: bytes) -> bytes:
 
 def _checked_rows(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tuple[str, ...]], ...]:
     """Return rows that are not empty as clean text. Raises UnreadableFile for none or too many."""
-    kept = []
+    filled = []
     for number, cells in rows:
-        shown = tuple(clean_cell(cell) for cell in cells[:MAX_COLUMNS])
-        if any(shown):
-            kept.append((number, shown))
-        if len(kept) > MAX_ROWS:
+        texts = tuple(clean_cell(cell) for cell in cells[:MAX_COLUMNS])
+        if any(texts):
+            filled.append((number, texts))
+        if len(filled) > MAX_ROWS:
             raise UnreadableFile(N_("This file has more than %(number)s rows. Please split it."), number=MAX_ROWS)
-    if not kept:
+    if not filled:
         raise UnreadableFile(N_("There is nothing in it that could be read as a list of members."))
-    return tuple(kept)
+    return tuple(filled)
 
 
 def _csv_records(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -142,10 +142,10 @@ def _csv_records(text: str) -> Iterator[tuple[int, list[str]]]:
         for cells in reader:
             yield before + 1, cells
             before = reader.line_num
-    except csv.Error as wrong:
+    except csv.Error as error:
         raise UnreadableFile(
             N_("Line %(number)s cannot be read. Is a quotation mark not closed?"), number=before + 1
-        ) from wrong
+        ) from error
 
 
 def _guess_separator(text: str) -> str:
@@ -156,14 +156,14 @@ def _guess_separator(text: str) -> str:
 
 def _recipient_lines(text: str) -> list[tuple[int, list[str]]] | None:
     """Return [name, address] of each line if every line is one recipient; None for a sheet."""
-    found: list[tuple[int, list[str]]] = []
+    recipients: list[tuple[int, list[str]]] = []
     for number, line in enumerate(text.splitlines(), 1):
         for piece in _split_recipients(line):
             match = None if "\t" in line or len(piece) > MAX_RECIPIENT_LENGTH else _NAME_AND_ADDRESS.match(piece)
             if match is None or re.search(r"[,、;@＠]", match["name"]):
                 return None
-            found.append((number, [match["name"].strip().strip("\"'"), match["address"]]))
-    return found or None
+            recipients.append((number, [match["name"].strip().strip("\"'"), match["address"]]))
+    return recipients or None
 
 
 def _split_recipients(line: str) -> list[str]:
@@ -176,6 +176,6 @@ def _excel_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
     """Yield (row number, cells) of the first sheet that is not empty."""
     try:
         rows = excel.read_workbook(content, MAX_ROWS + 2, MAX_COLUMNS)
-    except excel.UnreadableWorkbook as wrong:
-        raise UnreadableFile(N_("This Excel file cannot be read. Save it again as .xlsx, or as CSV.")) from wrong
+    except excel.UnreadableWorkbook as error:
+        raise UnreadableFile(N_("This Excel file cannot be read. Save it again as .xlsx, or as CSV.")) from error
     yield from enumerate(rows, 1)

@@ -29,15 +29,15 @@ def add_member(
     by: User | None,
     now: datetime,
     attributes: Mapping[str, str] | None = None,
-    **said: str,
+    **values: str,
 ) -> Membership:
     """Register one person in a list; without an address: a family reached by telephone.
 
     `values`: name, kana, address, phone, language, relation, child_name, child_kana, grade, class_name. Raises DomainError
     with the field, AlreadyMember if nothing would be added.
     """
-    held = {key: text.strip() for key, text in said.items() if text and text.strip()}
-    row = normalise_row(1, held, dict(attributes or {}))
+    filled = {key: text.strip() for key, text in values.items() if text and text.strip()}
+    row = normalise_row(1, filled, dict(attributes or {}))
     for last in (False, True):
         plan = plan_rows(mailing_list, [row], now, route="manager")
         line = plan.lines[0]

@@ -48,7 +48,7 @@ class RosterLine:
     def child(self) -> Child | None:
         """Return the matched child, as far as that is decided."""
         if self.kind == "doubtful":
-            return next((one for one in self.candidates if str(one.id) == self.decided), None)
+            return next((child for child in self.candidates if str(child.id) == self.decided), None)
         return self.candidates[0] if self.candidates else None
 
     @property
@@ -63,8 +63,8 @@ class RosterLine:
 
 def match_rows(rows: Iterable[RosterRow], children: Iterable[Child], decided: dict[str, str]) -> list[RosterLine]:
     """Match every line with the continuing children. `decided`: {line number: decision}."""
-    known = _ChildIndex(list(children))
-    lines = [_match_row(row, known) for row in rows]
+    index = _ChildIndex(list(children))
+    lines = [_match_row(row, index) for row in rows]
     taken = Counter(line.candidates[0].id for line in lines if line.kind == "sure")
     for line in lines:
         if line.kind == "sure" and taken[line.candidates[0].id] > 1:
@@ -90,37 +90,39 @@ class _ChildIndex:
 
 def _match_row(row: RosterRow, known: _ChildIndex) -> RosterLine:
     line = RosterLine(row.number, row)
-    named = known.by_name.get(without_spaces(row.child_name)) or _match_lost_characters(row, known)
-    exact = [one for one in named if row.child_kana and without_spaces(one.kana) == without_spaces(row.child_kana)]
-    half = [one for one in named if not row.child_kana or not one.kana]
-    for found, doubt in ((exact, ""), (half, "half"), (named, "reading")):
-        if found:
-            return _rank_candidates(line, found, doubt)
-    if row.child_kana and (read := known.by_kana.get(without_spaces(row.child_kana))):
-        return _rank_candidates(line, read, "spelling")
-    if given := [
-        one for one in known.by_given.get(_given_name(row.child_name), ()) if is_next_grade(one.grade, row.grade)
+    same_name = known.by_name.get(without_spaces(row.child_name)) or _match_lost_characters(row, known)
+    exact = [
+        child for child in same_name if row.child_kana and without_spaces(child.kana) == without_spaces(row.child_kana)
+    ]
+    half = [child for child in same_name if not row.child_kana or not child.kana]
+    for candidates, doubt in ((exact, ""), (half, "half"), (same_name, "reading")):
+        if candidates:
+            return _rank_candidates(line, candidates, doubt)
+    if row.child_kana and (same_kana := known.by_kana.get(without_spaces(row.child_kana))):
+        return _rank_candidates(line, same_kana, "spelling")
+    if same_given := [
+        child for child in known.by_given.get(_given_name(row.child_name), ()) if is_next_grade(child.grade, row.grade)
     ]:
-        return _rank_candidates(line, given, "family")
+        return _rank_candidates(line, same_given, "family")
     return line
 
 
 def _match_lost_characters(row: RosterRow, known: _ChildIndex) -> list[Child]:
     """Find a name in which a character was lost when a file was saved."""
-    if "?" not in row.child_name and not any("?" in one.name for one in known.all):
+    if "?" not in row.child_name and not any("?" in child.name for child in known.all):
         return []
-    return [one for one in known.all if is_same_name(one.name, row.child_name)]
+    return [child for child in known.all if is_same_name(child.name, row.child_name)]
 
 
-def _rank_candidates(line: RosterLine, found: list[Child], doubt: str) -> RosterLine:
+def _rank_candidates(line: RosterLine, candidates: list[Child], doubt: str) -> RosterLine:
     """Set the candidates; the grade decides between children of one name."""
-    fitting = [one for one in found if is_next_grade(one.grade, line.row.grade)]
-    line.candidates = [*fitting, *(one for one in found if one not in fitting)]
-    if len(fitting) == 1 and doubt in ("", "half"):
-        line.candidates = fitting
-        line.why = "half" if doubt and len(found) > 1 else ""
+    next_grade = [child for child in candidates if is_next_grade(child.grade, line.row.grade)]
+    line.candidates = [*next_grade, *(child for child in candidates if child not in next_grade)]
+    if len(next_grade) == 1 and doubt in ("", "half"):
+        line.candidates = next_grade
+        line.why = "half" if doubt and len(candidates) > 1 else ""
     else:
-        line.why = doubt if doubt not in ("", "half") else "twice" if len(found) > 1 else "grade"
+        line.why = doubt if doubt not in ("", "half") else "twice" if len(candidates) > 1 else "grade"
     return line
 
 

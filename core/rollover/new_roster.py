@@ -68,15 +68,15 @@ class RosterPreview:
     @property
     def base(self) -> str:
         """Return a digest of the page before any decision on it."""
-        shown = ";".join(f"{one.number}{one.kind}{[child.id for child in one.candidates]}" for one in self.lines)
-        return hashlib.sha256(f"{shown}|{sorted(self.rooms)}".encode()).hexdigest()[:16]
+        text = ";".join(f"{line.number}{line.kind}{[child.id for child in line.candidates]}" for line in self.lines)
+        return hashlib.sha256(f"{text}|{sorted(self.rooms)}".encode()).hexdigest()[:16]
 
     @property
     def fingerprint(self) -> str:
         """Return a digest of what will be done."""
-        shown = ";".join(f"{one.number}{one.child.id if one.child else one.is_new}" for one in self.lines)
-        shown += f"|{sorted(self.leaving)}|{sorted(one.id for one in self.missing)}|{sorted(self.rooms)}"
-        return hashlib.sha256(shown.encode()).hexdigest()[:16]
+        text = ";".join(f"{line.number}{line.child.id if line.child else line.is_new}" for line in self.lines)
+        text += f"|{sorted(self.leaving)}|{sorted(child.id for child in self.missing)}|{sorted(self.rooms)}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 # ── bringing it in ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -99,17 +99,17 @@ def upload_roster(rollover: Rollover, *, content: bytes = b"", text: str = "", f
 
 def _child_mapping(sheet: Sheet) -> tuple[str, ...]:
     """Map the columns; in a roster of children a plain 「氏名」 is the child's."""
-    found = columns.guess_mapping(sheet)
-    if "child_name" in found:
-        return found
-    return tuple({"name": "child_name", "kana": "child_kana"}.get(one, one) for one in found)
+    mapping = columns.guess_mapping(sheet)
+    if "child_name" in mapping:
+        return mapping
+    return tuple({"name": "child_name", "kana": "child_kana"}.get(field, field) for field in mapping)
 
 
-def _store_roster(rollover: Rollover, held: dict[str, Any]) -> None:
-    mine = (Rollover.id == rollover.id) & (Rollover.state == "ended")
-    if not Rollover.update(roster=held).where(mine).execute():
+def _store_roster(rollover: Rollover, roster: dict[str, Any]) -> None:
+    current = (Rollover.id == rollover.id) & (Rollover.state == "ended")
+    if not Rollover.update(roster=roster).where(current).execute():
         raise StepAlreadyDone()
-    rollover.roster = held
+    rollover.roster = roster
 
 
 def discard_roster(rollover: Rollover) -> None:
@@ -120,13 +120,14 @@ def discard_roster(rollover: Rollover) -> None:
 def save_decisions(rollover: Rollover, decided: dict[str, str], leaving: Iterable[int]) -> None:
     """Store the decisions on doubtful lines and on missing children. Raises StepAlreadyDone."""
     lines = {str(line.number): line for line in preview_roster(rollover).lines if line.kind == "doubtful"}
-    fits = {
+    valid = {
         number: choice
         for number, choice in decided.items()
-        if number in lines and choice in {DECIDED_NEW, DECIDED_SKIP, *(str(one.id) for one in lines[number].candidates)}
+        if number in lines
+        and choice in {DECIDED_NEW, DECIDED_SKIP, *(str(child.id) for child in lines[number].candidates)}
     }
-    rollover.roster = {**rollover.roster, "decided": fits}
-    missing = {one.id for one in preview_roster(rollover).missing}
+    rollover.roster = {**rollover.roster, "decided": valid}
+    missing = {child.id for child in preview_roster(rollover).missing}
     _store_roster(rollover, {**rollover.roster, "leaving": sorted(set(leaving) & missing)})
 
 
@@ -135,18 +136,18 @@ def save_decisions(rollover: Rollover, decided: dict[str, str], leaving: Iterabl
 
 def preview_roster(rollover: Rollover) -> RosterPreview:
     """Work out what the roster will do now."""
-    held = rollover.roster
-    staying = _continuing_children(rollover)
-    lines = match_rows([RosterRow(**row) for row in held["rows"]], staying, held["decided"])
+    roster = rollover.roster
+    continuing = _continuing_children(rollover)
+    lines = match_rows([RosterRow(**row) for row in roster["rows"]], continuing, roster["decided"])
     rooms = _list_by_class(rollover)
-    said = dict.fromkeys((line.row.grade, line.row.class_name) for line in lines)
+    classes = dict.fromkeys((line.row.grade, line.row.class_name) for line in lines)
     return RosterPreview(
         lines=tuple(lines),
-        missing=tuple(_missing_children(lines, staying)),
-        leaving=frozenset(held["leaving"]),
+        missing=tuple(_missing_children(lines, continuing)),
+        leaving=frozenset(roster["leaving"]),
         rooms=rooms,
-        without_list=tuple(room for room in said if room not in rooms),
-        waiting=tuple(one for room, one in rooms.items() if room not in said),
+        without_list=tuple(class_ for class_ in classes if class_ not in rooms),
+        waiting=tuple(mailing_list for class_, mailing_list in rooms.items() if class_ not in classes),
     )
 
 
@@ -157,28 +158,30 @@ def _continuing_children(rollover: Rollover) -> list[Child]:
     numbers |= {row.child_id for row in _child_ids(Membership.is_member)}
     numbers -= {None, *rollover.plan["graduates"]}
     rows = (row for chunk in in_chunks(numbers) for row in Child.select().where(Child.id.in_(chunk)))
-    return sorted(rows, key=lambda one: (one.grade.zfill(3), one.class_name.zfill(3), one.kana or one.name, one.id))
+    return sorted(
+        rows, key=lambda child: (child.grade.zfill(3), child.class_name.zfill(3), child.kana or child.name, child.id)
+    )
 
 
 def _child_ids(which: Any) -> Any:
     return Membership.select(Membership.child).where(which).distinct()
 
 
-def _missing_children(lines: Iterable[RosterLine], staying: Iterable[Child]) -> Iterable[Child]:
+def _missing_children(lines: Iterable[RosterLine], continuing: Iterable[Child]) -> Iterable[Child]:
     """Yield the children whom no line means or may mean."""
-    meant = {line.child.id for line in lines if line.child}
-    meant |= {one.id for line in lines if line.is_open for one in line.candidates}
-    return (one for one in staying if one.id not in meant)
+    matched = {line.child.id for line in lines if line.child}
+    matched |= {child.id for line in lines if line.is_open for child in line.candidates}
+    return (child for child in continuing if child.id not in matched)
 
 
 def _list_by_class(rollover: Rollover) -> dict[tuple[str, str], MailingList]:
     """Return the open list of each class, by (grade, class); the names of newer lists say their class."""
-    said = {int(number): tuple(room) for number, room in rollover.plan["rooms"].items()}
+    known = {int(number): tuple(class_) for number, class_ in rollover.plan["rooms"].items()}
     lists = class_list_candidates()
-    rooms = {said[one.id]: one for one in lists if one.id in said}
-    for one in lists:
-        if one.id not in said and all(room := class_from_list_name(one)):
-            rooms.setdefault(room, one)
+    rooms = {known[mailing_list.id]: mailing_list for mailing_list in lists if mailing_list.id in known}
+    for mailing_list in lists:
+        if mailing_list.id not in known and all(class_ := class_from_list_name(mailing_list)):
+            rooms.setdefault(class_, mailing_list)
     return rooms
 
 
@@ -189,18 +192,18 @@ def apply_roster(rollover: Rollover, by: User | None, now: datetime, *, fingerpr
     """Apply the new roster, after a backup. Raises StepAlreadyDone, PreviewOutdated, UndecidedLines."""
     backup.create_backup_before("roster", now)
     with db.atomic():
-        shown = preview_roster(rollover)
-        if shown.open:
-            raise UndecidedLines(number=shown.open)
-        if shown.fingerprint != fingerprint:
+        preview = preview_roster(rollover)
+        if preview.open:
+            raise UndecidedLines(number=preview.open)
+        if preview.fingerprint != fingerprint:
             raise PreviewOutdated()
-        mine = (Rollover.id == rollover.id) & (Rollover.state == "ended")
-        if not Rollover.update(state="done", done_at=now).where(mine).execute():
+        current = (Rollover.id == rollover.id) & (Rollover.state == "ended")
+        if not Rollover.update(state="done", done_at=now).where(current).execute():
             raise StepAlreadyDone()
-        undo = _write_roster(rollover, shown, now)
+        undo = _write_roster(rollover, preview, now)
         Rollover.update(undo={**rollover.undo, "roster": undo}, roster={}).where(Rollover.id == rollover.id).execute()
-        audit.log_action(by, "rollover.roster_in", rollover.id, detail={"lines": len(shown.lines)})
-    return shown
+        audit.log_action(by, "rollover.roster_in", rollover.id, detail={"lines": len(preview.lines)})
+    return preview
 
 
 def _write_roster(rollover: Rollover, preview: RosterPreview, now: datetime) -> dict[str, Any]:
@@ -344,12 +347,14 @@ def undo_roster(rollover: Rollover, by: User | None) -> None:
     with db.atomic():
         if not can_undo(rollover):
             raise UndoTooLate()
-        kept = rollover.undo.get("roster")
-        mine = (Rollover.id == rollover.id) & (Rollover.state == "done")
-        back = {key: value for key, value in rollover.undo.items() if key != "roster"}
-        if not kept or not Rollover.update(state="ended", done_at=None, undo=back).where(mine).execute():
+        written = rollover.undo.get("roster")
+        current = (Rollover.id == rollover.id) & (Rollover.state == "done")
+        rest = {key: value for key, value in rollover.undo.items() if key != "roster"}
+        if not written or not Rollover.update(state="ended", done_at=None, undo=rest).where(current).execute():
             raise StepAlreadyDone()
-        for log in reversed(kept["written"]):
+        for log in reversed(written["written"]):
             apply.undo_changes(log)
-        MailingList.update(awaiting_roster_since=rollover.ended_at).where(MailingList.id.in_(kept["lists"])).execute()
+        MailingList.update(awaiting_roster_since=rollover.ended_at).where(
+            MailingList.id.in_(written["lists"])
+        ).execute()
         audit.log_action(by, "rollover.roster_undone", rollover.id)

@@ -69,8 +69,8 @@ class YearEndPreview:
     @property
     def fingerprint(self) -> str:
         """Return a digest of the preview."""
-        shown = f"{sorted(self.places)} {[one.list.id for one in self.lists]} {[one.id for one in self.booked]}"
-        return hashlib.sha256(shown.encode()).hexdigest()[:16]
+        text = f"{sorted(self.places)} {[one.list.id for one in self.lists]} {[one.id for one in self.booked]}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def current_rollover() -> Rollover | None:
@@ -82,12 +82,12 @@ def current_rollover() -> Rollover | None:
 def begin_rollover(by: User | None, now: datetime) -> Rollover:
     """Return the open rollover, or start one. Nothing changes yet."""
     with db.atomic():
-        found = current_rollover()
-        if found and found.state in OPEN_STATES:
-            return found
-        lists = [one for one in class_list_candidates() if _is_class_list(one)]
+        rollover = current_rollover()
+        if rollover and rollover.state in OPEN_STATES:
+            return rollover
+        lists = [row for row in class_list_candidates() if _is_class_list(row)]
         top = max((int(grade) for grade in current_grades() if grade.isdecimal()), default=None)
-        plan = {"grades": [str(top)] if top else [], "lists": [one.id for one in lists]}
+        plan = {"grades": [str(top)] if top else [], "lists": [row.id for row in lists]}
         audit.log_action(by, "rollover.begun")
         return Rollover.create(by=by, made_at=now, plan=plan)
 
@@ -100,15 +100,15 @@ def class_list_candidates() -> list[MailingList]:
 def current_grades() -> list[str]:
     """Return the grades of the children in any list, the lowest first."""
     rows = Child.select(Child.grade).join(Membership).where(Membership.is_member, Child.grade != "").distinct()
-    return sorted((row.grade for row in rows), key=lambda one: (not one.isdecimal(), one.zfill(3)))
+    return sorted((row.grade for row in rows), key=lambda grade: (not grade.isdecimal(), grade.zfill(3)))
 
 
 def _is_class_list(mailing_list: MailingList) -> bool:
     """Guess whether a list is one class: by its name 「3年2組」, or because all its children are in one class."""
     if all(class_from_list_name(mailing_list)):
         return True
-    found = [room for room in teachers_of_classes(mailing_list) if room.grade or room.class_name]
-    return len(found) == 1 and bool(found[0].class_name)
+    classes = [row for row in teachers_of_classes(mailing_list) if row.grade or row.class_name]
+    return len(classes) == 1 and bool(classes[0].class_name)
 
 
 def class_from_list_name(mailing_list: MailingList) -> tuple[str, str]:
@@ -117,10 +117,10 @@ def class_from_list_name(mailing_list: MailingList) -> tuple[str, str]:
     return (row.grade, row.class_name) if row.grade else ("", "")
 
 
-def set_plan(rollover: Rollover, grades_: Iterable[str], lists: Iterable[int]) -> None:
+def set_plan(rollover: Rollover, grades: Iterable[str], lists: Iterable[int]) -> None:
     """Set the leaving grades and the class lists. Raises StepAlreadyDone."""
-    known = {one.id for one in class_list_candidates()}
-    plan = {"grades": list(grades_), "lists": [one for one in lists if one in known]}
+    candidates = {row.id for row in class_list_candidates()}
+    plan = {"grades": list(grades), "lists": [number for number in lists if number in candidates]}
     if not Rollover.update(plan=plan).where(Rollover.id == rollover.id, Rollover.state == "planned").execute():
         raise StepAlreadyDone()
     rollover.plan = plan
@@ -139,8 +139,8 @@ def discard_plan(rollover: Rollover, by: User | None) -> None:
 def preview_year_end(rollover: Rollover) -> YearEndPreview:
     """Work out what the year's end will do. The number of queries does not depend on the number of people."""
     leaving, wanted = rollover.plan["grades"], rollover.plan["lists"]
-    lists = [one for one in class_list_candidates() if one.id in wanted]
-    ends = Membership.list.in_([one.id for one in lists]) | Child.grade.in_(leaving)
+    lists = [row for row in class_list_candidates() if row.id in wanted]
+    ends = Membership.list.in_([row.id for row in lists]) | Child.grade.in_(leaving)
     open_lists = MailingList.select(MailingList.id).where(MailingList.closed_at.is_null())
     rows = list(
         Membership.select(Membership.id, Membership.list, Membership.person)
@@ -153,8 +153,8 @@ def preview_year_end(rollover: Rollover) -> YearEndPreview:
         people[list_id].add(person)
     return YearEndPreview(
         graduates=tuple(_graduates(leaving)),
-        lists=tuple(_class_list(one, len(people[one.id])) for one in lists),
-        others=tuple((one, len(people[one.id])) for one in _lists_by_id(set(people) - {one.id for one in lists})),
+        lists=tuple(_class_list(row, len(people[row.id])) for row in lists),
+        others=tuple((row, len(people[row.id])) for row in _lists_by_id(set(people) - {row.id for row in lists})),
         gone=_count_without_list({row[2] for row in rows}, {row[0] for row in rows}),
         places=tuple(row[0] for row in rows),
         booked=tuple(_pending_notices(lists)),
@@ -162,16 +162,16 @@ def preview_year_end(rollover: Rollover) -> YearEndPreview:
 
 
 def _graduates(leaving: list[str]) -> Iterable[Child]:
-    here = Membership.select(Membership.child).where(Membership.is_member)
-    return Child.select().where(Child.grade.in_(leaving), Child.id.in_(here)).order_by(Child.kana, Child.id)
+    current = Membership.select(Membership.child).where(Membership.is_member)
+    return Child.select().where(Child.grade.in_(leaving), Child.id.in_(current)).order_by(Child.kana, Child.id)
 
 
 def _class_list(mailing_list: MailingList, people: int) -> ClassList:
     grade, class_name = class_from_list_name(mailing_list)
     if not grade:
-        found = [room for room in teachers_of_classes(mailing_list) if room.grade or room.class_name]
-        room = max(found, key=lambda one: one.places, default=None)
-        grade, class_name = (room.grade, room.class_name) if room else ("", "")
+        classes = [main for main in teachers_of_classes(mailing_list) if main.grade or main.class_name]
+        main = max(classes, key=lambda row: row.places, default=None)
+        grade, class_name = (main.grade, main.class_name) if main else ("", "")
     return ClassList(mailing_list, grade, class_name, people)
 
 
@@ -195,7 +195,7 @@ def _pending_notices(lists: list[MailingList]) -> Iterable[Notice]:
     return (
         Notice.select()
         .where(
-            Notice.id.in_(notice_ids_for_lists([one.id for one in lists])),
+            Notice.id.in_(notice_ids_for_lists([row.id for row in lists])),
             Notice.state.in_(("held", "scheduled", "sending", "paused")),
         )
         .order_by(Notice.send_at, Notice.id)
@@ -206,24 +206,24 @@ def end_year(rollover: Rollover, by: User | None, now: datetime, *, fingerprint:
     """Carry out the year's end, after a backup. Raises StepAlreadyDone, PreviewOutdated."""
     backup.create_backup_before("rollover", now)
     with db.atomic():
-        shown = preview_year_end(rollover)
-        if shown.fingerprint != fingerprint:
+        preview = preview_year_end(rollover)
+        if preview.fingerprint != fingerprint:
             raise PreviewOutdated()
-        lists = [one.list.id for one in shown.lists]
-        undo = {"places": _membership_snapshot(shown.places), "lists": _join_codes(lists)}
+        lists = [row.list.id for row in preview.lists]
+        undo = {"places": _membership_snapshot(preview.places), "lists": _join_codes(lists)}
         change = {"state": "ended", "ended_at": now, "undo": {"end": undo}}
-        plan = {**rollover.plan, "rooms": {one.list.id: [one.grade, one.class_name] for one in shown.lists}}
-        plan["graduates"] = [one.id for one in shown.graduates]
-        mine = (Rollover.id == rollover.id) & (Rollover.state == "planned")
-        if not Rollover.update(**change, plan=plan).where(mine).execute():
+        plan = {**rollover.plan, "rooms": {row.list.id: [row.grade, row.class_name] for row in preview.lists}}
+        plan["graduates"] = [row.id for row in preview.graduates]
+        current = (Rollover.id == rollover.id) & (Rollover.state == "planned")
+        if not Rollover.update(**change, plan=plan).where(current).execute():
             raise StepAlreadyDone()
-        _end_memberships(shown.places, now)
+        _end_memberships(preview.places, now)
         MailingList.update(awaiting_roster_since=now).where(MailingList.id.in_(lists)).execute()
-        for one in shown.lists:
-            rotate_list_code(one.list, by)  # hand-outs of the old class must not lead into the new one
-        detail = {"graduates": len(shown.graduates), "places": len(shown.places), "lists": len(lists)}
+        for row in preview.lists:
+            rotate_list_code(row.list, by)  # hand-outs of the old class must not lead into the new one
+        detail = {"graduates": len(preview.graduates), "places": len(preview.places), "lists": len(lists)}
         audit.log_action(by, "rollover.ended", rollover.id, detail=detail)
-    return shown
+    return preview
 
 
 def _membership_snapshot(numbers: Iterable[int]) -> dict[int, list[Any]]:
@@ -238,7 +238,7 @@ def _membership_snapshot(numbers: Iterable[int]) -> dict[int, list[Any]]:
 
 
 def _join_codes(lists: list[int]) -> dict[int, str]:
-    return {one.id: one.join_code for one in MailingList.select().where(MailingList.id.in_(lists))}
+    return {row.id: row.join_code for row in MailingList.select().where(MailingList.id.in_(lists))}
 
 
 def _end_memberships(numbers: Iterable[int], now: datetime) -> None:
@@ -260,12 +260,12 @@ def undo_year_end(rollover: Rollover, by: User | None) -> None:
     with db.atomic():
         if not can_undo(rollover):
             raise UndoTooLate()
-        mine = (Rollover.id == rollover.id) & (Rollover.state == "ended")
-        if not Rollover.update(state="undone", undo={}, roster={}).where(mine).execute():
+        current = (Rollover.id == rollover.id) & (Rollover.state == "ended")
+        if not Rollover.update(state="undone", undo={}, roster={}).where(current).execute():
             raise StepAlreadyDone()
-        kept = rollover.undo["end"]
-        _restore_memberships(kept["places"], rollover.ended_at)
-        for number, code in kept["lists"].items():
+        undo = rollover.undo["end"]
+        _restore_memberships(undo["places"], rollover.ended_at)
+        for number, code in undo["lists"].items():
             MailingList.update(awaiting_roster_since=None, join_code=code).where(
                 MailingList.id == int(number)
             ).execute()
@@ -294,13 +294,13 @@ def lists_awaiting_roster() -> list[MailingList]:
 
 def reopen_list(mailing_list: MailingList, by: User | None) -> bool:
     """Let a list take notices without a new roster; False if it was not waiting."""
-    here = (MailingList.id == mailing_list.id) & MailingList.awaiting_roster_since.is_null(False)
-    changed = MailingList.update(awaiting_roster_since=None).where(here).execute()
+    waiting = (MailingList.id == mailing_list.id) & MailingList.awaiting_roster_since.is_null(False)
+    changed = MailingList.update(awaiting_roster_since=None).where(waiting).execute()
     if changed:
         audit.log_action(by, "rollover.list_opened", mailing_list.id, kind="list")
     return bool(changed)
 
 
 def count_people(mailing_list: MailingList) -> int:
-    here = (Membership.list == mailing_list) & Membership.is_member
-    return Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(here).scalar() or 0
+    current = (Membership.list == mailing_list) & Membership.is_member
+    return Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(current).scalar() or 0

@@ -57,7 +57,7 @@ def _requests_where(rights: Permissions, which: Expression, order: Node) -> list
 
 
 def _managed_list_ids(rights: Permissions) -> list[int]:
-    return [one.id for one in rights.lists("manage")]
+    return [row.id for row in rights.lists("manage")]
 
 
 def queued_signups_by_list(rights: Permissions) -> list[tuple[MailingList, int]]:
@@ -68,32 +68,32 @@ def queued_signups_by_list(rights: Permissions) -> list[tuple[MailingList, int]]
         .group_by(QueuedSignup.list)
         .tuples()
     )
-    found = dict(counted)
-    rows = MailingList.select().where(MailingList.id.in_(list(found))).order_by(MailingList.name)
-    return [(row, found[row.id]) for row in rows]
+    counts = dict(counted)
+    rows = MailingList.select().where(MailingList.id.in_(list(counts))).order_by(MailingList.name)
+    return [(row, counts[row.id]) for row in rows]
 
 
 def approve_requests(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
     """Approve pending or refused people and send the welcome letter; return how many changed."""
     with db.atomic():
-        asked = _people_in_states(mailing_list, people, ("pending", "refused"))
-        done = members.approve_members(mailing_list, [one.id for one in asked], by)
-        for person in asked:
+        approved = _people_in_states(mailing_list, people, ("pending", "refused"))
+        count = members.approve_members(mailing_list, [person.id for person in approved], by)
+        for person in approved:
             emails.send_approved(mailing_list, person, now)
-    return done
+    return count
 
 
 def reject_requests(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
     """Reject pending people and notify them. Return how many."""
     with db.atomic():
-        waited = _people_in_states(mailing_list, people, ("pending",))
+        rejected = _people_in_states(mailing_list, people, ("pending",))
         changed = {"state": "refused", "left_at": now}
-        mine = Membership.person.in_([one.id for one in waited]) & (Membership.list == mailing_list)
-        Membership.update(**changed).where(mine, Membership.state == "pending").execute()
-        for person in waited:
+        theirs = Membership.person.in_([person.id for person in rejected]) & (Membership.list == mailing_list)
+        Membership.update(**changed).where(theirs, Membership.state == "pending").execute()
+        for person in rejected:
             audit.log_action(by, "member.refused", person.id, detail={"list": mailing_list.id})
             emails.send_rejected(mailing_list, person, now)
-    return len(waited)
+    return len(rejected)
 
 
 def _people_in_states(mailing_list: MailingList, people: Iterable[int], states: tuple[str, ...]) -> list[Person]:

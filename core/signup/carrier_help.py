@@ -101,7 +101,7 @@ def list_guidance(language: str) -> list[Guidance]:
         for key, row in rows.items()
         if key not in _SHIPPED_BY_KEY
     ]
-    return [_with_own_words(one, rows.get(one.key), language) for one in CARRIERS] + own
+    return [_with_own_words(guidance, rows.get(guidance.key), language) for guidance in CARRIERS] + own
 
 
 def guidance_for_address(address: str, language: str) -> Guidance:
@@ -111,13 +111,13 @@ def guidance_for_address(address: str, language: str) -> Guidance:
         for key, row in rows.items():
             if domain in row.get("domains", "").split():
                 return _with_own_words(Guidance(row["name"], (), key), row, language)
-    found = _shipped_guidance_for(address)
-    return _with_own_words(found, rows.get(found.key), language)
+    shipped = _shipped_guidance_for(address)
+    return _with_own_words(shipped, rows.get(shipped.key), language)
 
 
 def _shipped_guidance_for(address: str) -> Guidance:
-    found = (_BY_DOMAIN.get(one) for one in _parent_domains(address))
-    return next((one for one in found if one is not None), OTHER_PROVIDER)
+    matches = (_BY_DOMAIN.get(domain) for domain in _parent_domains(address))
+    return next((guidance for guidance in matches if guidance is not None), OTHER_PROVIDER)
 
 
 def _parent_domains(address: str) -> list[str]:
@@ -126,12 +126,14 @@ def _parent_domains(address: str) -> list[str]:
     return [".".join(parts[start:]) for start in range(len(parts))]
 
 
-def _with_own_words(one: Guidance, row: dict[str, Any] | None, language: str) -> Guidance:
+def _with_own_words(guidance: Guidance, row: dict[str, Any] | None, language: str) -> Guidance:
     """Return the school's words in this language; for a carrier that it added, else those in another one."""
     if row is None:
-        return one
-    text = row.get(language, "") or ("" if one.steps else next((row[name] for name in LANGUAGES if row.get(name)), ""))
-    return replace(one, steps=tuple(_parse_step(line) for line in text.splitlines())) if text else one
+        return guidance
+    text = row.get(language, "") or (
+        "" if guidance.steps else next((row[name] for name in LANGUAGES if row.get(name)), "")
+    )
+    return replace(guidance, steps=tuple(_parse_step(line) for line in text.splitlines())) if text else guidance
 
 
 def _parse_step(line: str) -> str:
@@ -149,8 +151,8 @@ def settings_entries() -> list[CarrierEntry]:
     """Return all carriers for the settings page, shipped ones first."""
     rows = _stored_rows()
     shipped = [
-        CarrierEntry(key, one.carrier, "", _texts_by_language(key, rows.get(key)), True, key in rows)
-        for key, one in _SHIPPED_BY_KEY.items()
+        CarrierEntry(key, guidance.carrier, "", _texts_by_language(key, rows.get(key)), True, key in rows)
+        for key, guidance in _SHIPPED_BY_KEY.items()
     ]
     added = {key: row for key, row in rows.items() if key not in _SHIPPED_BY_KEY}
     own = [
@@ -161,7 +163,7 @@ def settings_entries() -> list[CarrierEntry]:
 
 
 def _texts_by_language(key: str, row: dict[str, Any] | None) -> dict[str, str]:
-    return {name: (row or {}).get(name) or shipped_text(key, name) for name in LANGUAGES}
+    return {language: (row or {}).get(language) or shipped_text(key, language) for language in LANGUAGES}
 
 
 def shipped_text(key: str, language: str) -> str:
@@ -175,13 +177,15 @@ def change_carrier(by: User, key: str, texts: dict[str, str], name: str = "", do
     rows = _stored_rows()
     if key not in _SHIPPED_BY_KEY and key not in rows:
         raise KeyError(key)
-    cleaned = {one: _clean_text(one, texts.get(one, "")) for one in LANGUAGES}
+    cleaned = {language: _clean_text(language, texts.get(language, "")) for language in LANGUAGES}
     if key in _SHIPPED_BY_KEY:
-        kept: dict[str, Any] = {one: text for one, text in cleaned.items() if text and text != shipped_text(key, one)}
+        own: dict[str, Any] = {
+            language: text for language, text in cleaned.items() if text and text != shipped_text(key, language)
+        }
     else:
-        kept = {"name": _clean_name(name), "domains": _clean_domains(domains), **_require_any_text(cleaned)}
-    others = {one: row for one, row in rows.items() if one != key}
-    _save_rows(by, {**others, key: {"key": key, **kept}} if kept else others)
+        own = {"name": _clean_name(name), "domains": _clean_domains(domains), **_require_any_text(cleaned)}
+    others = {carrier: row for carrier, row in rows.items() if carrier != key}
+    _save_rows(by, {**others, key: {"key": key, **own}} if own else others)
 
 
 def add_carrier(by: User, name: str, domains: str, texts: dict[str, str]) -> str:
@@ -191,7 +195,7 @@ def add_carrier(by: User, name: str, domains: str, texts: dict[str, str]) -> str
         raise DomainError(N_("There are too many carriers already. Please remove one first."), "name")
     used = [int(key[4:]) for key in rows if key.startswith("own-")]
     key = f"own-{max(used, default=0) + 1}"
-    cleaned = {one: _clean_text(one, texts.get(one, "")) for one in LANGUAGES}
+    cleaned = {language: _clean_text(language, texts.get(language, "")) for language in LANGUAGES}
     row = {"key": key, "name": _clean_name(name), "domains": _clean_domains(domains), **_require_any_text(cleaned)}
     _save_rows(by, {**rows, key: row})
     return key
@@ -231,7 +235,7 @@ def _clean_name(typed: str) -> str:
 
 def _clean_domains(typed: str) -> str:
     """Return the domains of a carrier in lower case, separated by blanks; "" if there is none."""
-    found = list(dict.fromkeys(one.lstrip("@").lower() for one in re.split(r"[\s,、，]+", typed) if one))
-    if len(found) > MAX_DOMAINS or any(not _DOMAIN.fullmatch(one) for one in found):
+    domains = list(dict.fromkeys(domain.lstrip("@").lower() for domain in re.split(r"[\s,、，]+", typed) if domain))
+    if len(domains) > MAX_DOMAINS or any(not _DOMAIN.fullmatch(domain) for domain in domains):
         raise DomainError(N_("Write what stands after the @, such as mail.example.jp, with blanks between."), "domains")
-    return " ".join(found)
+    return " ".join(domains)

@@ -32,16 +32,16 @@ def send_welcome(mailing_list: MailingList, person: Person, state: str, now: dat
 
 def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
     """Return subject and text of the welcome letter, with dummy links."""
-    force = load_settings()
+    settings = load_settings()
     values = {
         "list": mailing_list.name,
-        "from": force.own.sender(mailing_list.address),
+        "from": settings.own.sender(mailing_list.address),
         "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
-        "terms": consent.render_consent_text(mailing_list, force.language),
-        "url": f"{force.base_url}/p/…",
-        "leave": f"{force.base_url}/mail/leave/…",
+        "terms": consent.render_consent_text(mailing_list, settings.language),
+        "url": f"{settings.base_url}/p/…",
+        "leave": f"{settings.base_url}/mail/leave/…",
     }
-    return render_message(Letter(kind="welcome", language=force.language, payload=values), force.name)
+    return render_message(Letter(kind="welcome", language=settings.language, payload=values), settings.name)
 
 
 def send_approved(mailing_list: MailingList, person: Person, now: datetime) -> None:
@@ -72,11 +72,11 @@ def send_already_member(mailing_list: MailingList, person: Person, now: datetime
 
 
 def _common_values(mailing_list: MailingList, person: Person) -> dict[str, str]:
-    force = load_settings()
+    settings = load_settings()
     return {
         "list": mailing_list.name,
-        "from": force.own.sender(mailing_list.address),
-        "leave": signed_links.leave_url(person, mailing_list, force),
+        "from": settings.own.sender(mailing_list.address),
+        "leave": signed_links.leave_url(person, mailing_list, settings),
     }
 
 
@@ -88,9 +88,9 @@ def send_confirmation_link(request: SignupRequest, language: str, now: datetime)
 
     In one transaction: the worker must not take the letter before it has its link.
     """
-    force = load_settings()
-    values = {"list": request.list.name, "from": force.own.sender(request.list.address)}
-    asked = {
+    settings = load_settings()
+    values = {"list": request.list.name, "from": settings.own.sender(request.list.address)}
+    details = {
         "route": request.route,
         "code": request.code,
         "child": request.child.id if request.child else 0,
@@ -98,29 +98,36 @@ def send_confirmation_link(request: SignupRequest, language: str, now: datetime)
     }
     with db.atomic():
         letter = notify("join", request.address, now, language=language, **values)
-        mark = signed_links.link_signer(force, "join").dumps([letter.id, request.list.id])
-        payload = {**letter.payload, "url": f"{force.base_url}/mail/join/{mark}", "asked": asked}
+        token = signed_links.link_signer(settings, "join").dumps([letter.id, request.list.id])
+        payload = {**letter.payload, "url": f"{settings.base_url}/mail/join/{token}", "asked": details}
         Letter.update(payload=payload).where(Letter.id == letter.id).execute()
 
 
 def request_from_link(text: str, now: datetime) -> SignupRequest | None:
     """Return the request of a confirmation link; None if it is wrong or expired."""
-    held = signed_links.read_token(text, "join")
-    if held is None:
+    token = signed_links.read_token(text, "join")
+    if token is None:
         return None
     letter = Letter.get_or_none(
-        Letter.id == held[0], Letter.kind == "join", Letter.made_at > now - CONFIRM_LINK_LIFETIME
+        Letter.id == token[0], Letter.kind == "join", Letter.made_at > now - CONFIRM_LINK_LIFETIME
     )
-    found = MailingList.get_or_none(MailingList.id == held[1], MailingList.closed_at.is_null())
-    if letter is None or found is None or found.join_mode == "closed":
+    mailing_list = MailingList.get_or_none(MailingList.id == token[1], MailingList.closed_at.is_null())
+    if letter is None or mailing_list is None or mailing_list.join_mode == "closed":
         return None
-    said = dict(letter.payload.get("asked") or {})
-    child = Child.get_or_none(Child.id == said.pop("child", 0))
-    if child and not join_codes.is_child_in_list(child.id, found):
+    details = dict(letter.payload.get("asked") or {})
+    child = Child.get_or_none(Child.id == details.pop("child", 0))
+    if child and not join_codes.is_child_in_list(child.id, mailing_list):
         child = None
-    route, code = str(said.pop("route", "blank mail")), str(said.pop("code", ""))
+    route, code = str(details.pop("route", "blank mail")), str(details.pop("code", ""))
     return SignupRequest(
-        found, letter.address, route, code if child or code == "list" else "", child, "letter", said, letter.language
+        mailing_list,
+        letter.address,
+        route,
+        code if child or code == "list" else "",
+        child,
+        "letter",
+        details,
+        letter.language,
     )
 
 
@@ -128,7 +135,7 @@ def has_membership(request: SignupRequest, person: Person | None, state: str = "
     """Return whether a person has a membership in this state for the list, and for the child of the request."""
     if person is None or not person.is_deliverable:
         return False
-    here = (Membership.list == request.list) & (Membership.person == person) & (Membership.state == state)
+    matching = (Membership.list == request.list) & (Membership.person == person) & (Membership.state == state)
     if request.child:
-        here &= Membership.child == request.child
-    return Membership.select().where(here).exists()
+        matching &= Membership.child == request.child
+    return Membership.select().where(matching).exists()

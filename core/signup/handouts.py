@@ -39,10 +39,10 @@ class ClassSlips:
 
 
 def join_links(mailing_list: MailingList, code: str) -> JoinLinks:
-    force = load_settings()
+    settings = load_settings()
     return JoinLinks(
         join_codes.format_code(code),
-        join_codes.join_url(mailing_list, code, force.base_url),
+        join_codes.join_url(mailing_list, code, settings.base_url),
         join_codes.join_address(mailing_list, code),
         join_codes.join_mailto(mailing_list, code),
     )
@@ -50,23 +50,23 @@ def join_links(mailing_list: MailingList, code: str) -> JoinLinks:
 
 def children_for_slips(mailing_list: MailingList, *, missing: bool = False) -> list[Child]:
     """Return the children of a list by class; `missing`: only those whose family no letter reaches."""
-    found = join_codes.children_in_list(mailing_list)
+    children = join_codes.children_in_list(mailing_list)
     if not missing:
-        return found
-    nobody = unsubscribe.unreachable_children([one.id for one in found])
-    return [one for one in found if one.id in nobody]
+        return children
+    unreachable = unsubscribe.unreachable_children([child.id for child in children])
+    return [child for child in children if child.id in unreachable]
 
 
-def group_by_class(found: Iterable[Child]) -> list[ClassSlips]:
+def group_by_class(children: Iterable[Child]) -> list[ClassSlips]:
     """Return the classes of some children in their order."""
     counted: dict[str, list[Child]] = {}
-    for child in found:
+    for child in children:
         counted.setdefault(child.room, []).append(child)
     return [ClassSlips(key, members[0], len(members)) for key, members in counted.items()]
 
 
-def child_slips(mailing_list: MailingList, found: Iterable[Child]) -> list[ChildSlip]:
-    return [ChildSlip(child, join_links(mailing_list, child.join_code)) for child in found]
+def child_slips(mailing_list: MailingList, children: Iterable[Child]) -> list[ChildSlip]:
+    return [ChildSlip(child, join_links(mailing_list, child.join_code)) for child in children]
 
 
 def format_print_date(language: str, day: date) -> str:

@@ -21,11 +21,11 @@ class QrPath:
 
 @lru_cache(maxsize=2000)
 def qr_svg_path(text: str) -> QrPath:
-    made = _encode(text)
-    drawn = made.svg_inline(border=QUIET_ZONE_MODULES, omitsize=True)
-    found = re.search(r'<path[^>]* d="([^"]+)"', drawn)
-    assert found  # noqa: S101
-    return QrPath(made.symbol_size(border=QUIET_ZONE_MODULES)[0], found[1])
+    code = _encode(text)
+    svg = code.svg_inline(border=QUIET_ZONE_MODULES, omitsize=True)
+    path = re.search(r'<path[^>]* d="([^"]+)"', svg)
+    assert path  # noqa: S101
+    return QrPath(code.symbol_size(border=QUIET_ZONE_MODULES)[0], path[1])
 
 
 def qr_png(text: str) -> bytes:

@@ -119,9 +119,9 @@ def newest_queued_id(mailing_list: MailingList) -> int:
 
 
 def request_from_row(row: QueuedSignup) -> SignupRequest:
-    held = dict(row.consent)
-    code, proof = str(held.pop("code", "")), str(held.pop("proof", ""))
-    return SignupRequest(row.list, row.address, row.route, code, row.child, proof, held)
+    evidence = dict(row.consent)
+    code, proof = str(evidence.pop("code", "")), str(evidence.pop("proof", ""))
+    return SignupRequest(row.list, row.address, row.route, code, row.child, proof, evidence)
 
 
 def discard_queued(mailing_list: MailingList, by: User | None, until: int) -> int:

@@ -34,8 +34,12 @@ def accepts_code(mailing_list: MailingList, code: str) -> bool:
 
 def find_open_list(address: str) -> MailingList | None:
     """Return the list with this local part, if it is open for sign-up."""
-    found = MailingList.get_or_none(MailingList.address == address.lower(), MailingList.closed_at.is_null())
-    return found if found and not found.practice_of_id and found.join_mode != "closed" else None
+    mailing_list = MailingList.get_or_none(MailingList.address == address.lower(), MailingList.closed_at.is_null())
+    return (
+        mailing_list
+        if mailing_list and not mailing_list.practice_of_id and mailing_list.join_mode != "closed"
+        else None
+    )
 
 
 def set_signup_options(mailing_list: MailingList, by: User | None, *, mode: str, greeting: str, purpose: str) -> None:
@@ -176,19 +180,19 @@ def join_list(request: SignupRequest, now: datetime) -> tuple[Person, str]:
         state = _open_memberships(request, person, now)
         class_teacher.assign_new_members(request.list, [person.id])
         if named:
-            mine = (Membership.person == person) & (Membership.list == request.list) & (Membership.state == "active")
-            Membership.update(joined_via=request.route, consent=_consent_record(request, now)).where(mine).execute()
+            active = (Membership.person == person) & (Membership.list == request.list) & (Membership.state == "active")
+            Membership.update(joined_via=request.route, consent=_consent_record(request, now)).where(active).execute()
         audit.log_action(None, "member.joined", person.id, detail={"list": request.list.id, "route": request.route})
-        fresh = Person.get_by_id(person.id)
-        emails.send_welcome(request.list, fresh, state, now)
-    return fresh, state
+        current = Person.get_by_id(person.id)
+        emails.send_welcome(request.list, current, state, now)
+    return current, state
 
 
 def _find_or_create_person(request: SignupRequest, now: datetime) -> tuple[Person, bool]:
     """Return the person with this address, and whether the roster's guardian just got it."""
-    found = person_by_address(request.address)
-    if found:
-        return found, False
+    person = person_by_address(request.address)
+    if person:
+        return person, False
     fields = address_fields(request.address)
     if request.child and (guardian := _guardian_without_address(request.list, request.child)):
         free = (Person.id == guardian.id) & Person.address.is_null()
@@ -202,8 +206,8 @@ def _guardian_without_address(mailing_list: MailingList, child: Child) -> Person
     rows = Membership.select(Membership.person).where(
         Membership.child == child, Membership.list == mailing_list, Membership.is_member
     )
-    found = list(Person.select().where(Person.id.in_(rows), Person.address.is_null()).limit(2))
-    return found[0] if len(found) == 1 else None
+    people = list(Person.select().where(Person.id.in_(rows), Person.address.is_null()).limit(2))
+    return people[0] if len(people) == 1 else None
 
 
 def _clear_suppression(person: Person, now: datetime) -> None:
@@ -214,11 +218,11 @@ def _clear_suppression(person: Person, now: datetime) -> None:
 
 def _open_memberships(request: SignupRequest, person: Person, now: datetime) -> str:
     """Reopen the person's memberships in a list, and create the missing one; return the state."""
-    held = list(Membership.select().where(Membership.list == request.list, Membership.person == person))
-    again = [row for row in held if row.state != "active" and _may_reopen(row, request)]
-    state = "pending" if _needs_approval(request, held) else "active"
+    memberships = list(Membership.select().where(Membership.list == request.list, Membership.person == person))
+    reopened = [row for row in memberships if row.state != "active" and _may_reopen(row, request)]
+    state = "pending" if _needs_approval(request, memberships) else "active"
     # A pending membership keeps the refusal, or leaving and signing up again would lift it.
-    by = "manager" if state == "pending" and _is_barred(held) else ""
+    by = "manager" if state == "pending" and _is_barred(memberships) else ""
     fields: dict[str, Any] = {
         "state": state,
         "stopped_by": by,
@@ -228,13 +232,13 @@ def _open_memberships(request: SignupRequest, person: Person, now: datetime) -> 
         "joined_via": request.route,
         "consent": _consent_record(request, now),
     }
-    numbers = [row.id for row in again]
+    numbers = [row.id for row in reopened]
     Membership.update(**fields).where(Membership.id.in_(numbers), Membership.state != "active").execute()
-    here = [row for row in held if row.state == "active" or row in again]
-    mine = [row for row in here if request.child is None or row.child_id == request.child.id]
-    if mine:
-        return "active" if any(row.state == "active" for row in mine) else state
-    childless = next((row for row in here if row.child_id is None), None)
+    current = [row for row in memberships if row.state == "active" or row in reopened]
+    matching = [row for row in current if request.child is None or row.child_id == request.child.id]
+    if matching:
+        return "active" if any(row.state == "active" for row in matching) else state
+    childless = next((row for row in current if row.child_id is None), None)
     if childless:
         Membership.update(child=request.child).where(
             Membership.id == childless.id, Membership.child.is_null()
@@ -250,17 +254,17 @@ def _may_reopen(row: Membership, request: SignupRequest) -> bool:
     return row.is_member or row.stopped_by == "reader" or row.child_id == wanted
 
 
-def _needs_approval(request: SignupRequest, held: list[Membership]) -> bool:
-    if _is_barred(held):
+def _needs_approval(request: SignupRequest, memberships: list[Membership]) -> bool:
+    if _is_barred(memberships):
         return True
     if request.list.join_mode == "approve" or (request.list.join_mode == "code" and not request.code):
         return True
     return request.child is not None and _count_guardians(request.child) >= MAX_GUARDIANS
 
 
-def _is_barred(held: list[Membership]) -> bool:
+def _is_barred(memberships: list[Membership]) -> bool:
     """Return whether a manager stopped or refused this person, and has not undone it."""
-    return any(row.stopped_by == "manager" or row.state == "refused" for row in held)
+    return any(row.stopped_by == "manager" or row.state == "refused" for row in memberships)
 
 
 def _count_guardians(child: Child) -> int:
@@ -270,5 +274,5 @@ def _count_guardians(child: Child) -> int:
 
 def _consent_record(request: SignupRequest, now: datetime) -> dict[str, object]:
     proof = request.proof or ("code" if request.code else "")
-    said = {**request.evidence, "proof": proof, "code": request.code}
-    return consent.new_consent_record(request.list, {key: value for key, value in said.items() if value}, now)
+    record = {**request.evidence, "proof": proof, "code": request.code}
+    return consent.new_consent_record(request.list, {key: value for key, value in record.items() if value}, now)
