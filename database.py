@@ -114,7 +114,7 @@ def open_database(path: Path | str) -> SqliteDatabase:
 def load_rows(table: type[M], sql: str, *values: object) -> list[M]:
     """Run a constant `SELECT t.* FROM …` over columns of one table and return its rows.
 
-    For statements of every page view: building the same query with peewee takes ten times as long (decision 0069).
+    For statements of every page view: building the same query with peewee takes ten times as long.
     """
     cursor = db.execute_sql(sql, [millis(value) if isinstance(value, datetime) else value for value in values])
     fields = [table._meta.columns[column[0]] for column in cursor.description]
