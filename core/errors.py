@@ -70,7 +70,7 @@ class AlreadySent(DomainError):
 
 
 class NoRecipientsLeft(DomainError):
-    message = N_("There is nobody left to be reminded by mail.")
+    message = N_("No recipient is left to be reminded by mail.")
 
 
 class ReminderPending(DomainError):

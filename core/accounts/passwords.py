@@ -94,11 +94,9 @@ def check_password_strength(password: str, *own: str) -> None:
         raise DomainError(N_("This password is too long. %(n)s characters are enough."), "password", n=MAX_LENGTH)
     plain = _casefolded(password)
     if _is_repetitive(plain) or _is_common(plain):
-        raise DomainError(
-            N_("This password is one of the first that anybody would try. Please choose another."), "password"
-        )
+        raise DomainError(N_("This password is too common. Please choose another."), "password")
     if len(_without(plain, own)) < 6:
-        raise DomainError(N_("This password is little more than a name. Please choose another."), "password")
+        raise DomainError(N_("This password is mostly a name. Please choose another."), "password")
 
 
 def _casefolded(text: str) -> str:

@@ -41,7 +41,7 @@ class ExpiringRole:
 
 
 _ROLE_LINE = N_("%(name)s: %(role)s (%(place)s), until %(day)s")
-_LAST_MANAGER_LINE = N_("Nobody would manage this list after that. Please name somebody.")
+_LAST_MANAGER_LINE = N_("The list then has no manager. Please name one.")
 
 
 def expiring_roles(today: date) -> list[ExpiringRole]:

@@ -22,7 +22,7 @@ ROLE_LABELS = {
 class LastAdministrator(DomainError):
     """The organization would have no administrator."""
 
-    message = N_("This is the last administrator. Please make somebody else an administrator first.")
+    message = N_("This is the last administrator. Please make another user an administrator first.")
 
 
 class LastManager(DomainError):

@@ -13,7 +13,7 @@ from models import MailingList, Notice, Role, User
 
 MAX_NAMES = 3
 _ROLE_PHRASES = {
-    "send": N_("whoever may send to the list"),
+    "send": N_("a user who may send to the list"),
     "manage": N_("a manager of the list"),
     "admin": N_("an administrator"),
 }

@@ -107,8 +107,8 @@ KINDS: dict[str, MessageKind] = {
         N_("Your role ends soon"),
         N_(
             "Your role in the notices of %(organization)s ends:\n%(lines)s\n\n"
-            "Is it known who comes next? Please tell an administrator: an invitation takes a minute.\n"
-            "If you go on, an administrator can give the role a later day.\n"
+            "Do you know your successor? Please tell an administrator, who can send an invitation.\n"
+            "If you continue, an administrator can set a later end.\n"
         ),
         expires_after=7 * DAY,
     ),
@@ -116,7 +116,7 @@ KINDS: dict[str, MessageKind] = {
         N_("Roles that end soon"),
         N_(
             "These roles end within fourteen days:\n%(lines)s\n\n"
-            "To invite whoever comes next, or to give a later day:\n"
+            "To invite a successor, or to set a later end:\n"
             "%(url)s\n"
         ),
         expires_after=7 * DAY,
@@ -269,8 +269,7 @@ KINDS: dict[str, MessageKind] = {
     "strange": MessageKind(
         N_("A letter reached another family"),
         N_(
-            "Whoever reads mail at the address registered for %(reader)s says that “%(notice)s” is meant for another "
-            "family.\n"
+            "The reader at the address of %(reader)s says that “%(notice)s” is meant for another family.\n"
             "All mail to this address is stopped.%(alone)s\n"
             "\n"
             "Please ask the family for the right address, and tell them by telephone until then.\n"
@@ -416,7 +415,7 @@ KINDS: dict[str, MessageKind] = {
             "Please answer this letter once, without writing anything. Kairan then tells you whether your mails go out by "
             "themselves, or whether each needs a press on a link that you get by mail.\n"
             "\n"
-            "Whoever answers a notice does not write to the members: a new mail to the address above does.\n"
+            "An answer to a notice does not reach the members. Send a new mail to the address above instead.\n"
         ),
         expires_after=3 * DAY,
     ),
@@ -428,9 +427,9 @@ KINDS: dict[str, MessageKind] = {
         expires_after=3 * DAY,
     ),
     "sender-asks": MessageKind(
-        N_("Posts to “%(list)s” need a press of yours"),
+        N_("Posts to “%(list)s” need your confirmation"),
         N_(
-            "Your mail provider does not prove that mails are yours, so anybody could write in your name. Each time you "
+            "Your mail provider does not prove that mails are yours, so others could write in your name. Each time you "
             "post to %(address)s, you get a letter with a link at this address: press it, and the mail goes out.\n"
         ),
         expires_after=3 * DAY,
