@@ -1,7 +1,7 @@
-"""The one clock: aware UTC inside, the school's local time on pages and in letters.
+"""The clock: aware UTC inside, the school's local time on pages and in letters.
 
-Tests and the acceptance of time-dependent rules move it by `set_offset` (KAIRAN_CLOCK_OFFSET_S); SQL clocks
-are never used, so that one offset moves everything.
+`set_offset` (KAIRAN_CLOCK_OFFSET_S) moves it for tests of time-dependent rules. SQL never reads a clock, so one offset
+moves everything.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -13,31 +13,29 @@ _offset = timedelta(0)
 
 
 def set_offset(seconds: float) -> None:
-    """Move the clock by so many seconds (negative: into the past)."""
+    """Move the clock (seconds; negative: into the past)."""
     global _offset
     _offset = timedelta(seconds=seconds)
 
 
 def now() -> datetime:
-    """Return the present moment, aware, in UTC."""
     return datetime.now(UTC) + _offset
 
 
 def to_local(moment: datetime) -> datetime:
-    """Return the same moment in the school's zone (Asia/Tokyo, no summer time)."""
+    """Return the moment in the school's zone (Asia/Tokyo, no summer time)."""
     return moment.astimezone(ZONE)
 
 
 def today() -> date:
-    """Return the school's date of today."""
     return to_local(now()).date()
 
 
 def from_local(naive: datetime) -> datetime:
-    """Read a wall-clock time typed by an organizer as the school's time; return it aware, in UTC."""
+    """Return a wall-clock time of the school as an aware UTC moment."""
     return naive.replace(tzinfo=ZONE).astimezone(UTC)
 
 
 def school_year(day: date) -> int:
-    """Return the school year (April to March) that a date belongs to, named by its first calendar year."""
+    """Return the school year (April to March) of a date, named by its first calendar year."""
     return day.year if day.month >= 4 else day.year - 1

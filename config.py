@@ -1,7 +1,7 @@
-"""What a restart may change: paths, ports, keys, the mail route. One frozen dataclass.
+"""Configuration that needs a restart: paths, ports, keys, mail route.
 
-Read from `data/kairan.toml`, then from the environment (`KAIRAN_*`, which wins). What an organizer sets on a page
-is the Organization row instead (`core.settings.load_settings` puts the two together).
+Read from `data/kairan.toml`, then from the environment (`KAIRAN_*`, which wins). What administrators set on pages is in
+the Organization row (`core.settings.load_settings` combines the two).
 """
 
 import os
@@ -25,12 +25,12 @@ _DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*", re.IGNORECASE)
 
 
 class ConfigError(Exception):
-    """A setting cannot be used; the message says which one and what to write instead."""
+    """A setting is invalid; the message names it and says what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Settings of one installation; an empty string or None means "not set here"."""
+    """The configuration of one installation. An empty string or None: not set here."""
 
     data: Path = field(default=PROJECT_DIR / "data", metadata={"help": N_("folder of everything Kairan keeps")})
     http: str = field(default="127.0.0.1:8000", metadata={"help": N_("host:port where the pages are served")})
@@ -78,7 +78,7 @@ class Config:
 
     @property
     def inbound_listener(self) -> tuple[str, str, int] | None:
-        """Return protocol (`smtp` or `lmtp`), host and port of the mail door; None if there is none to be opened."""
+        """Protocol (`smtp` or `lmtp`), host and port on which incoming mail is accepted; None if not set."""
         try:
             parts = urlsplit(self.inlet)
             port = parts.port
@@ -89,48 +89,47 @@ class Config:
         return parts.scheme, parts.hostname or "127.0.0.1", port
 
     def key(self, name: str) -> bytes:
-        """Return a key file of `data/keys/`; made by `core.install.prepare_data_folder`."""
+        """Return a file of `data/keys/`, which `core.install.prepare_data_folder` makes."""
         return (self.data / "keys" / name).read_bytes()
 
 
 def load_config(environ: dict[str, str] | None = None) -> Config:
-    """Read `kairan.toml` and the environment. Raise BadConfig with one clear sentence."""
+    """Read `kairan.toml` and the environment. Raises ConfigError."""
     environ = dict(os.environ if environ is None else environ)
     data = Path(environ.get("KAIRAN_DATA") or PROJECT_DIR / "data").expanduser().resolve()
-    given: dict[str, object] = _read_toml(data / "kairan.toml")
-    for one in fields(Config):
-        name = f"KAIRAN_{one.name.upper()}"
+    values: dict[str, object] = _read_toml(data / "kairan.toml")
+    for setting in fields(Config):
+        name = f"KAIRAN_{setting.name.upper()}"
         if environ.get(name, "").strip():
-            given[one.name] = environ[name].strip()
-    return validate_config(replace(Config(), **{**_coerce_types(given), "data": data}))
+            values[setting.name] = environ[name].strip()
+    return validate_config(replace(Config(), **{**_coerce_types(values), "data": data}))
 
 
 def run_as_owner_hint(folder: Path) -> str:
-    """Return the sentence for whoever runs Kairan as another user than the owner of its data folder."""
     try:
-        who = folder.owner()
+        owner = folder.owner()
     except (OSError, KeyError):
         return "Run this as the user who owns the folder."
-    return f"Run this as the user who owns the folder: sudo -u {who} ./kairan …"
+    return f"Run this as the user who owns the folder: sudo -u {owner} ./kairan …"
 
 
 def _read_toml(path: Path) -> dict[str, object]:
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
+        values = tomllib.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except PermissionError as wrong:
         raise ConfigError(f"No right to read {path}. {run_as_owner_hint(path.parent)}") from wrong
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as wrong:
         raise ConfigError(f"kairan.toml cannot be read: {wrong}") from wrong
-    unknown = sorted(set(found) - {one.name for one in fields(Config)})
+    unknown = sorted(set(values) - {setting.name for setting in fields(Config)})
     if unknown:
         raise ConfigError(f"kairan.toml has a setting that does not exist: {', '.join(unknown)}")
-    return found
+    return values
 
 
-def _coerce_types(given: dict[str, object]) -> dict[str, Any]:
-    kinds: dict[str, Callable[[Any], Any]] = {
+def _coerce_types(values: dict[str, object]) -> dict[str, Any]:
+    types: dict[str, Callable[[Any], Any]] = {
         "rate": int,
         "domain_rate": int,
         "hour_rate": int,
@@ -138,16 +137,16 @@ def _coerce_types(given: dict[str, object]) -> dict[str, Any]:
         "clock_offset_s": float,
     }
     typed: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in values.items():
         try:
-            typed[name] = kinds.get(name, str)(value)
+            typed[name] = types.get(name, str)(value)
         except (TypeError, ValueError, OverflowError) as wrong:
             raise ConfigError(f"KAIRAN_{name.upper()} must be a number, not {value!r}") from wrong
     return typed
 
 
 def validate_config(config: Config) -> Config:
-    """Return the settings if they fit together; raise BadConfig if not."""
+    """Return the normalised configuration. Raises ConfigError."""
     host, colon, port = config.http.rpartition(":")
     if not (colon and port.isdigit() and 0 < int(port) < 65536 and host):
         raise ConfigError(f"KAIRAN_HTTP must be host:port such as 127.0.0.1:8000, not {config.http!r}")
@@ -166,7 +165,7 @@ def validate_config(config: Config) -> Config:
     for name in ("rate", "domain_rate", "hour_rate", "hold_s"):
         if (getattr(config, name) or 0) < 0:
             raise ConfigError(f"KAIRAN_{name.upper()} cannot be negative")
-    if not abs(config.clock_offset_s) <= MAX_CLOCK_OFFSET_S:  # nan is no distance either
+    if not abs(config.clock_offset_s) <= MAX_CLOCK_OFFSET_S:  # also refuses nan
         raise ConfigError("KAIRAN_CLOCK_OFFSET_S moves the clock by 20 years at most")
     if config.clock_offset_s and config.smtp and not is_loopback(config.smtp):
         raise ConfigError("KAIRAN_CLOCK_OFFSET_S works only while letters go to this machine (loopback)")
@@ -180,7 +179,7 @@ def validate_config(config: Config) -> Config:
 
 
 def is_loopback(url: str) -> bool:
-    """Say whether a mail route leads to this machine itself."""
+    """Say whether the host of a URL is this machine."""
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ip_address(host).is_loopback
@@ -189,12 +188,12 @@ def is_loopback(url: str) -> bool:
 
 
 def is_mailbox_address(address: str) -> bool:
-    """Say whether an address can be the one mailbox: our own parts must fit behind its plus."""
+    """Say whether an address can be the mailbox: its local part leaves room for our tags behind a plus."""
     return bool(_MAILBOX.fullmatch(address))
 
 
 def is_base_url(url: str) -> bool:
-    """Say whether this is a web address to which paths can be added, and which may stand in the header of a letter."""
+    """Say whether this is a web address to which paths can be added, valid in mail headers."""
     try:
         return bool(_BASE_URL.fullmatch(url)) and bool(urlsplit(url).hostname) and urlsplit(url).port != 0
     except ValueError:
@@ -205,7 +204,7 @@ _current: Config | None = None
 
 
 def current_config() -> Config:
-    """Return the settings in force in this process."""
+    """Return the configuration of this process; load it on first use."""
     global _current
     if _current is None:
         set_current_config(load_config())
@@ -214,7 +213,7 @@ def current_config() -> Config:
 
 
 def set_current_config(config: Config) -> Config:
-    """Put settings in force in this process (tests, and `create_app`)."""
+    """Set the configuration of this process."""
     global _current
     _current = config
     return config

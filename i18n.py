@@ -1,7 +1,7 @@
-"""The words of Kairan in the languages of its people: gettext catalogues and dates by Babel, without Flask.
+"""Translation by gettext catalogues and date formats by Babel, without Flask.
 
-Source strings are English; `translations/ja` is complete (a house test says so). `N_` marks a string where it
-stands in a constant; `say` translates it where it is shown.
+Source strings are English; `translations/ja` is complete (tests check it). `N_` marks a string in a constant; `say`
+translates it for display.
 """
 
 import re
@@ -20,29 +20,29 @@ TRANSLATIONS_DIR = Path(__file__).parent / "translations"
 
 
 def N_(message: str) -> str:
-    """Mark a string for the catalogue; it is translated later by `say`."""
+    """Mark a string for the catalogue; `say` translates it later."""
     return message
 
 
 class LazyMessage(str):
-    """A source string that brings the values of its places along, to be said later in the language of who reads it."""
+    """A source string with its placeholder values, translated later in the reader's language."""
 
     values: dict[str, object]
 
     def __new__(cls, message: str, **values: object) -> "LazyMessage":
-        made = super().__new__(cls, message)
-        made.values = values
-        return made
+        lazy = super().__new__(cls, message)
+        lazy.values = values
+        return lazy
 
 
 @cache
 def load_catalog(language: str) -> NullTranslations:
-    """Return the gettext catalogue of a language; English and unknown languages are the source strings."""
+    """Return the gettext catalogue of a language; English and unknown languages show the source strings."""
     return Translations.load(TRANSLATIONS_DIR, [language]) if language in LANGUAGES else NullTranslations()
 
 
 def say(language: str, message: str, /, **values: object) -> str:
-    """Return a source string in a language, its `%(name)s` places filled."""
+    """Translate a source string and fill its `%(name)s` placeholders."""
     text = load_catalog(language).gettext(message) if message else ""
     if isinstance(message, LazyMessage):
         values = message.values | values
@@ -69,20 +69,20 @@ _SINGULAR_FORMS = {
 
 
 def _in_singular(text: str, values: dict[str, object]) -> str:
-    """Return an English sentence for what is there once: "1 letter goes out", not "1 letters go out"."""
+    """Put counted nouns and their verbs in the singular: "1 letter goes out", not "1 letters go out"."""
 
-    def singular(found: re.Match[str]) -> str:
-        if str(values.get(found[2])) != "1":
-            return found[0]
-        noun = _SINGULAR_FORMS.get(found[3], found[3].removesuffix("s"))
-        verb = found[4] and _SINGULAR_FORMS.get(found[4], f"{found[4]}s")
-        return f"{found[1]} {noun} {verb}" if verb else f"{found[1]} {noun}"
+    def singular(match: re.Match[str]) -> str:
+        if str(values.get(match[2])) != "1":
+            return match[0]
+        noun = _SINGULAR_FORMS.get(match[3], match[3].removesuffix("s"))
+        verb = match[4] and _SINGULAR_FORMS.get(match[4], f"{match[4]}s")
+        return f"{match[1]} {noun} {verb}" if verb else f"{match[1]} {noun}"
 
     return _COUNTED_NOUN.sub(singular, text)
 
 
 def format_day(language: str, moment: datetime | date) -> str:
-    """Return a date as people write it: 「10月14日(火)」, "Tue 14 Oct"."""
+    """Return 「10月14日(火)」 or "Tue 14 Oct"."""
     on = clock.to_local(moment).date() if isinstance(moment, datetime) else moment
     if language == "ja":
         return f"{on.month}月{on.day}日({format_date(on, 'EEE', locale='ja')})"
@@ -90,24 +90,24 @@ def format_day(language: str, moment: datetime | date) -> str:
 
 
 def format_full_date(language: str, moment: datetime | date) -> str:
-    """Return a date with its year, for what is kept for years: 「2026年10月14日(水)」, "Wed 14 Oct 2026"."""
+    """Return 「2026年10月14日(水)」 or "Wed 14 Oct 2026"."""
     on = clock.to_local(moment).date() if isinstance(moment, datetime) else moment
     return f"{on.year}年{format_day(language, on)}" if language == "ja" else f"{format_day(language, on)} {on.year}"
 
 
 def format_month(language: str, on: date) -> str:
-    """Return the month of a date: 「12月」, "December"."""
+    """Return 「12月」 or "December"."""
     return f"{on.month}月" if language == "ja" else format_date(on, "MMMM", locale="en")
 
 
 def format_time(moment: datetime) -> str:
-    """Return the school's wall-clock time: 「6:12」."""
+    """Return the school's wall-clock time, as 「6:12」."""
     at = clock.to_local(moment)
     return f"{at.hour}:{at.minute:02d}"
 
 
 def format_datetime(language: str, moment: datetime) -> str:
-    """Return date and time: 「10月14日(火) 6:12」, "Tue 14 Oct 6:12"; with the year if it is not this one."""
+    """Return 「10月14日(火) 6:12」 or "Tue 14 Oct 6:12", with the year unless it is the current one."""
     year = clock.to_local(moment).year
     shown = f"{format_day(language, moment)} {format_time(moment)}"
     if year == clock.today().year:

@@ -44,7 +44,7 @@ def restore(file: Path) -> None:
         config = set_current_config(load_config())
         clock.set_offset(config.clock_offset_s)
         try:
-            done = restores.restore_backup(config, file.absolute(), clock.now())
+            result = restores.restore_backup(config, file.absolute(), clock.now())
         except restores.InvalidBackup as wrong:
             common.exit_with_error(f"{wrong} Nothing was changed.")
         except install.DataLocked:
@@ -53,17 +53,17 @@ def restore(file: Path) -> None:
             )
         except PermissionError as wrong:
             common.exit_with_error(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
-    _print_restored(done)
+    _print_restored(result)
 
 
-def _print_restored(done: restores.RestoreResult) -> None:
+def _print_restored(result: restores.RestoreResult) -> None:
     people, notices = Person.select().count(), Notice.select().count()
-    common.print_note(f"This is the state of {done.made_at}: {people} people, {notices} notices.")
-    if done.kept:
-        common.print_note(f"What was here before lies in {done.kept}. Delete it when all is well.")
-    if done.asking:
+    common.print_note(f"This is the state of {result.made_at}: {people} people, {notices} notices.")
+    if result.kept:
+        common.print_note(f"What was here before lies in {result.kept}. Delete it when all is well.")
+    if result.asking:
         common.print_note(
-            f"{done.asking} notices were on their way then. They wait and ask; look at them before sending."
+            f"{result.asking} notices were on their way then. They wait and ask; look at them before sending."
         )
     common.print_note("Everybody logs in anew. Look at the users: a role or account ended since then is back.")
 

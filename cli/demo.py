@@ -1,4 +1,4 @@
-"""`flask demo`, and what `flask up --demo` begins with: the sample school, filled in once, passwords printed once."""
+"""`flask demo`, also run by `flask up --demo`: create the sample school once, print its passwords once."""
 
 import click
 
@@ -9,15 +9,15 @@ from core.errors import DomainError
 
 
 def fill_demo(families: int = school.ROSTER_HOUSEHOLDS) -> None:
-    """Fill an empty installation with the sample school and print the passwords on stderr; once, then say so."""
+    """Create the sample school in an empty installation and print the passwords on stderr. Idempotent."""
     if school.is_filled():
         common.print_note("The sample school is here already; nothing was changed.")
         common.print_note("A forgotten password is set anew by: ./kairan user reset '小川 守'")
         return
     try:
         passwords = school.fill_demo(clock.now(), families)
-    except DomainError as refused:
-        common.exit_with_error(str(refused))
+    except DomainError as error:
+        common.exit_with_error(str(error))
     _print_passwords(passwords)
 
 

@@ -1,4 +1,4 @@
-"""`flask doctor`: what the installation needs from DNS, mail server and machine, and what is found."""
+"""`flask doctor`: check DNS, mail server and machine."""
 
 import click
 
@@ -7,7 +7,7 @@ import i18n
 from cli import common
 from config import current_config
 from core.settings import load_settings
-from core.system import diagnostics as examination
+from core.system import diagnostics
 
 STATUS_MARKS = {True: "ok", False: "!!", None: "--"}
 
@@ -17,20 +17,22 @@ STATUS_MARKS = {True: "ok", False: "!!", None: "--"}
 @common.with_installation
 def doctor(as_json: bool) -> None:
     """Examine DNS, mail server, clock, disk and queue; print the DNS records to publish."""
-    found = examination.run_diagnostics(current_config(), load_settings(), clock.now())
+    result = diagnostics.run_diagnostics(current_config(), load_settings(), clock.now())
     if as_json:
-        common.print_json(found)
+        common.print_json(result)
         return
-    click.echo(f"Mail domain: {found['mail_domain']}\n\nDNS records to publish:")
-    for one in found["records"]:
-        click.echo(f"\n[{STATUS_MARKS[one['ok']]}] {one['kind']}\n  {one['name']}  {one['type']}\n  {one['value']}")
-        for text in one["found"] or ():
+    click.echo(f"Mail domain: {result['mail_domain']}\n\nDNS records to publish:")
+    for check in result["records"]:
+        click.echo(
+            f"\n[{STATUS_MARKS[check['ok']]}] {check['kind']}\n  {check['name']}  {check['type']}\n  {check['value']}"
+        )
+        for text in check["found"] or ():
             click.echo(f"  found: {text}")
-        _print_advice(one["advice"])
+        _print_advice(check["advice"])
     click.echo("\nThis machine:")
-    for one in found["checks"]:
-        click.echo(f"[{STATUS_MARKS[one['ok']]}] {one['kind']}: {one['found']}")
-        _print_advice(one["advice"])
+    for check in result["checks"]:
+        click.echo(f"[{STATUS_MARKS[check['ok']]}] {check['kind']}: {check['found']}")
+        _print_advice(check["advice"])
 
 
 def _print_advice(sentence: str) -> None:

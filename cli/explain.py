@@ -1,4 +1,4 @@
-"""`flask explain`: what Kairan makes of mails, one line each, changing nothing and needing no data folder."""
+"""`flask explain`: classify mails, one line each. Changes nothing and needs no data folder."""
 
 import json
 import re
@@ -24,21 +24,21 @@ def explain(as_json: bool, files: tuple[Path, ...]) -> None:
     FILE: a mail, a mailbox (mbox) or a folder of mails; without FILE, standard input.
     """
     for raw in _iter_messages(files):
-        shown = explain_raw_message(raw)
-        line = json.dumps(shown, ensure_ascii=False) if as_json else _format_text(shown)
+        result = explain_raw_message(raw)
+        line = json.dumps(result, ensure_ascii=False) if as_json else _format_text(result)
         click.echo(line.encode("utf-8", "replace"))  # whatever the terminal's charset is
 
 
 def explain_raw_message(raw: bytes) -> dict[str, object]:
-    """Return what a mail is, under the keys that scripts rely on (design 4)."""
+    """Return the classification of a mail, under the keys of design 4."""
     arrival = message.parse_message(raw)
-    found = report.explain_message(arrival)
+    explanation = report.explain_message(arrival)
     values = (
-        found.kind,
-        found.permanent,
-        found.status,
-        found.reason,
-        list(found.failed),
+        explanation.kind,
+        explanation.permanent,
+        explanation.status,
+        explanation.reason,
+        list(explanation.failed),
         arrival.from_addresses[0] if arrival.from_addresses else "",
         arrival.subject,
         arrival.text,
@@ -47,7 +47,7 @@ def explain_raw_message(raw: bytes) -> dict[str, object]:
 
 
 def _iter_messages(files: Iterable[Path]) -> Iterator[bytes]:
-    """Go through all mails of the files named, folders sorted by name; standard input if none is named."""
+    """Yield all mails of the files, folders sorted by name; of standard input without files."""
     paths = list(files)
     if not paths:
         yield from split_mbox(sys.stdin.buffer.read())
@@ -69,26 +69,25 @@ _MBOX_BORDER = re.compile(
 
 
 def split_mbox(raw: bytes) -> Iterator[bytes]:
-    """Cut a mailbox (RFC 4155) into its mails; a single mail stays whole. An empty file holds one empty mail."""
+    """Split a mailbox (RFC 4155) into mails; an empty file holds one empty mail."""
     if not re.match(rb"From [^\r\n]{1,200}\r?\n", raw):
         yield raw
         return
-    starts = [found.start() for found in _MBOX_BORDER.finditer(raw)] or [0]
+    starts = [match.start() for match in _MBOX_BORDER.finditer(raw)] or [0]
     for start, end in zip([0, *starts[1:]], [*starts[1:], len(raw)], strict=True):
         yield re.sub(rb"(?m)^>(>*From )", rb"\1", raw[start:end].lstrip(b"\r\n"))
 
 
-def _format_text(shown: dict[str, object]) -> str:
-    """Return the finding for people: a line with what it is, one with who, one with why."""
-    reason = str(shown["reason"])
-    verdict = {True: "permanent", False: "temporary", None: ""}[shown["permanent"]]  # type: ignore[index]
-    facts = [str(shown["kind"]), verdict, str(shown["status"]), report.REASON_TEXTS.get(reason, reason)]
+def _format_text(result: dict[str, object]) -> str:
+    reason = str(result["reason"])
+    verdict = {True: "permanent", False: "temporary", None: ""}[result["permanent"]]  # type: ignore[index]
+    facts = [str(result["kind"]), verdict, str(result["status"]), report.REASON_TEXTS.get(reason, reason)]
     lines = [
         " · ".join(fact for fact in facts if fact),
-        f"  from     {shown['from']}",
-        f"  subject  {shown['subject']}",
+        f"  from     {result['from']}",
+        f"  subject  {result['subject']}",
     ]
-    lines += [f"  failed   {address}" for address in shown["failed"]]  # type: ignore[attr-defined]
+    lines += [f"  failed   {address}" for address in result["failed"]]  # type: ignore[attr-defined]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""`flask notice send` and `flask notice show`. A command is the check: it prints counts and asks nothing."""
+"""`flask notice send` and `flask notice show`. `send` prints what the check page shows, and asks nothing."""
 
 import sys
 from datetime import date, datetime
@@ -49,23 +49,23 @@ def notice() -> None:
 @click.option("--by", required=True, metavar="USER", help="the organizer in whose name it goes")
 @common.with_installation
 def send(
-    lists,
-    named,
-    left_out,
-    subject,
-    body_file,
-    read_confirmation,
-    question,
-    choices,
-    deadline,
-    unit,
-    questions_file,
-    attached,
-    urgent,
-    at,
-    hold,
-    fields_may_be_empty,
-    by,
+    lists: tuple[str, ...],
+    named: tuple[str, ...],
+    left_out: tuple[str, ...],
+    subject: str,
+    body_file: BinaryIO,
+    read_confirmation: bool,
+    question: str | None,
+    choices: tuple[str, ...],
+    deadline: str | None,
+    unit: str,
+    questions_file: BinaryIO | None,
+    attached: tuple[BinaryIO, ...],
+    urgent: bool,
+    at: str | None,
+    hold: bool,
+    fields_may_be_empty: bool,
+    by: str,
 ) -> None:
     """Send a notice to lists and groups; print its number."""
     now = clock.now()
@@ -77,9 +77,9 @@ def send(
     _require_send_permission(user, [*chosen, *(one.list for one in to + without)])
     moment, text = _parse_time_option("--at", at), _read_utf8(body_file)
     asks = _parse_questions(question, choices, deadline, unit, questions_file)
-    made = drafts.create_draft(user, now=now, urgent=urgent, route="terminal")
+    draft = drafts.create_draft(user, now=now, urgent=urgent, route="terminal")
     drafts.save_draft(
-        made,
+        draft,
         now=now,
         subject=subject,
         text=text,
@@ -87,13 +87,13 @@ def send(
         questions=asks,
         skip_missing=not fields_may_be_empty,
     )
-    _set_recipients(made, user, now, chosen, to, without)
-    _attach_files(made, attached, user, now)
-    audience = resolve_audience(made, moment)
-    _print_recipients(made, audience, moment, now)
+    _set_recipients(draft, user, now, chosen, to, without)
+    _attach_files(draft, attached, user, now)
+    audience = resolve_audience(draft, moment)
+    _print_recipients(draft, audience, moment, now)
     try:
         approval.confirm_send(
-            made,
+            draft,
             by=user,
             fingerprint=audience.fingerprint,
             now=now,
@@ -102,37 +102,37 @@ def send(
             hold_s=None if hold else 0,
         )
     except DomainError as refusal:
-        drafts.delete_draft(made, user)
+        drafts.delete_draft(draft, user)
         for sentence in getattr(refusal, "fields", {}).values():
             common.print_note(i18n.say("en", sentence))
         common.exit_with_error(refusal.message % refusal.values if refusal.values else refusal.message)
-    tasks.wake_worker(made.send_at)
-    click.echo(made.id)
+    tasks.wake_worker(draft.send_at)
+    click.echo(draft.id)
 
 
 def _set_recipients(
-    made: Notice, user: User, now: datetime, lists: list[MailingList], to: list[Group], without: list[Group]
+    draft: Notice, user: User, now: datetime, lists: list[MailingList], to: list[Group], without: list[Group]
 ) -> None:
     numbers = [[one.id for one in part] for part in (lists, to, without)]
     try:
-        drafts.set_recipients(made, now=now, lists=numbers[0], groups=numbers[1], without_groups=numbers[2])
+        drafts.set_recipients(draft, now=now, lists=numbers[0], groups=numbers[1], without_groups=numbers[2])
     except TooManyGroups as refused:
-        drafts.delete_draft(made, user)
+        drafts.delete_draft(draft, user)
         common.exit_with_error(refused.message % refused.values)
 
 
 def _get_user_or_exit(name: str) -> User:
-    found = accounts.find_user(name)
-    if found is None or not found.is_active:
+    user = accounts.find_user(name)
+    if user is None or not user.is_active:
         common.exit_with_error(f"There is no user {name!r} who may log in. `flask user add` makes one.")
-    return found
+    return user
 
 
 def _require_send_permission(user: User, lists: list[MailingList]) -> None:
-    rights = permissions_of(user)
-    for one in lists:
-        if not rights.may_list("send", one):
-            common.exit_with_error(f"{user.name} may not send to {one.name}.")
+    permissions = permissions_of(user)
+    for mailing_list in lists:
+        if not permissions.may_list("send", mailing_list):
+            common.exit_with_error(f"{user.name} may not send to {mailing_list.name}.")
 
 
 def _parse_time_option(option: str, text: str | None) -> datetime | None:
@@ -160,7 +160,7 @@ def _parse_deadline(text: str) -> datetime | None:
 def _parse_questions(
     question: str | None, choices: tuple[str, ...], deadline: str | None, unit: str, file: BinaryIO | None
 ) -> list[questions.QuestionDraft]:
-    """Return the questions that the options say: one, those of a file, or none."""
+    """Return the questions of the options: one, those of a file, or none."""
     if file is not None:
         if question or choices or deadline:
             _usage_error(
@@ -187,19 +187,18 @@ def _read_utf8(file: BinaryIO) -> str:
         common.exit_with_error(f"{file.name} is not written in UTF-8. Save it again with that encoding.")
 
 
-def _attach_files(made: Notice, attached: tuple[BinaryIO, ...], user: User, now: datetime) -> None:
-    """Add files to the draft; the first that is not taken ends it all."""
+def _attach_files(draft: Notice, attached: tuple[BinaryIO, ...], user: User, now: datetime) -> None:
+    """Add files to the draft; if one is refused, delete the draft and exit."""
     for file in attached:
         try:
-            attachments.add_file(made, Path(file.name).name, file.read(attachments.MAX_FILE_BYTES + 1), user, now)
+            attachments.add_file(draft, Path(file.name).name, file.read(attachments.MAX_FILE_BYTES + 1), user, now)
         except UnfitFile as unfit:
-            drafts.delete_draft(made, user)
+            drafts.delete_draft(draft, user)
             common.exit_with_error(i18n.say("en", unfit.message, **unfit.values))
 
 
-def _print_recipients(made: Notice, audience: Audience, at: datetime | None, now: datetime) -> None:
-    """Print what the check page would show: counts, who is left out and why, warnings."""
-    force = load_settings()
+def _print_recipients(draft: Notice, audience: Audience, at: datetime | None, now: datetime) -> None:
+    """Print the counts, the people left out with reasons, and the warnings, as the check page does."""
     common.print_note(f"{audience.letters} letters to {', '.join(audience.titles)}")
     for reason, sentence in EXCLUSION_REASONS.items():
         count = sum(one.reason == reason for one in audience.left_out)
@@ -207,13 +206,13 @@ def _print_recipients(made: Notice, audience: Audience, at: datetime | None, now
             common.print_note(f"{count} without a letter: {sentence}")
     for name, count in audience.missing.items():
         common.print_note(f"  {count} of them because “{name}” is empty")
-    for one in content_checks.collect_warnings(made, audience, now, at, "en"):
+    for one in content_checks.collect_warnings(draft, audience, now, at, "en"):
         common.print_note(i18n.say("en", one.message, **one.values))
     if audience.needs_typed_count:
         common.print_note(
             "It goes to everybody, or to more than half of all: a page would ask for the number of letters."
         )
-    minutes = throttle.estimate_duration(audience.letters, force).total_seconds() / 60
+    minutes = throttle.estimate_duration(audience.letters, load_settings()).total_seconds() / 60
     common.print_note(f"about {max(1, round(minutes))} min at the set rate")
 
 
@@ -224,17 +223,17 @@ def _print_recipients(made: Notice, audience: Audience, at: datetime | None, now
 @common.with_installation
 def show(number: int, as_json: bool, deliveries: bool) -> None:
     """Show what became of a notice."""
-    found = Notice.get_or_none(Notice.id == number)
-    if found is None:
+    row = Notice.get_or_none(Notice.id == number)
+    if row is None:
         common.exit_with_error(f"There is no notice {number}.")
-    document = progress.notice_document(found, load_settings(), clock.now(), deliveries=deliveries)
+    document = progress.notice_document(row, load_settings(), clock.now(), deliveries=deliveries)
     if as_json:
         common.print_json(document)
         return
     click.echo(f"{document['number']}  {document['state']}  read by {document['reads']}")
-    for asked in document["questions"]:
-        click.echo(f"  {asked['text']}  {asked['answered']} of {asked['asked']}")
-        for choice in asked["choices"]:
+    for question in document["questions"]:
+        click.echo(f"  {question['text']}  {question['answered']} of {question['asked']}")
+        for choice in question["choices"]:
             click.echo(f"    {choice['number']}. {choice['text']}  {choice['count']}")
     for state, count in document["counts"].items():
         if count:

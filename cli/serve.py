@@ -23,14 +23,14 @@ def up(demo: bool) -> None:
     """Make what is missing, print the address, and serve."""
     config = current_config()
     _check_port_is_free(config)
-    parts = _all_processes(config)
-    held = _lock_parts(config, parts)
+    processes = _all_processes(config)
+    held = _lock_processes(config, processes)
     if demo:
         from cli.demo import fill_demo
 
         fill_demo()
     _print_welcome(config)
-    raise SystemExit(Supervisor(config, parts, held).run())
+    raise SystemExit(Supervisor(config, processes, held).run())
 
 
 @click.command()
@@ -44,18 +44,18 @@ def serve(only: str | None) -> None:
         common.exit_with_error("The mail door needs a place: set KAIRAN_INLET=lmtp://127.0.0.1:8024, for example.")
     if only in (None, "web"):
         _check_port_is_free(config)
-    parts = PROCESSES[only] if only else _all_processes(config)
-    raise SystemExit(Supervisor(config, parts, _lock_parts(config, parts)).run())
+    processes = PROCESSES[only] if only else _all_processes(config)
+    raise SystemExit(Supervisor(config, processes, _lock_processes(config, processes)).run())
 
 
 def _all_processes(config: Config) -> tuple[str, ...]:
-    """Return the parts of a whole Kairan; the mail door only if the settings give it a place."""
+    """Return all processes; the one for incoming mail only if its address is configured."""
     return PROCESSES["web"] + PROCESSES["worker"] + (PROCESSES["inlet"] if config.inbound_listener else ())
 
 
-def _lock_parts(config: Config, parts: tuple[str, ...]) -> list[IO[str]]:
+def _lock_processes(config: Config, processes: tuple[str, ...]) -> list[IO[str]]:
     try:
-        return install.lock_services(config.data, parts)
+        return install.lock_services(config.data, processes)
     except install.DataLocked:
         common.exit_with_error(
             f"Kairan is running already with {config.data}. Stop it first, or name another folder: KAIRAN_DATA"
@@ -75,7 +75,6 @@ def _check_port_is_free(config: Config) -> None:
 
 
 def _port_error_hint(wrong: OSError, config: Config) -> str:
-    """Say what to do about an address that cannot be served from."""
     if wrong.errno == errno.EADDRINUSE:
         other = f"KAIRAN_HTTP={config.host}:{config.port + 1} ./kairan up"
         return f"Is Kairan running already? Else choose another port: {other}"
@@ -85,7 +84,7 @@ def _port_error_hint(wrong: OSError, config: Config) -> str:
 
 
 def _print_welcome(config: Config) -> None:
-    """Print the address, the one-time set-up link, and over SSH the tunnel line too."""
+    """Print the address or the one-time set-up link; over SSH also the tunnel command."""
     base = settings.load_settings().base_url
     token = install.get_setup_token(config)
     if token:

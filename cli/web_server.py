@@ -1,4 +1,4 @@
-"""The part that serves the pages: gunicorn around the application."""
+"""The web server process: gunicorn around the application."""
 
 import click
 from gunicorn.app.base import BaseApplication
@@ -15,12 +15,12 @@ def pages() -> None:
     """The web server; started and watched by the supervisor."""
     common.exit_with_parent()
     app = create_app(current_config())
-    db.close()  # SQLite's connections must not be carried into the processes that gunicorn forks
+    db.close()  # a SQLite connection must not survive the forks of gunicorn
     _WebServer(app, {"bind": current_config().http, "workers": 2, "threads": 4, "worker_class": "gthread"}).run()
 
 
 class _WebServer(BaseApplication):
-    """gunicorn with our settings: two processes of four threads (measured: libraries of this kind of page)."""
+    """gunicorn with two processes of four threads."""
 
     def __init__(self, app: object, options: dict[str, object]) -> None:
         self._app, self._options = app, options

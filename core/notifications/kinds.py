@@ -1,6 +1,6 @@
-"""The kinds of service letters: their words, urgency and lifetime. The keys are stored with each letter.
+"""The kinds of service letters: texts, urgency and lifetime. The keys are stored with each letter.
 
-The `%(name)s` places are filled when the letter is composed; `%(organization)s` is always there.
+`%(name)s` placeholders are filled when the letter is rendered; `%(organization)s` is always available.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ DAY = timedelta(days=1)
 class MessageKind:
     """One kind of service letter.
 
-    secret: values that are cleared from the row once the letter is accepted. urgent: goes ahead of ordinary notices,
-    because the recipient waits for it. files: the files of its notice are attached. footer: ends with the contact.
+    secret: values that are cleared from the row after acceptance. urgent: sent before ordinary notices, because the
+    recipient waits for it. footer: ends with the contact. files: the files of its notice are attached.
     """
 
     subject: str
