@@ -1,31 +1,30 @@
-"""The copies that leave before the notice does: the organizer's own with a cancel link, and test letters.
+"""Author's copies with a cancel link, sent before a notice or reminder starts, and test letters (X-04).
 
-A reminder asked for has its copy too, with a link that calls it off (X-04).
-
-The cancel link is signed and names one confirmation (by its moment): a booking may be moved, but after cancelling
-and confirming again the old link does nothing.
+The cancel link is a signed token with the time of confirmation. It survives rescheduling; after cancelling and
+confirming again it is invalid.
 """
 
 from datetime import datetime
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
+import i18n
 from core.notices import attachments
 from core.notices.audience import Recipient
-from core.notices.rendering import format_moment, reminder_subject, render_author_copy
+from core.notices.rendering import reminder_subject, render_author_copy
 from core.notifications.notify import notify
 from core.settings import Settings, load_settings
 from database import millis
-from i18n import N_, say
+from i18n import N_
 from models import Letter, Notice, Person, Reminder, User
 
 
 def send_author_copy(notice: Notice, by: User | None, now: datetime) -> Letter | None:
-    """Send the writer a copy with a cancel link, ahead of everything else; none without an e-mail address."""
+    """Send the author a copy with a cancel link. None without an e-mail address."""
     if by is None or not by.email or notice.send_at is None:
         return None
-    force = load_settings()
-    shown = render_author_copy(notice, by, force, now)
+    settings = load_settings()
+    shown = render_author_copy(notice, by, settings, now)
     begins = N_("Sending starts on %(at)s. Until then it can be cancelled.")
     return notify(
         "own",
@@ -34,35 +33,35 @@ def send_author_copy(notice: Notice, by: User | None, now: datetime) -> Letter |
         subject=shown.subject,
         text=shown.text,
         page=shown.html,
-        when=say(by.language, begins, at=format_moment(by.language, notice.send_at)),
-        url=f"{force.base_url}/notices/cancel/{notice_cancel_token(notice, force)}",
+        when=i18n.say(by.language, begins, at=i18n.format_datetime(by.language, notice.send_at)),
+        url=f"{settings.base_url}/notices/cancel/{notice_cancel_token(notice, settings)}",
         files=_files_line(notice, by, now),
         notice=notice.id,
     )
 
 
 def _files_line(notice: Notice, by: User, now: datetime) -> str:
-    """Return a line on the files that stand behind the link; nothing if there are none."""
-    about = attachments.copy_files_note(notice, now)
-    return say(by.language, about, url=f"{load_settings().base_url}/notices/{notice.id}") + "\n" if about else ""
+    """Return the note on files that readers open behind their link; "" without such files."""
+    note = attachments.copy_files_note(notice, now)
+    return i18n.say(by.language, note, url=f"{load_settings().base_url}/notices/{notice.id}") + "\n" if note else ""
 
 
 def cancel_author_copies(notice: Notice, now: datetime) -> None:
-    """Keep back the copies of a notice that have not left: what they say is no longer true."""
+    """Cancel unsent copies of a notice that was cancelled."""
     Letter.update(state="cancelled", done_at=now).where(
         Letter.kind == "own", Letter.state.in_(("waiting", "deferred")), Letter.payload["notice"] == str(notice.id)
     ).execute()
 
 
-# ── of a reminder ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── reminders ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Letter | None:
-    """Send who asked for a reminder a copy with a link to call it off; none without an e-mail address."""
+    """Send the user who requested a reminder a copy with a cancel link. None without an e-mail address."""
     if by is None or not by.email:
         return None
-    notice, force = reminder.notice, load_settings()
-    shown = render_author_copy(notice, by, force, now)
+    notice, settings = reminder.notice, load_settings()
+    shown = render_author_copy(notice, by, settings, now)
     return notify(
         "own-again",
         by,
@@ -70,8 +69,8 @@ def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Le
         subject=reminder_subject(shown.subject, by.language),
         text=shown.text,
         letters=reminder.letters,
-        at=format_moment(by.language, reminder.send_at),
-        url=f"{force.base_url}/notices/call-off/{reminder_cancel_token(reminder, force)}",
+        at=i18n.format_datetime(by.language, reminder.send_at),
+        url=f"{settings.base_url}/notices/call-off/{reminder_cancel_token(reminder, settings)}",
         page=shown.html,
         files=_files_line(notice, by, now),
         notice=notice.id,
@@ -80,51 +79,47 @@ def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Le
 
 
 def cancel_reminder_copies(reminder: Reminder, now: datetime) -> None:
-    """Keep back the copy of a reminder that was called off before it left."""
-    mine = (Letter.kind == "own-again") & (Letter.payload["reminder"] == str(reminder.id))
-    Letter.update(state="cancelled", done_at=now).where(mine, Letter.state.in_(("waiting", "deferred"))).execute()
+    """Cancel the unsent copy of a reminder that was cancelled."""
+    copies = (Letter.kind == "own-again") & (Letter.payload["reminder"] == str(reminder.id))
+    Letter.update(state="cancelled", done_at=now).where(copies, Letter.state.in_(("waiting", "deferred"))).execute()
 
 
-def reminder_cancel_token(reminder: Reminder, force: Settings) -> str:
-    """Return the signed mark that calls off this reminder and no other."""
-    return _signer(force).dumps(["again", reminder.id])
+def reminder_cancel_token(reminder: Reminder, settings: Settings) -> str:
+    return _signer(settings).dumps(["again", reminder.id])
 
 
-def reminder_by_cancel_token(mark: str) -> Reminder | None:
-    """Return the reminder that a mark fits; None if it is wrong."""
+def reminder_by_cancel_token(token: str) -> Reminder | None:
+    """Return the reminder of a token; None if the token is invalid."""
     try:
-        what, number = _signer(load_settings()).loads(mark)
+        kind, number = _signer(load_settings()).loads(token)
     except (BadSignature, ValueError, TypeError):
         return None
-    return Reminder.get_or_none(Reminder.id == number) if what == "again" else None
+    return Reminder.get_or_none(Reminder.id == number) if kind == "again" else None
 
 
-# ── marks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def notice_cancel_token(notice: Notice, force: Settings) -> str:
-    """Return the signed mark that cancels this confirmation of the notice and no other."""
-    return _signer(force).dumps([notice.id, millis(notice.confirmed_at)])
+def notice_cancel_token(notice: Notice, settings: Settings) -> str:
+    """Return a token that is valid for this confirmation of the notice only."""
+    return _signer(settings).dumps([notice.id, millis(notice.confirmed_at)])
 
 
-def notice_by_cancel_token(mark: str) -> Notice | None:
-    """Return the notice that a cancel mark still fits; None if it is wrong, or confirmed anew since."""
+def notice_by_cancel_token(token: str) -> Notice | None:
+    """Return the notice of a token; None if the token is invalid or the notice was confirmed again."""
     try:
-        number, confirmed = _signer(load_settings()).loads(mark)
+        number, confirmed = _signer(load_settings()).loads(token)
     except (BadSignature, ValueError, TypeError):
         return None
     return Notice.get_or_none(Notice.id == number, Notice.confirmed_at == confirmed)
 
 
-def _signer(force: Settings) -> URLSafeSerializer:
-    return URLSafeSerializer(force.secret, salt="cancel a notice")
+def _signer(settings: Settings) -> URLSafeSerializer:
+    return URLSafeSerializer(settings.secret, salt="cancel a notice")
 
 
 def send_test(notice: Notice, by: User, now: datetime, like: Recipient | None = None) -> Letter | None:
-    """Send a draft to its writer alone, as a test; None if the writer has no e-mail address.
-
-    like: the reader whose merge fields it shows.
-    """
+    """Send a draft to its author only. None without an e-mail address. like: see `render_author_copy`."""
     if not by.email:
         return None
     shown = render_author_copy(notice, by, load_settings(), now, like)
@@ -135,7 +130,7 @@ def send_test(notice: Notice, by: User, now: datetime, like: Recipient | None = 
 
 
 def send_test_to_person(person: Person, now: datetime) -> Letter | None:
-    """Send a person the short test letter ("can you read this?"); None without an address (N-09)."""
+    """Send a person a short test letter (N-09). None without an address."""
     if not person.address:
         return None
     return notify("test", person, now)

@@ -128,7 +128,7 @@ def _update_open_step(step: DripStep, **fields: object) -> None:
 
 def _open_standing_notice(step: DripStep, by: User | None, said: StepContent, now: datetime) -> Notice:
     """Open the standing notice of a step."""
-    force = load_settings()
+    settings = load_settings()
     notice = Notice.create(
         kind="step",
         drip_step=step,
@@ -141,10 +141,10 @@ def _open_standing_notice(step: DripStep, by: User | None, said: StepContent, no
         started_at=now,
         rounds=1,
         read_confirmation=said.read_confirmation,
-        practice=force.practice,
+        practice=settings.practice,
         useful_s=drafts.DEFAULT_LIFETIME_S,
     )
-    Wording.create(notice=notice, language=force.language, subject=said.subject, text=said.text)
+    Wording.create(notice=notice, language=settings.language, subject=said.subject, text=said.text)
     Target.create(notice=notice, kind="list", number=step.list_id)
     return notice
 

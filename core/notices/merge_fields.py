@@ -1,7 +1,7 @@
-"""Merge fields: which names may stand in double braces, and what they are for one letter (N-13, D-22 to D-25).
+"""Merge fields in double braces: their names, and their values for one letter (N-13, D-22 to D-25).
 
-A list of known names, Japanese and English, and the free items of the roster (当番日 …). Width, capitals, spaces and
-underscores of a name do not matter. What the text is filled with: `mail.merge`; user text is never a template.
+There are known fields with Japanese and English names, and custom fields: the extra columns of the roster (当番日 …).
+Names are compared without width, case, spaces and underscores. `mail.merge` fills them in; user text is no template.
 """
 
 import unicodedata
@@ -23,15 +23,15 @@ from models import Child, Group, Membership, Notice, Person, Target, User, Wordi
 
 @dataclass(frozen=True, slots=True)
 class FieldContext:
-    """What the values of one letter are taken from; `rows` are its places in lists, in the order of the check page."""
+    """The sources of the values of one letter. `rows`: its memberships in the order of the check page."""
 
     person: Person
     child: Child | None
     rows: tuple[Membership, ...]
     list_name: str
-    signed: str  # the person in charge, if the letter goes in that person's name
+    signed: str  # the class teacher, if the letter goes in that name
     notice: Notice
-    force: Settings
+    settings: Settings
     at: datetime
 
     @property
@@ -41,43 +41,46 @@ class FieldContext:
 
 @dataclass(frozen=True, slots=True)
 class MergeField:
-    """A field by its names. `of`: child, person, place (in a list), house, sender, day."""
+    """A merge field with its names. `scope`: child, person, place (a membership), house (the organization), sender, day."""
 
     ja: str
     en: str
-    of: str
+    scope: str
     get: Callable[[FieldContext], str]
     other: tuple[str, ...] = ()
 
     def name(self, language: str) -> str:
-        """Return the name that is offered on a page."""
         return self.ja if language == "ja" else self.en
 
 
-def _class_label(one: FieldContext) -> str:
-    return class_label(one.language, one.child.grade, one.child.class_name) if one.child else ""
+def _class_label(context: FieldContext) -> str:
+    return class_label(context.language, context.child.grade, context.child.class_name) if context.child else ""
 
 
 def _child_attribute(name: str) -> Callable[[FieldContext], str]:
-    return lambda one: getattr(one.child, name) if one.child else ""
+    return lambda context: getattr(context.child, name) if context.child else ""
 
 
-def _class_teacher_name(one: FieldContext) -> str:
-    return next((row.in_charge.name for row in one.rows if row.in_charge_id), "")
+def _class_teacher_name(context: FieldContext) -> str:
+    return next((row.in_charge.name for row in context.rows if row.in_charge), "")
 
 
-def _short_date(one: FieldContext) -> str:
-    at = clock.to_local(one.at)
+def _short_date(context: FieldContext) -> str:
+    at = clock.to_local(context.at)
     return (
-        f"{at.month}/{at.day}({i18n.format_day('ja', at)[-2]})" if one.language == "ja" else i18n.format_day("en", at)
+        f"{at.month}/{at.day}({i18n.format_day('ja', at)[-2]})"
+        if context.language == "ja"
+        else i18n.format_day("en", at)
     )
 
 
 MERGE_FIELDS: tuple[MergeField, ...] = (
     MergeField(
-        "保護者氏名", "guardian name", "person", lambda one: one.person.name, ("氏名", "名前", "お名前", "name")
+        "保護者氏名", "guardian name", "person", lambda context: context.person.name, ("氏名", "名前", "お名前", "name")
     ),
-    MergeField("保護者カナ", "guardian kana", "person", lambda one: one.person.kana, ("氏名カナ", "フリガナ", "kana")),
+    MergeField(
+        "保護者カナ", "guardian kana", "person", lambda context: context.person.kana, ("氏名カナ", "フリガナ", "kana")
+    ),
     MergeField(
         "児童氏名",
         "child name",
@@ -89,35 +92,49 @@ MERGE_FIELDS: tuple[MergeField, ...] = (
         "児童の名",
         "child given name",
         "child",
-        lambda one: given_name(one.child.name) if one.child else "",
+        lambda context: given_name(context.child.name) if context.child else "",
         ("お子さんの名", "given name"),
     ),
     MergeField("児童カナ", "child kana", "child", _child_attribute("kana"), ("児童フリガナ", "お子さんのフリガナ")),
     MergeField("学年", "grade", "child", _child_attribute("grade"), ("年生",)),
     MergeField("組", "class", "child", _child_attribute("class_name"), ("クラス", "class name")),
     MergeField("学年組", "grade and class", "child", _class_label, ("学年・組", "年組", "room")),
-    MergeField("続柄", "relation", "place", lambda one: next((row.relation for row in one.rows if row.relation), "")),
-    MergeField("リスト名", "list name", "person", lambda one: one.list_name, ("list",)),
+    MergeField(
+        "続柄", "relation", "place", lambda context: next((row.relation for row in context.rows if row.relation), "")
+    ),
+    MergeField("リスト名", "list name", "person", lambda context: context.list_name, ("list",)),
     MergeField("担当者", "person in charge", "place", _class_teacher_name, ("担任", "担当")),
     MergeField(
-        "今日の日付", "today", "day", lambda one: i18n.format_day(one.language, one.at), ("本日の日付", "日付", "date")
+        "今日の日付",
+        "today",
+        "day",
+        lambda context: i18n.format_day(context.language, context.at),
+        ("本日の日付", "日付", "date"),
     ),
     MergeField("今日の日付（短）", "today in short", "day", _short_date, ("短い日付",)),
     MergeField(
-        "差出人の名前", "sender name", "sender", lambda one: one.signed or one.notice.signed, ("送信者名", "差出人")
+        "差出人の名前",
+        "sender name",
+        "sender",
+        lambda context: context.signed or context.notice.signed,
+        ("送信者名", "差出人"),
     ),
     MergeField(
         "送信者の署名",
         "signature",
         "sender",
-        lambda one: one.notice.by.signature if one.notice.by_id else "",
+        lambda context: context.notice.by.signature if context.notice.by else "",
         ("署名", "sender signature"),
     ),
-    MergeField("学校名", "organization", "house", lambda one: one.force.name, ("組織名", "団体名", "school")),
-    MergeField("学校の連絡先", "contact", "house", lambda one: one.force.contact, ("連絡先", "問い合わせ先")),
-    MergeField("学校の住所", "postal address", "house", lambda one: one.force.postal, ()),
+    MergeField(
+        "学校名", "organization", "house", lambda context: context.settings.name, ("組織名", "団体名", "school")
+    ),
+    MergeField(
+        "学校の連絡先", "contact", "house", lambda context: context.settings.contact, ("連絡先", "問い合わせ先")
+    ),
+    MergeField("学校の住所", "postal address", "house", lambda context: context.settings.postal, ()),
 )
-"""The known fields, in the order in which pages offer them. `差出人の名前` is who writes, as From shows it."""
+"""The known fields in the order of the pages. `差出人の名前` is the sender's name of the From header."""
 
 SIGNATURE_FIELD = "送信者の署名"
 _CHILD_SCOPES = ("child", "place")
@@ -125,7 +142,7 @@ MAX_SUGGESTIONS = 1
 
 
 def normalize_name(name: str) -> str:
-    """Return a name in the form in which names are compared."""
+    """Return the form in which names are compared."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return "".join(folded.replace("_", " ").split())
 
@@ -140,49 +157,47 @@ def _fields_by_name() -> dict[str, MergeField]:
 
 
 def field_by_name(name: str) -> MergeField | None:
-    """Return the known field that a name means."""
     return _fields_by_name().get(normalize_name(name))
 
 
-# ── in a notice ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── names ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def names_in_notice(notice: Notice) -> list[str]:
-    """Return the names in the subject and text of a notice, in every language, each once, as they are written."""
+    """Return the distinct names in subject and text, in every language, as written."""
     texts = Wording.select(Wording.subject, Wording.text).where(Wording.notice == notice).order_by(Wording.id).tuples()
     return merge.field_names("\n".join(text for row in texts for text in row))
 
 
 def has_merge_fields(*texts: str | None) -> bool:
-    """Say whether some text holds a merge field."""
     return any(merge.field_names(text) for text in texts if text)
 
 
 def custom_field_names(lists: Iterable[int]) -> list[str]:
-    """Return the names of the free items that members of some lists, or their children, have."""
+    """Return the names of the custom fields of the members of some lists and of their children."""
     return [name for name in item_names(lists) if field_by_name(name) is None]
 
 
-def varies_by_child(name: str, free: Iterable[str] = ()) -> bool:
-    """Say whether a field may differ between a reader's children: then each child has a letter of its own."""
+def varies_by_child(name: str, custom: Iterable[str] = ()) -> bool:
+    """Say whether the value may differ between the children of a reader."""
     field = field_by_name(name)
     if field:
-        return field.of in _CHILD_SCOPES
-    return normalize_name(name) in {normalize_name(one) for one in free}
+        return field.scope in _CHILD_SCOPES
+    return normalize_name(name) in {normalize_name(item) for item in custom}
 
 
-def unknown_names(names: Iterable[str], free: Iterable[str]) -> list[tuple[str, str]]:
-    """Return (name, likeliest known name or "") of each name that is no field."""
-    mine = {normalize_name(name): name for name in free}
-    mine |= {normalize_name(name): name for field in MERGE_FIELDS for name in (field.en, field.ja)}
-    wrong = [name for name in names if field_by_name(name) is None and normalize_name(name) not in mine]
-    return [(name, _closest_name(normalize_name(name), mine)) for name in wrong]
+def unknown_names(names: Iterable[str], custom: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (name, most similar known name or "") of each name that is not a field."""
+    known = {normalize_name(name): name for name in custom}
+    known |= {normalize_name(name): name for field in MERGE_FIELDS for name in (field.en, field.ja)}
+    unknown = [name for name in names if field_by_name(name) is None and normalize_name(name) not in known]
+    return [(name, _closest_name(normalize_name(name), known)) for name in unknown]
 
 
 def _closest_name(name: str, known: Mapping[str, str]) -> str:
-    inside = [full for full in known if name in full or full in name] if len(name) > 1 else []
-    found = get_close_matches(name, known, MAX_SUGGESTIONS, 0.5) or inside
-    return known[found[0]] if found else ""
+    overlapping = [full for full in known if name in full or full in name] if len(name) > 1 else []
+    matches = get_close_matches(name, known, MAX_SUGGESTIONS, 0.5) or overlapping
+    return known[matches[0]] if matches else ""
 
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -190,17 +205,17 @@ def _closest_name(name: str, known: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FieldReader:
-    """How the names written in a notice are read; made once, used for every letter."""
+    """Reads the values of the names in a notice; one for all its letters."""
 
     known: tuple[tuple[str, MergeField], ...]
-    free: tuple[tuple[str, frozenset[str]], ...]  # the written name, and the items that it means
+    custom: tuple[tuple[str, frozenset[str]], ...]  # (name as written, roster columns that it matches)
 
     @classmethod
     def for_members(cls, names: Iterable[str], rows: Iterable[Membership]) -> "FieldReader":
-        """Read the names of a text for the members given; a name that nobody's items have stays as it is written."""
+        """Match names with the custom fields of members. A name that matches none stays in the text as written."""
         items: dict[str, set[str]] = {}
         for row in rows:
-            for name in (*row.attributes, *(row.child.attributes if row.child_id else ())):
+            for name in (*row.attributes, *(row.child.attributes if row.child else ())):
                 items.setdefault(normalize_name(name), set()).add(name)
         known = [(name, field_by_name(name)) for name in names]
         return cls(
@@ -212,21 +227,21 @@ class FieldReader:
             ),
         )
 
-    def values(self, one: FieldContext) -> dict[str, str]:
-        """Return the value of each written name for one letter, "" where there is none. Nothing is expanded again."""
-        found = {name: field.get(one).strip() for name, field in self.known}
-        return found | {name: _custom_value(one, meant) for name, meant in self.free}
+    def values(self, context: FieldContext) -> dict[str, str]:
+        """Return {name as written: value or ""} for one letter. Values are not expanded again."""
+        values = {name: field.get(context).strip() for name, field in self.known}
+        return values | {name: _custom_value(context, columns) for name, columns in self.custom}
 
     def missing(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        """Return the written names of reader's fields that are empty (D-24); what the house lacks is not theirs."""
-        own = [name for name, field in self.known if field.of in ("child", "place", "person")]
-        return tuple(name for name in (*own, *(name for name, _ in self.free)) if not values[name])
+        """Return the empty fields of the reader (D-24); fields of the organization are not included."""
+        own = [name for name, field in self.known if field.scope in ("child", "place", "person")]
+        return tuple(name for name in (*own, *(name for name, _ in self.custom)) if not values[name])
 
 
-def _custom_value(one: FieldContext, names: frozenset[str]) -> str:
-    """Return a free item: the child's, else that of the first place that has it."""
-    held = [one.child.attributes] if one.child else []
-    for items in (*held, *(row.attributes for row in one.rows)):
+def _custom_value(context: FieldContext, names: frozenset[str]) -> str:
+    """Return the value of the child, or of the first membership that has one."""
+    child_items = [context.child.attributes] if context.child else []
+    for items in (*child_items, *(row.attributes for row in context.rows)):
         for name in names:
             if text := str(items.get(name, "")).strip():
                 return text
@@ -234,31 +249,31 @@ def _custom_value(one: FieldContext, names: frozenset[str]) -> str:
 
 
 def placeholders(names: Iterable[str]) -> dict[str, str]:
-    """Return values for a copy that is nobody's: 〔児童氏名〕 stands where each reader's own value will."""
+    """Return values such as 〔児童氏名〕 for a preview without a recipient."""
     return {name: f"〔{name}〕" for name in names}
 
 
 SHARED_SCOPES = ("house", "sender", "day")
-"""What merge fields are of whose value stands the same in every letter."""
+"""Scopes with the same value in every letter."""
 
 
-def shared_values(names: Iterable[str], notice: Notice, force: Settings, at: datetime) -> dict[str, str]:
-    """Return the values that are the same for every letter; those of readers as placeholders."""
-    nobody = FieldContext(Person(language=force.language), None, (), "", "", notice, force, at)
-    found = [(name, field_by_name(name)) for name in names]
-    same = {name: field.get(nobody) for name, field in found if field and field.of in SHARED_SCOPES}
-    return placeholders(names) | same
+def shared_values(names: Iterable[str], notice: Notice, settings: Settings, at: datetime) -> dict[str, str]:
+    """Return the values that all letters share, and placeholders for the others."""
+    shared = FieldContext(Person(language=settings.language), None, (), "", "", notice, settings, at)
+    fields = [(name, field_by_name(name)) for name in names]
+    values = {name: field.get(shared) for name, field in fields if field and field.scope in SHARED_SCOPES}
+    return placeholders(names) | values
 
 
-def fill_shared(notice: Notice, force: Settings, at: datetime) -> tuple[str, str]:
-    """Return subject and text for a page: what is the same for all filled in, the rest as placeholders."""
+def fill_shared(notice: Notice, settings: Settings, at: datetime) -> tuple[str, str]:
+    """Return subject and text with shared values and placeholders."""
     wording = notice.wording
-    values = shared_values(names_in_notice(notice), notice, force, at)
+    values = shared_values(names_in_notice(notice), notice, settings, at)
     return merge.fill_fields(wording.subject, values), merge.fill_fields(wording.text, values)
 
 
 def display_subject(notice: Notice, subject: str | None = None) -> str:
-    """Return a notice's subject as pages and letters name it: day and school filled in; a draft's as it is written."""
+    """Return the subject with shared values filled in; that of a draft as written."""
     subject = notice.wording.subject if subject is None else subject
     at = notice.started_at or notice.send_at
     if "{{" not in subject or at is None:
@@ -267,44 +282,46 @@ def display_subject(notice: Notice, subject: str | None = None) -> str:
 
 
 def is_personalized(notice: Notice) -> bool:
-    """Say whether the words hold a field whose value differs from reader to reader."""
-    return any(field is None or field.of not in SHARED_SCOPES for field in map(field_by_name, names_in_notice(notice)))
+    """Say whether the words hold a field that differs by reader."""
+    return any(
+        field is None or field.scope not in SHARED_SCOPES for field in map(field_by_name, names_in_notice(notice))
+    )
 
 
-def missing_organization_value(names: Iterable[str], force: Settings) -> str:
-    """Return the first name whose value the house lacks: its contact, address or name; "" if none."""
-    nobody = FieldContext(Person(), None, (), "", "", Notice(), force, clock.now())
-    asked = [(name, field) for name in names if (field := field_by_name(name)) and field.of == "house"]
-    return next((name for name, field in asked if not field.get(nobody)), "")
+def missing_organization_value(names: Iterable[str], settings: Settings) -> str:
+    """Return the first name of an organization value (name, contact, address) that is not set; "" if none."""
+    shared = FieldContext(Person(), None, (), "", "", Notice(), settings, clock.now())
+    fields = [(name, field) for name in names if (field := field_by_name(name)) and field.scope == "house"]
+    return next((name for name, field in fields if not field.get(shared)), "")
 
 
 def uses_signature(names: Iterable[str]) -> bool:
-    """Say whether a text wants the writer's signature (D-22)."""
+    """Say whether the names include the sender's signature (D-22)."""
     signature = field_by_name(SIGNATURE_FIELD)
     return any(field_by_name(name) is signature for name in names)
 
 
 def lacks_signature(user: User, *texts: str | None) -> bool:
-    """Say whether texts want the signature of a user who has none yet (D-22)."""
+    """Say whether texts use the signature of a user who has none (D-22)."""
     return not user.signature.strip() and any(uses_signature(merge.field_names(text)) for text in texts if text)
 
 
 def offered_names(list_ids: Iterable[int], language: str) -> dict[str, list[str]]:
-    """Return the names that a page offers to tap in, by what they belong to."""
-    groups: dict[str, list[str]] = {"reader": [], "free": custom_field_names(list_ids), "house": []}
+    """Return the names that the compose page offers, by group."""
+    groups: dict[str, list[str]] = {"reader": [], "custom": custom_field_names(list_ids), "house": []}
     for field in MERGE_FIELDS:
-        kind = "house" if field.of in ("house", "sender", "day") else "reader"
+        kind = "house" if field.scope in SHARED_SCOPES else "reader"
         groups[kind].append(field.name(language))
     return groups
 
 
 def lists_of_notice(notice: Notice) -> list[int]:
-    """Return the lists whose free items a notice may name: those chosen, and those of the groups and persons chosen."""
+    """Return the ids of the lists whose custom fields a notice may use: of its lists, groups and persons."""
     chosen = Target.select(Target.number).where(Target.notice == notice, Target.include == True)
     persons = chosen.where(Target.kind == "person")
-    theirs = Membership.select(Membership.list).where(Membership.person.in_(persons), Membership.is_member)
+    of_persons = Membership.select(Membership.list).where(Membership.person.in_(persons), Membership.is_member)
     if (within := permissions.person_scope(notice)) is not None:
-        theirs = theirs.where(Membership.list.in_(within))
+        of_persons = of_persons.where(Membership.list.in_(within))
     of_groups = Group.select(Group.list).where(Group.id.in_(chosen.where(Target.kind == "group")))
     lists = chosen.where(Target.kind == "list")
-    return [number for (number,) in (lists | of_groups | theirs).tuples()]
+    return [number for (number,) in (lists | of_groups | of_persons).tuples()]

@@ -1,8 +1,7 @@
-"""The monthly reception test of a list: a notice that books itself, to find dead addresses before the typhoon (N-09).
+"""The monthly reception test of a list: a notice scheduled automatically to find dead addresses (N-09).
 
-It is an ordinary booked notice: its owner gets the own copy with a cancel link three days ahead, it stands among the
-booked ones, can be moved, cancelled or rewritten, and asks for a confirmation. Who never confirms:
-`core.reports.non_readers`.
+It is an ordinary scheduled notice with read confirmation. Its owner gets the author's copy three days ahead and can
+reschedule, edit or cancel it. People who never confirm: `core.reports.non_readers`.
 """
 
 from calendar import monthrange
@@ -34,7 +33,7 @@ TEST_TEXT = N_(
 
 
 def set_test_day(mailing_list: MailingList, by: User, day: int | None, minute: int) -> None:
-    """Test a list every month on a day (1 to 28) at a minute of the day; None: not any more. Booked ones stay."""
+    """Schedule monthly tests on a day (1 to 28) at a minute of the day; None: stop. Scheduled tests stay."""
     MailingList.update(monthly_test_day=day, monthly_test_minute=minute, monthly_test_user=by).where(
         MailingList.id == mailing_list.id
     ).execute()
@@ -42,7 +41,7 @@ def set_test_day(mailing_list: MailingList, by: User, day: int | None, minute: i
 
 
 def next_test_at(mailing_list: MailingList, now: datetime) -> datetime | None:
-    """Return when the next test of a list goes out; None if it has none."""
+    """Return the start of the next test; None without monthly tests."""
     if not mailing_list.monthly_test_day:
         return None
     today = clock.to_local(now).date()
@@ -55,7 +54,7 @@ def next_test_at(mailing_list: MailingList, now: datetime) -> datetime | None:
 
 def _test_time(mailing_list: MailingList, first: date) -> datetime:
     minutes = mailing_list.monthly_test_minute
-    day = first.replace(day=min(mailing_list.monthly_test_day, MAX_DAY_OF_MONTH))
+    day = first.replace(day=min(mailing_list.monthly_test_day or 1, MAX_DAY_OF_MONTH))
     return clock.from_local(datetime.combine(day, time(minutes // 60, minutes % 60)))
 
 
@@ -64,7 +63,7 @@ def _next_month(day: date) -> date:
 
 
 def book_due_tests(now: datetime) -> list[int]:
-    """Book the tests that go out within three days; return their numbers. Once for each list and month."""
+    """Schedule the tests of the next three days; return the ids of the notices. Idempotent by list and month."""
     lists = MailingList.select().where(MailingList.monthly_test_day.is_null(False), MailingList.closed_at.is_null())
     booked = []
     for mailing_list in list(lists):
@@ -75,11 +74,11 @@ def book_due_tests(now: datetime) -> list[int]:
 
 
 def _book_test(mailing_list: MailingList, at: datetime, now: datetime) -> Notice | None:
-    """Book one test; None if another process has, or nobody of the list can receive mail."""
+    """Schedule one test. None if another process did, or the list reaches no person."""
     month = f"{clock.to_local(at):%Y-%m}"
     with db.atomic():
-        mine = (MailingList.id == mailing_list.id) & (MailingList.last_test_month != month)
-        if not MailingList.update(last_test_month=month).where(mine).execute():
+        unbooked = (MailingList.id == mailing_list.id) & (MailingList.last_test_month != month)
+        if not MailingList.update(last_test_month=month).where(unbooked).execute():
             return None
         notice = _create_test_notice(mailing_list, at, now)
         audience = resolve_audience(notice)
@@ -92,15 +91,15 @@ def _book_test(mailing_list: MailingList, at: datetime, now: datetime) -> Notice
 
 
 def _create_test_notice(mailing_list: MailingList, at: datetime, now: datetime) -> Notice:
-    force, by = load_settings(), mailing_list.monthly_test_user
+    settings, by = load_settings(), mailing_list.monthly_test_user
     notice = drafts.create_draft(by if by and by.is_active else None, now=now, route="monthly")
-    month = i18n.format_month(force.language, clock.to_local(at).date())
+    month = i18n.format_month(settings.language, clock.to_local(at).date())
     drafts.save_draft(
         notice,
         now=now,
         read_confirmation=True,
-        subject=i18n.say(force.language, TEST_SUBJECT, month=month),
-        text=i18n.say(force.language, TEST_TEXT, organization=force.name),
+        subject=i18n.say(settings.language, TEST_SUBJECT, month=month),
+        text=i18n.say(settings.language, TEST_TEXT, organization=settings.name),
     )
     drafts.set_recipients(notice, lists=[mailing_list.id], now=now)
     return notice
