@@ -1,7 +1,7 @@
-"""Who may post to a list by mail, and mails of those who may not (T-30, T-31, T-37 to T-39).
+"""Allowed senders of a list, and posts from anybody else (T-30, T-31, T-37 to T-39).
 
-A new address gets a trial letter: whoever answers it learns whether posts from there go out by themselves or each
-need a release. Posts of strangers are never distributed and never answered; the managers are told.
+A new address gets a verification letter. The reply shows whether its posts are authenticated and sent at once, or
+need a release each. A post from an unknown sender is never distributed and never answered; the managers are notified.
 """
 
 from datetime import datetime
@@ -24,18 +24,16 @@ from models import AllowedSender, Letter, MailingList, Person, User
 MAX_NOTIFICATIONS_PER_DAY = 10
 
 
-class LastSenderError(Exception):
-    """The last address that may post to a list cannot go (T-38)."""
+class LastSenderError(DomainError):
+    """The last allowed sender of a list cannot be removed (T-38)."""
 
     message = N_("A list needs at least one sender. Please add another one first.")
-    values: dict[str, object] = {}
 
 
-# ── the page's verbs ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── managing senders ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def list_senders(mailing_list: MailingList) -> list[AllowedSender]:
-    """Return the addresses that may post to a list, by name."""
     return list(
         AllowedSender.select()
         .where(AllowedSender.list == mailing_list)
@@ -44,14 +42,13 @@ def list_senders(mailing_list: MailingList) -> list[AllowedSender]:
 
 
 def get_sender(mailing_list: MailingList, address: str) -> AllowedSender | None:
-    """Return the registered sender of this list with this address."""
     return AllowedSender.get_or_none(
         AllowedSender.list == mailing_list, AllowedSender.address_key == addresses.comparison_key(address)
     )
 
 
 def is_known_address(address: str) -> bool:
-    """Say whether an address is that of a registered sender or of somebody in a roster."""
+    """Tell whether the address belongs to an allowed sender of any list or to a person."""
     key = addresses.comparison_key(address)
     return (
         AllowedSender.select().where(AllowedSender.address_key == key).exists()
@@ -60,7 +57,7 @@ def is_known_address(address: str) -> bool:
 
 
 def add_sender(mailing_list: MailingList, by: User | None, address: str, name: str, now: datetime) -> AllowedSender:
-    """Register an address and send the trial letter. Raises DomainError with the field."""
+    """Add an allowed sender and send the verification letter. Raises DomainError with the field."""
     clean = _check_address(mailing_list, address)
     fields = {"address": clean, "address_key": addresses.comparison_key(clean), "name": " ".join(name.split())}
     try:
@@ -68,22 +65,22 @@ def add_sender(mailing_list: MailingList, by: User | None, address: str, name: s
             sender = AllowedSender.create(list=mailing_list, created_at=now, **fields)
             audit.log_action(by, "sender.added", sender.id, detail={"list": mailing_list.id})
             send_verification(sender, now)
-    except IntegrityError as taken:
-        raise _duplicate_error() from taken
+    except IntegrityError as error:
+        raise _duplicate_error() from error
     return sender
 
 
-def _check_address(mailing_list: MailingList, typed: str, but: int = 0) -> str:
+def _check_address(mailing_list: MailingList, entered: str, except_id: int = 0) -> str:
     try:
-        clean = addresses.parse_address(typed)
-    except addresses.BadAddress as wrong:
-        raise DomainError(wrong.message, "address") from wrong
+        clean = addresses.parse_address(entered)
+    except addresses.BadAddress as error:
+        raise DomainError(error.message, "address") from error
     if load_settings().own.owns(clean):
         raise DomainError(N_("This is an address of Kairan itself, so it cannot post."), "address")
     same = (
         (AllowedSender.list == mailing_list)
         & (AllowedSender.address_key == addresses.comparison_key(clean))
-        & (AllowedSender.id != but)
+        & (AllowedSender.id != except_id)
     )
     if AllowedSender.select().where(same).exists():
         raise _duplicate_error()
@@ -95,37 +92,37 @@ def _duplicate_error() -> DomainError:
 
 
 def update_sender(sender: AllowedSender, by: User | None, address: str, name: str, now: datetime) -> AllowedSender:
-    """Change address or name; a new address gets its own trial letter. Raises DomainError."""
-    clean = _check_address(sender.list, address, but=sender.id)
+    """Change address or name; a new address gets a verification letter. Raises DomainError."""
+    clean = _check_address(sender.list, address, except_id=sender.id)
     key = addresses.comparison_key(clean)
-    moved = key != sender.address_key
+    is_new_address = key != sender.address_key
     fields: dict[str, object] = {"address": clean, "address_key": key, "name": " ".join(name.split())}
-    if moved:
+    if is_new_address:
         fields |= {"last_post_at": None, "last_auth_method": ""}
     try:
         with db.atomic():
             AllowedSender.update(**fields).where(AllowedSender.id == sender.id).execute()
             audit.log_action(by, "sender.changed", sender.id, detail={"list": sender.list_id})
-            fresh = AllowedSender.get_by_id(sender.id)
-            if moved:
-                send_verification(fresh, now)
-    except IntegrityError as taken:
-        raise _duplicate_error() from taken
-    return fresh
+            updated = AllowedSender.get_by_id(sender.id)
+            if is_new_address:
+                send_verification(updated, now)
+    except IntegrityError as error:
+        raise _duplicate_error() from error
+    return updated
 
 
 def remove_sender(sender: AllowedSender, by: User | None) -> None:
-    """Take the right to post away. Raises LastSender (T-38)."""
+    """Remove an allowed sender. Raises LastSenderError (T-38)."""
     with db.atomic():
         others = AllowedSender.select().where(AllowedSender.list == sender.list_id, AllowedSender.id != sender.id)
         if not others.exists():
-            raise LastSenderError(LastSenderError.message)
+            raise LastSenderError
         if AllowedSender.delete().where(AllowedSender.id == sender.id).execute():
             audit.log_action(by, "sender.removed", sender.id, detail={"list": sender.list_id})
 
 
 def set_posting_rules(mailing_list: MailingList, by: User | None, *, post_ask: bool, post_confirm: bool) -> None:
-    """Set how a list takes posts (T-46: posts ask for no read confirmation unless this says so)."""
+    """Set whether posts need a release, and whether they ask for a read confirmation (T-46)."""
     with db.atomic():
         MailingList.update(post_ask=post_ask, post_confirm=post_confirm).where(
             MailingList.id == mailing_list.id
@@ -133,11 +130,11 @@ def set_posting_rules(mailing_list: MailingList, by: User | None, *, post_ask: b
         audit.log_action(by, "list.mail_changed", mailing_list.id)
 
 
-# ── the trial letter ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── verification ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def send_verification(sender: AllowedSender, now: datetime) -> None:
-    """Send the letter that asks to be answered."""
+    """Send the letter that asks for a reply."""
     _send_to_sender(sender, "sender", now)
 
 
@@ -148,7 +145,7 @@ def _send_to_sender(sender: AllowedSender, kind: str, now: datetime) -> None:
 
 
 def sender_being_verified(letter: Letter) -> AllowedSender | None:
-    """Return whose trial letter this is; None if it is another letter, or the sender is gone."""
+    """Return the sender of a verification letter; None for another letter or a removed sender."""
     number = letter.payload.get("sender", "") if letter.kind == "sender" else ""
     return AllowedSender.get_or_none(AllowedSender.id == int(number)) if number else None
 
@@ -156,7 +153,7 @@ def sender_being_verified(letter: Letter) -> AllowedSender | None:
 def record_verification_reply(
     sender: AllowedSender, address: str, proof: AuthResult, letter: Letter, now: datetime
 ) -> InboundResult:
-    """Note what the answer to a trial letter proves and say so. Call inside the transaction that records the mail."""
+    """Record the authentication of the reply and notify the sender. Call inside the transaction that records the mail."""
     if addresses.comparison_key(address) != sender.address_key:
         return InboundResult("reply", "silent", "other address", sender.list, letter=letter)
     record_authentication(sender, proof, now)
@@ -166,17 +163,17 @@ def record_verification_reply(
 
 
 def record_authentication(sender: AllowedSender, proof: AuthResult, now: datetime) -> None:
-    """Remember what the latest mail from an address proved, for the senders page."""
+    """Store the authentication of the latest message from the address, for the senders page."""
     AllowedSender.update(last_post_at=now, last_auth_method=proof.method).where(AllowedSender.id == sender.id).execute()
 
 
-# ── strangers ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── unknown senders and role addresses ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def hold_post_of_unknown_sender(
     mailing_list: MailingList, address: str, subject: str, proof: AuthResult, now: datetime
 ) -> InboundResult:
-    """Keep a stranger's post from everybody and tell the managers; a known member whose mail is proven, too (T-31)."""
+    """Hold the post and notify the managers; also notify a member whose message is authenticated (T-31)."""
     person = Person.get_or_none(Person.address_key == addresses.comparison_key(address)) if "@" in address else None
     if rate_limits.record_hit(f"strangers:{mailing_list.id}", now, 86400) <= MAX_NOTIFICATIONS_PER_DAY:
         _notify_managers(mailing_list, address, subject, now)
@@ -197,7 +194,7 @@ def _notify_managers(mailing_list: MailingList, address: str, subject: str, now:
 
 
 def notify_role_mail(local: str, address: str, subject: str, now: datetime) -> None:
-    """Tell the administrators that somebody wrote to postmaster@ or abuse@ (RFC 2142); a flood stays on the page."""
+    """Notify the administrators of mail to postmaster@ or abuse@ (RFC 2142), at most 10 times a day."""
     if rate_limits.record_hit("house", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
         return
     values = {"to": local, "from": address, "subject": subject, "url": f"{load_settings().base_url}/incoming"}

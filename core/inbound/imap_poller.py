@@ -1,9 +1,8 @@
-"""Incoming mail of schools that have only a mailbox: read by IMAP, written down like all other mail, then moved aside.
+"""Poll an IMAP mailbox: write each message to the spool, then move it into a folder.
 
-The mail goes the same way as from the mail door (`core.inbound.spool`, `core.inbound.dispatch`): on the disk before it leaves
-the inbox, known again if it is seen twice, quarantined if it cannot be read. For whom it came: only by what the
-mailbox's own server wrote (`mail.envelope_headers`); else it is a mail to the mailbox itself. What goes wrong stands on the
-settings page.
+Messages take the same way as from the SMTP server (`core.inbound.spool`, `core.inbound.dispatch`). The recipient is
+taken only from fields that the mailbox's own server wrote (`mail.envelope_headers`); otherwise the message is for the
+mailbox itself. Errors are shown on the settings page (`models.ImapStatus`).
 """
 
 import fcntl
@@ -14,9 +13,9 @@ from contextlib import contextmanager
 from datetime import datetime
 
 import clock
-import config as ground
-from core import settings
+from config import current_config
 from core.inbound import dispatch, spool
+from core.settings import Settings, imap_address, load_settings
 from database import db
 from i18n import N_
 from mail import envelope_headers
@@ -27,42 +26,42 @@ from models import ImapStatus
 log = logging.getLogger("kairan.collecting")
 
 MAX_MESSAGE_BYTES = 25 * 2**20
-"""Octets of a mail that is taken, as at the mail door."""
+"""Larger messages are moved aside; the SMTP server has the same limit."""
 POLL_INTERVAL_S = 30.0
-"""Seconds between two looks into the mailbox, where it does not say by itself that a mail came."""
+"""Used if the server does not support IDLE."""
 SETTINGS_CHECK_INTERVAL_S = 2.0
 RETRY_DELAYS_S = (30.0, 60.0, 120.0, 300.0, 600.0)
-"""Seconds until the next try after trouble: a wrong password must not be tried every minute for ever."""
+"""Delays after an error grow: a wrong password must not be tried every minute for ever."""
 TEST_TIMEOUT_S = 10.0
 DISK_FULL = "disk"
 
 
 class MailboxLocked(Exception):
-    """Another process of this installation is reading the mailbox."""
+    """Another process of this installation polls the mailbox."""
 
 
 @contextmanager
 def hold_mailbox_lock() -> Iterator[None]:
-    """Keep other processes out of the mailbox meanwhile. Raises Busy."""
-    with (ground.current_config().data / "run" / "collector").open("w") as held:
+    """Hold the lock that lets address process poll the mailbox. Raises MailboxLocked."""
+    with (current_config().data / "run" / "collector").open("w") as lock_file:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise MailboxLocked from None
         yield
 
 
-def fetch_batch(reading: ImapSession, now: datetime, stopped: Callable[[], bool] = lambda: False) -> int:
-    """Write down what lies in the inbox and move it aside; return how many were looked at. Raises Closed, OSError."""
-    force = settings.load_settings()
+def fetch_batch(session: ImapSession, now: datetime, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Spool address batch of messages and move each; return how many were seen. Raises MailboxUnavailable, OSError."""
+    settings = load_settings()
     seen = others = 0
-    for found in reading.fetch_messages(MAX_MESSAGE_BYTES):
-        recipient = _find_recipient(found.raw, force) if found.raw is not None else None
-        if recipient is not None and found.raw is not None:
-            spool.write_message(envelope_headers.find_sender(found.raw), [recipient], found.raw, now)
+    for message in session.fetch_messages(MAX_MESSAGE_BYTES):
+        recipient = _find_recipient(message.raw, settings) if message.raw is not None else None
+        if recipient is not None and message.raw is not None:
+            spool.write_message(envelope_headers.find_sender(message.raw), [recipient], message.raw, now)
         else:
             others += 1
-        reading.move_message(found.uid, OTHER_FOLDER if recipient is None else HANDLED_FOLDER)
+        session.move_message(message.uid, OTHER_FOLDER if recipient is None else HANDLED_FOLDER)
         seen += 1
         if stopped():
             break
@@ -70,20 +69,20 @@ def fetch_batch(reading: ImapSession, now: datetime, stopped: Callable[[], bool]
     return seen
 
 
-def _find_recipient(raw: bytes, force: settings.Settings) -> str | None:
-    """Return for which of our addresses a mail came: the mailbox itself if nothing says so; None for a foreign one."""
-    for one in envelope_headers.find_recipients(raw, force.recipient_header):
-        place = dispatch.resolve_recipient(one)
-        if force.own.owns(one) and (place is None or place.kind != "mailbox"):
-            return one if place else None
-    return _mailbox_address(force)
+def _find_recipient(raw: bytes, settings: Settings) -> str | None:
+    """Return the recipient among our addresses: the mailbox itself if unknown, None for an address that does not exist."""
+    for address in envelope_headers.find_recipients(raw, settings.recipient_header):
+        target = dispatch.resolve_recipient(address)
+        if settings.own.owns(address) and (target is None or target.kind != "mailbox"):
+            return address if target else None
+    return _mailbox_address(settings)
 
 
-def _mailbox_address(force: settings.Settings) -> str:
-    return settings.imap_address(force) or force.own.address("postmaster")
+def _mailbox_address(settings: Settings) -> str:
+    return imap_address(settings) or settings.own.address("postmaster")
 
 
-# ── how it went ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── status and single runs ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _record_success(now: datetime, taken: int, others: int) -> None:
@@ -99,59 +98,59 @@ def _record_success(now: datetime, taken: int, others: int) -> None:
     ).where(ImapStatus.id == 1).execute()
 
 
-def record_error(trouble: MailboxUnavailable, now: datetime) -> None:
-    """Keep what is wrong with the mailbox, for the settings page and the doctor."""
+def record_error(error: MailboxUnavailable, now: datetime) -> None:
+    """Store the error for the settings page and the diagnostics."""
     ImapStatus.load_row()
-    fields = {"reason": trouble.reason, "message": trouble.message, "detail": trouble.detail}
+    fields = {"reason": error.reason, "message": error.message, "detail": error.detail}
     ImapStatus.update(at=now, **fields).where(ImapStatus.id == 1).execute()
 
 
-def poll_once(box: ImapAccount, now: datetime) -> int:
-    """Take everything out of the mailbox once; return how many mails. Raises Busy, Closed, OSError."""
+def poll_once(account: ImapAccount, now: datetime) -> int:
+    """Spool all messages of the mailbox; return how many. Raises MailboxLocked, MailboxUnavailable, OSError."""
     with hold_mailbox_lock():
         try:
-            reading = ImapSession(box)
+            session = ImapSession(account)
             try:
                 total = 0
-                while found := fetch_batch(reading, now):
-                    total += found
+                while seen := fetch_batch(session, now):
+                    total += seen
                 return total
             finally:
-                reading.close()
-        except MailboxUnavailable as trouble:
-            record_error(trouble, now)
+                session.close()
+        except MailboxUnavailable as error:
+            record_error(error, now)
             raise
 
 
-def test_account(box: ImapAccount, now: datetime) -> MailboxUnavailable | None:
-    """Open the mailbox and make the folder for handled mail, taking nothing out; return what is wrong."""
+def test_account(account: ImapAccount, now: datetime) -> MailboxUnavailable | None:
+    """Open the mailbox and create the folder for handled messages; fetch nothing. Return the error, if any."""
     try:
-        reading = ImapSession(box, TEST_TIMEOUT_S)
+        session = ImapSession(account, TEST_TIMEOUT_S)
         try:
-            reading.ensure_folder(HANDLED_FOLDER)
+            session.ensure_folder(HANDLED_FOLDER)
         finally:
-            reading.close()
-    except MailboxUnavailable as trouble:
-        record_error(trouble, now)
-        return trouble
+            session.close()
+    except MailboxUnavailable as error:
+        record_error(error, now)
+        return error
     _record_success(now, 0, 0)
     return None
 
 
-# ── all the time ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the poller ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class ImapPoller:
-    """Reads the mailbox of the settings in force, whenever there is one; settings may change meanwhile."""
+    """Polls the configured mailbox; reloads the settings at every run."""
 
     def __init__(self) -> None:
-        self._reading: ImapSession | None = None
-        self._box: ImapAccount | None = None
+        self._session: ImapSession | None = None
+        self._account: ImapAccount | None = None
         self._failures = 0
         self._not_before = 0.0
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """Collect until `stopped()`. Only one process does; another one waits for its end."""
+        """Poll until `stopped()`. If another process polls, wait until it ends."""
         while not stopped():
             try:
                 with hold_mailbox_lock():
@@ -167,49 +166,49 @@ class ImapPoller:
         self._disconnect()
 
     def run_once(self, stopped: Callable[[], bool] = lambda: False) -> bool:
-        """Look once if it is time; say whether to look again at once. Nothing that goes wrong ends the process."""
-        box = settings.load_settings().box
-        if box != self._box:
+        """Poll once if it is due; return whether to poll again at once. Errors are stored and never end the process."""
+        account = load_settings().box
+        if account != self._account:
             self._disconnect()
-            self._box, self._failures, self._not_before = box, 0, 0.0
-        if box is None or time.monotonic() < self._not_before:
+            self._account, self._failures, self._not_before = account, 0, 0.0
+        if account is None or time.monotonic() < self._not_before:
             return False
         try:
-            return self._poll(box, stopped)
-        except MailboxUnavailable as trouble:
-            self._on_error(trouble)
+            return self._poll(account, stopped)
+        except MailboxUnavailable as error:
+            self._on_error(error)
         except OSError as full:
             self._on_error(
                 MailboxUnavailable(N_("Mail cannot be written down: the disk is full."), DISK_FULL, type(full).__name__)
             )
-        except Exception as fault:  # whatever a server says, reading goes on later
+        except Exception as fault:  # a server may answer anything; the next run tries again
             log.error("the mailbox could not be read (%s)", type(fault).__name__)
             self._on_error(MailboxUnavailable(N_("The mailbox could not be read."), "broken", type(fault).__name__))
         return False
 
-    def _poll(self, box: ImapAccount, stopped: Callable[[], bool]) -> bool:
-        self._reading = self._reading or ImapSession(box)
-        if fetch_batch(self._reading, clock.now(), stopped):
+    def _poll(self, account: ImapAccount, stopped: Callable[[], bool]) -> bool:
+        self._session = self._session or ImapSession(account)
+        if fetch_batch(self._session, clock.now(), stopped):
             self._failures = 0
             return True
         self._failures = 0
-        if self._reading.supports_idle:
-            return self._reading.wait_for_mail(POLL_INTERVAL_S, stopped)
+        if self._session.supports_idle:
+            return self._session.wait_for_mail(POLL_INTERVAL_S, stopped)
         self._not_before = time.monotonic() + POLL_INTERVAL_S
         return False
 
-    def _on_error(self, trouble: MailboxUnavailable) -> None:
+    def _on_error(self, error: MailboxUnavailable) -> None:
         self._disconnect()
         pause = RETRY_DELAYS_S[min(self._failures, len(RETRY_DELAYS_S) - 1)]
         self._failures += 1
         self._not_before = time.monotonic() + pause
-        log.warning("mailbox cannot be read (%s); trying again in %s s", trouble.reason, int(pause))
-        record_error(trouble, clock.now())
+        log.warning("mailbox cannot be read (%s); trying again in %s s", error.reason, int(pause))
+        record_error(error, clock.now())
 
     def _disconnect(self) -> None:
-        if self._reading:
-            self._reading.close()
-        self._reading = None
+        if self._session:
+            self._session.close()
+        self._session = None
 
 
 def _sleep_unless_stopped(seconds: float, stopped: Callable[[], bool]) -> None:
