@@ -1,1 +1,1 @@
-"""Letters: values in, bytes out. Knows no tables and no pages; may use only `words` of our own modules."""
+"""Mail without tables: addresses, composing, signing, SMTP, IMAP and reading."""

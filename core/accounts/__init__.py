@@ -1,1 +1,1 @@
-"""Those who write and send: accounts, log-in, roles, in whose name."""
+"""Users, sessions, logins, roles, invitations, and who may manage what."""

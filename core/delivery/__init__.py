@@ -1,1 +1,1 @@
-"""The way of the letters: fill, claim, send, record, and what servers say."""
+"""The queue of letters, the SMTP workers, throttling, and what server replies mean."""

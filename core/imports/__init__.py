@@ -1,1 +1,1 @@
-"""Import and export rosters."""
+"""Rosters in and out: read, plan, apply, undo, export."""

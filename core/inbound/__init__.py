@@ -1,1 +1,1 @@
-"""What arrives by mail, and where it goes."""
+"""Incoming mail: spool, dispatch, posts, replies, bounces, allowed senders, IMAP."""

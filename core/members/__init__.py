@@ -1,1 +1,1 @@
-"""Those who receive: lists, members, families, groups, and how they leave."""
+"""Lists, members, households, groups, unsubscribe and preference page."""

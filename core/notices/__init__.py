@@ -1,1 +1,1 @@
-"""A notice until it goes: words, recipients, questions, files, warnings, and what is written by itself."""
+"""A notice from draft to start: recipients, merge fields, questions, attachments, checks, review, reminders."""

@@ -1,0 +1,1 @@
+"""Service letters: one `notify()` and the catalogue of their kinds."""

@@ -1,0 +1,1 @@
+"""What readers do: read confirmations, answers, openings, and marks by telephone."""

@@ -1,0 +1,1 @@
+"""The purge after the school year, and links in purged letters."""

@@ -1,0 +1,1 @@
+"""The change of the school year: year end and new roster."""

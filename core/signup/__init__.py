@@ -1,1 +1,1 @@
-"""Sign-up by mail, link, code and paper."""
+"""Signup by mail, link, code and paper, with quotas and approvals."""

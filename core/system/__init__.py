@@ -1,1 +1,1 @@
-"""The installation: set-up, diagnostics, health e-mail, hand-over sheet."""
+"""Set-up, mail modes, diagnostics, health e-mail and hand-over sheet."""

@@ -1,0 +1,1 @@
+"""Reading bounces: the report, the recipients, the server's reply and the verdict."""

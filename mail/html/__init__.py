@@ -1,0 +1,1 @@
+"""Rich text in letters: sanitizing, rendering, and the text made from it."""
