@@ -178,7 +178,7 @@ def _unchanged_rows(name: str, made: dict[int, str]) -> set[int]:
 
 def _referenced_rows(name: str, made: dict[int, str]) -> set[int]:
     """Return the rows that others refer to: letters, deliveries, memberships."""
-    uses = {
+    uses: tuple[Any, ...] = {
         "membership": (DeliveryMembership.membership,),
         "child": (Membership.child, Delivery.child),
         "person": (Membership.person, Delivery.person, Letter.person),

@@ -88,7 +88,7 @@ def _cells(row: Membership, language: str) -> tuple[str, ...]:
         child.household if child else person.household,
         person.language,
         say(language, columns.STATE_LABELS[state_key(row)]),
-        row.in_charge.name if row.in_charge_id else "",
+        row.in_charge.name if row.in_charge else "",
     )
 
 

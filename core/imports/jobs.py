@@ -121,6 +121,7 @@ def set_encoding_or_mapping(job: Job, *, encoding: str | None = None, mapping: t
 
 def preview_import(job: Job, now: datetime) -> tuple[Sheet, ImportPlan]:
     """Return the sheet of an import and its plan."""
+    assert job.list  # noqa: S101  every import has a list
     sheet = reread_upload(job)
     return sheet, plan_sheet(job.list, sheet, tuple(job.detail["mapping"]), now)
 

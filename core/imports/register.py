@@ -49,7 +49,8 @@ def add_member(
                 raise
             continue
         break
-    membership = line.membership.row if line.membership else None
+    assert line.membership  # noqa: S101
+    membership: Membership = line.membership.row
     audit.log_action(by, "member.added", membership.person_id, detail={"list": mailing_list.id})
     return membership
 

@@ -7,7 +7,7 @@ are evaluated at each use; a fixed group holds memberships.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peewee import JOIN, ModelSelect, fn
 
@@ -22,6 +22,9 @@ from database import bulk_insert, db
 from i18n import N_
 from models import DELIVERABLE_STATES, Child, Group, GroupMember, MailingList, Membership, Notice, Person, Target, User
 
+if TYPE_CHECKING:
+    from models import Rows
+
 MAX_NAME_LENGTH = 60
 MAX_GROUPS_PER_NOTICE = 15
 """Groups in one notice, included and excluded together (D-14)."""
@@ -31,7 +34,7 @@ MAX_SUGGESTIONS = 60
 # ── who is in it ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def membership_ids(group: Group) -> ModelSelect:
+def membership_ids(group: Group) -> "Rows[Membership]":
     """Return the ids of the memberships in a group, as a subquery."""
     if group.condition:
         return matching_membership_ids(group.list_id, segment_rules.blocks_from_json(group.condition))
@@ -39,7 +42,7 @@ def membership_ids(group: Group) -> ModelSelect:
     return Membership.select(Membership.id).where(Membership.id.in_(fixed), Membership.is_member)
 
 
-def matching_membership_ids(list_id: int, condition: RuleBlocks) -> ModelSelect:
+def matching_membership_ids(list_id: int, condition: RuleBlocks) -> "Rows[Membership]":
     """Return the ids of the memberships in a list that match some rules, as a subquery."""
     return (
         Membership.select(Membership.id)

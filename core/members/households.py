@@ -5,6 +5,7 @@ organizers may change it.
 """
 
 import secrets
+from typing import Any
 
 from core import audit
 from database import db
@@ -23,8 +24,9 @@ def merge_households(merges: dict[str, str]) -> list[tuple[type[Person] | type[C
     changed: list[tuple[type[Person] | type[Child], int, str]] = []
     if not merges:
         return changed
-    for table in (Person, Child):
-        rows = list(table.select(table.id, table.household).where(table.household.in_(list(merges))))
+    tables: tuple[type[Person] | type[Child], ...] = (Person, Child)
+    for table in tables:
+        rows: list[Any] = list(table.select(table.id, table.household).where(table.household.in_(list(merges))))
         changed += [(table, row.id, row.household) for row in rows]
         for row in rows:
             row.household = merges[row.household]

@@ -144,7 +144,7 @@ def count_members_by_list(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
     wanted = list(numbers)
     counts = {number: dict.fromkeys(COUNT_KEYS, 0) for number in wanted}
     per_person = (
-        Membership.select(Membership.list_id.alias("list_id"), member_state_sql().alias("standing"))
+        Membership.select(Membership.list.alias("list_id"), member_state_sql().alias("standing"))
         .join(Person)
         .where(Membership.list.in_(wanted), Membership.is_member)
         .group_by(Membership.list_id, Membership.person_id, Person.address_state)

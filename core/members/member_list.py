@@ -3,8 +3,9 @@
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from peewee import JOIN, Case, Expression, ModelSelect, fn
+from peewee import JOIN, Case, Expression, fn
 
 from core.members.address_states import LABELS
 from core.members.lists import member_state_sql
@@ -13,6 +14,9 @@ from core.permissions import Permissions
 from i18n import N_
 from mail import address as addresses
 from models import Child, MailingList, Membership, Person
+
+if TYPE_CHECKING:
+    from models import Rows
 
 KANA_ROWS: dict[str, str] = {
     "あ": "アイウエオァィゥェォヴ",
@@ -75,7 +79,7 @@ TAGS: dict[str, tuple[str, str]] = {  # label and CSS class of the tag
 }
 
 
-def query_members(mailing_list: MailingList, filters: MemberQuery) -> ModelSelect:
+def query_members(mailing_list: MailingList, filters: MemberQuery) -> "Rows[Person]":
     """Return the people of a list who match a filter, sorted; each row has `.standing` too."""
     states = _states_query(mailing_list)
     query = Person.select(Person, states.c.standing).join(states, on=(states.c.person_id == Person.id))
@@ -86,11 +90,11 @@ def query_members(mailing_list: MailingList, filters: MemberQuery) -> ModelSelec
     return query.order_by(*orders.get(filters.sort, by_kana)).objects()
 
 
-def _states_query(mailing_list: MailingList) -> ModelSelect:
+def _states_query(mailing_list: MailingList) -> "Rows[Membership]":
     room = fn.MIN(Child.grade.concat("-").concat(Child.class_name))
     return (
         Membership.select(
-            Membership.person_id.alias("person_id"),
+            Membership.person.alias("person_id"),
             member_state_sql().alias("standing"),
             fn.COALESCE(room, "").alias("room"),
             fn.MAX(Membership.joined_at).alias("joined"),
@@ -136,7 +140,7 @@ def _matches_text(mailing_list: MailingList, filters: MemberQuery) -> Expression
     return condition | Person.address_key.contains(typed) if filters.addresses else condition
 
 
-def member_rows(mailing_list: MailingList, people: list[Person]) -> list[MemberRow]:
+def member_rows(mailing_list: MailingList, people: list[Any]) -> list[MemberRow]:
     """Return the rows of a page with all memberships in the list; one query."""
     rows = {person.id: MemberRow(person, person.standing) for person in people}
     places = (

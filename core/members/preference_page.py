@@ -93,7 +93,7 @@ class PreferencePage:
 
 def load_page(person: Person) -> PreferencePage:
     memberships = _memberships_of(person)
-    children = {row.child_id: row.child for row in memberships if row.child_id and _is_trusted(row)}
+    children = {row.child_id: row.child for row in memberships if row.child_id and row.child and _is_trusted(row)}
     lists = {row.list_id: row.list for row in memberships}
     return PreferencePage(
         person=person,
@@ -107,11 +107,9 @@ def load_page(person: Person) -> PreferencePage:
         of_children={
             row.child_id: reader_visible_items(row.child.attributes)
             for row in memberships
-            if _is_guardian_by_roster(row)
+            if row.child_id and row.child and _is_guardian_by_roster(row)
         },
-        labels={
-            row.id: " ".join((row.list.name, row.child.name if row.child_id else "")).strip() for row in memberships
-        },
+        labels={row.id: " ".join((row.list.name, row.child.name if row.child else "")).strip() for row in memberships},
         unnamed=next((unnamed for row in lists.values() if (unnamed := membership_without_names(person, row))), None),
         more=_joinable_lists(person, children, set(lists)),
     )
@@ -159,7 +157,7 @@ def _is_guardian_by_roster(membership: Membership) -> bool:
 
 def _list_line(mailing_list: MailingList, memberships: list[Membership]) -> ListLine:
     state = unsubscribe.combined_state((row.state, row.stopped_by) for row in memberships)
-    return ListLine(mailing_list, state, tuple(row.child.name for row in memberships if row.child_id))
+    return ListLine(mailing_list, state, tuple(row.child.name for row in memberships if row.child))
 
 
 def reader_visible_items(items: Mapping[str, str]) -> dict[str, str]:

@@ -286,5 +286,5 @@ def _unsubscribed_person(memberships: list[Membership], alone: set[int]) -> Unsu
         at=max(moment for moment in moments if moment),
         lists=tuple(dict.fromkeys(row.list.name for row in memberships)),
         left=any(row.state == "left" for row in memberships),
-        alone=tuple(dict.fromkeys(row.child.name for row in memberships if row.child_id in alone)),
+        alone=tuple(dict.fromkeys(row.child.name for row in memberships if row.child and row.child_id in alone)),
     )

@@ -241,11 +241,17 @@ def _child_fields(line: RosterLine, child: Child) -> dict[str, str]:
     return fields | ({"name": line.row.child_name} if line.decided else {})
 
 
-def _add_line(plan: ImportPlan, **drafts: RowDraft) -> None:
+def _add_line(
+    plan: ImportPlan,
+    *,
+    person: RowDraft | None = None,
+    child: RowDraft | None = None,
+    membership: RowDraft | None = None,
+) -> None:
     number = len(plan.lines) + 1
-    if membership := drafts.get("membership"):
+    if membership is not None:
         membership.line = number
-    plan.lines.append(PlanLine(number, "", "", "changed", **drafts))
+    plan.lines.append(PlanLine(number, "", "", "changed", person=person, child=child, membership=membership))
 
 
 class _MembershipPlanner:
@@ -278,7 +284,7 @@ class _MembershipPlanner:
             if here is not None and here.is_member:
                 continue
             state, stopped_by = self._state(rows)
-            fields = {
+            fields: dict[str, Any] = {
                 "state": state,
                 "stopped_by": stopped_by,
                 "stopped_at": self.now if state == "stopped" else None,
@@ -288,8 +294,8 @@ class _MembershipPlanner:
             if here is not None:
                 fields["left_at"] = None
             else:
-                fields |= {"relation": next((row.relation for row in rows if row.relation), ""), "joined_via": "move"}
-                fields |= {"attributes": {}}
+                relation = next((row.relation for row in rows if row.relation), "")
+                fields |= {"relation": relation, "joined_via": "move", "attributes": {}}
             _add_line(plan, person=RowDraft(Person(id=person)), child=child, membership=RowDraft(here, fields))
 
     def _state(self, rows: list[Membership]) -> tuple[str, str]:

@@ -4,6 +4,7 @@ They consist of fixed words: a letter may reach a person who never asked for it,
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from core import rate_limits
 from core.members import consent, join_codes, signed_links
@@ -61,7 +62,7 @@ def send_queued(request: SignupRequest, language: str, now: datetime) -> None:
     """
     if rate_limits.record_hit("join waits", now, 3600) > MAX_QUEUED_EMAILS_PER_HOUR:
         return
-    values = {"list": request.list.name, "from": load_settings().own.sender(request.list.address)}
+    values: dict[str, Any] = {"list": request.list.name, "from": load_settings().own.sender(request.list.address)}
     notify("waits-join", request.address, now, language=language, **values)
 
 
@@ -71,7 +72,7 @@ def send_already_member(mailing_list: MailingList, person: Person, now: datetime
         notify("already", person, now, **_common_values(mailing_list, person))
 
 
-def _common_values(mailing_list: MailingList, person: Person) -> dict[str, str]:
+def _common_values(mailing_list: MailingList, person: Person) -> dict[str, Any]:
     settings = load_settings()
     return {
         "list": mailing_list.name,
@@ -89,7 +90,7 @@ def send_confirmation_link(request: SignupRequest, language: str, now: datetime)
     In one transaction: the worker must not take the letter before it has its link.
     """
     settings = load_settings()
-    values = {"list": request.list.name, "from": settings.own.sender(request.list.address)}
+    values: dict[str, Any] = {"list": request.list.name, "from": settings.own.sender(request.list.address)}
     details = {
         "route": request.route,
         "code": request.code,
