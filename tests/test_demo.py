@@ -40,6 +40,7 @@ from models import (
     Role,
     User,
 )
+from tests import smarthost
 
 NOW = datetime(2027, 2, 24, 0, 30, tzinfo=UTC)  # 9:30 at school
 DAYS = [date(2026, 12, 25) + timedelta(days=one) for one in range(0, 80, 3)]
@@ -329,3 +330,14 @@ def test_each_kind_of_question_was_asked_and_answered(filled):
     assert {one.how for one in kept} == {"press", "organizer"}
     letters = Delivery.select().where(Delivery.notice == asked["attendance"].notice, Delivery.siblings == True)
     assert letters.exists(), "brothers and sisters have a letter each"
+
+
+@pytest.mark.proves("E-20")
+def test_a_notice_of_the_sample_school_leaves_nothing_but_files_in_the_outbox(filled, config):
+    by = User.get(User.name == "小川 守")
+    before = len(list((config.data / "outbox").glob("*")))
+    notice = smarthost.begun(by, [MailingList.get(MailingList.whole == True)])
+    assert smarthost.drained()
+    sent = Letter.select().where(Letter.notice == notice, Letter.state == "accepted").count()
+    assert sent > 20 and smarthost.fresh(notice).practice
+    assert len(list((config.data / "outbox").glob("*"))) - before >= sent

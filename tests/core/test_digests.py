@@ -149,6 +149,10 @@ def test_within_an_hour_of_the_opening_before_is_no_new_opening(school, minutes,
     facts = digests.events_by_notice([sent.notice.id])[sent.notice.id]
     assert sum(one.kind == "open" for one in facts) == 1
     assert sum(one.kind == "reopen" for one in facts) == counted
+    assert PageView.select().count() == 1 + len(minutes)
+    assert digests.send_due_digests(tuesdays(8, 1)) == 1
+    ((_, text),) = told()
+    assert "初めての開封 約1通" in text and ("再開封" in text) is (counted > 0)
 
 
 def test_machines_are_not_told(school):
@@ -182,6 +186,21 @@ def test_each_person_in_charge_is_told_of_the_own_members_only(school):
         read(sent, name, TUESDAY + timedelta(minutes=5))
     assert digests.send_due_digests(tuesdays(8, 1)) == 2
     assert sorted((address, "1人" in text, "2人" in text) for address, text in told()) == [
+        ("user1@school.example", False, True),
+        ("user3@school.example", True, False),
+    ]
+
+
+@pytest.mark.proves("D-18")
+def test_opens_are_told_to_the_person_in_charge_too(school):
+    sent = send(school, begin=False)
+    mine = sent.deliveries["青山 美咲"]
+    Delivery.update(in_charge=school.users["送る子"]).where(Delivery.id == mine.id).execute()
+    tracking_options.create_subscriptions(sent.notice, TUESDAY)
+    for name in ("青山 美咲", "青山 健太", "石川 直樹"):
+        open_(sent, name, TUESDAY + timedelta(minutes=5))
+    assert digests.send_due_digests(tuesdays(8, 1)) == 2
+    assert sorted((address, "約1通" in text, "約2通" in text) for address, text in told()) == [
         ("user1@school.example", False, True),
         ("user3@school.example", True, False),
     ]

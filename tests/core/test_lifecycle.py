@@ -102,6 +102,18 @@ def test_letters_wait_while_their_notice_is_not_being_sent(notice, state):
     assert len(claimed()) == 4
 
 
+@pytest.mark.proves("N-10")
+def test_a_batch_takes_no_more_letters_of_a_domain_than_its_rate_allows(school):
+    smarthost.send_by(smarthost.closed_port(), rate=6000, domain_rate=30)
+    smarthost.families(school.lists["1-1"], 80, "docomo.ne.jp")
+    smarthost.begun(school.users["花子"], [school.lists["1-1"]])
+    total = 0
+    for _ in range(60):
+        total += sum(one.domain == "docomo.ne.jp" for one in Letter.select().where(Letter.id.in_(claimed())))
+        smarthost.later(seconds=1)
+    assert 25 <= total <= 35
+
+
 def test_a_deferred_letter_is_claimed_when_its_time_has_come(notice):
     no_limits()
     Letter.update(state="deferred", next_attempt_at=clock.now() + timedelta(minutes=5)).execute()

@@ -5,8 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import clock
-from core.notices import monthly_test, workflow
-from models import Letter, MailingList, Membership, Notice, User
+from core.notices import monthly_test, start, workflow
+from core.reports import board, non_readers
+from core.responses import read_confirmations
+from models import Delivery, Letter, MailingList, Membership, Notice, User
+from tests.cast_notices import PHONE
 
 NOW = datetime(2026, 11, 20, 0, 0, tzinfo=UTC)
 
@@ -84,3 +87,23 @@ def test_the_whole_school_too(school):
 def test_says_when_the_next_one_comes(room):
     assert monthly_test.next_test_at(room, NOW) == datetime(2026, 12, 1, 3, 30, tzinfo=UTC)
     assert monthly_test.next_test_at(room, NOW + timedelta(days=12)) == datetime(2027, 1, 1, 3, 30, tzinfo=UTC)
+
+
+@pytest.mark.proves("N-09")
+def test_after_three_months_the_list_names_who_confirmed_none(room, school):
+    clock.set_offset((NOW - clock.now()).total_seconds())
+    for month in range(3):
+        (number,) = [one for made in days(NOW + timedelta(days=31 * month), 31) for one in made]
+        notice = Notice.get_by_id(number)
+        clock.set_offset(0)
+        clock.set_offset((notice.send_at - clock.now()).total_seconds() + 1)
+        assert start.start_due_notices(clock.now()) == [number]
+        Letter.update(state="accepted", done_at=clock.now()).where(Letter.notice == notice).execute()
+        token = notice.deliveries.where(Delivery.name == "石川 直樹").get().token
+        delivery = read_confirmations.delivery_by_token(token)
+        assert read_confirmations.confirm_read(delivery, agent=PHONE, now=clock.now())
+        assert board.build_board(notice).count("read") == 1
+    later = clock.now() + timedelta(days=1)
+    notices = non_readers.last_confirmable_notices(room, later)
+    names = [one.person.name for one in non_readers.find_non_readers(room, notices)]
+    assert names == ["青山 健太", "青山 美咲", "鈴木 大輔"]

@@ -7,7 +7,7 @@ import pytest
 import clock
 import config as ground
 from core.errors import SendingStarted, TimeInPast
-from core.notices import drafts, start, workflow
+from core.notices import drafts, questions, start, workflow
 from core.reports import progress
 from database import db, open_database
 from models import AuditLog, Delivery, Letter, Membership, Notice, Person
@@ -141,6 +141,66 @@ def test_cancelling_gives_the_draft_back_with_everything(draft, hanako, booked):
     book(kept, hanako, hours=1)
     later(hours=1)
     assert start.start_due_notices(clock.now()) == [draft.id]
+
+
+CHANGED_BY_BOOKING = {
+    "state",
+    "send_at",
+    "booked",
+    "confirmed_at",
+    "updated_at",
+    "serial",
+    "expected",
+    "fingerprint",
+    "within",
+    "by_name",
+    "hold_reason",
+    "practice",
+}
+
+
+def content_of(notice: Notice) -> tuple[object, ...]:
+    """Return what a draft holds: columns, recipients, question, words, reminders and tracking."""
+    row = fresh(notice)
+    return (
+        {name: value for name, value in row.__data__.items() if name not in CHANGED_BY_BOOKING},
+        {(one.kind, one.number, one.include) for one in row.targets},
+        questions.question_drafts(row),
+        (row.wording.subject, row.wording.text),
+        {name: value for name, value in row.tracking.__data__.items() if name != "id"},
+        {name: value for name, value in row.reminder_rule.__data__.items() if name != "id"},
+    )
+
+
+@pytest.mark.proves("D-46")
+def test_a_cancelled_booking_has_every_option_question_and_recipient_of_before(school, draft, hanako):
+    now = clock.now()
+    asked = questions.QuestionDraft("出欠", ("出席", "欠席"), deadline=now + timedelta(days=9))
+    drafts.set_recipients(
+        draft, lists=[school.lists["1-1"].id], without_persons=[school.people["石川 直樹"].id], now=now
+    )
+    drafts.save_draft(
+        draft,
+        now=now,
+        questions=[asked],
+        read_confirmation=False,
+        skip_missing=False,
+        useful_s=900,
+        tracking={"opens": True, "clicks": True},
+    )
+    before = content_of(draft)
+    for _ in range(2):
+        book(fresh(draft), hanako, hours=1)
+        workflow.cancel_send(fresh(draft), hanako, clock.now())
+        assert content_of(draft) == before
+    book(fresh(draft), hanako, hours=1)
+    later(hours=1)
+    assert start.start_due_notices(clock.now()) == [draft.id]
+    assert {one.name for one in fresh(draft).deliveries.where(Delivery.reason == "")} == {
+        "青山 健太",
+        "青山 美咲",
+        "鈴木 大輔",
+    }
 
 
 @pytest.mark.proves("D-44")

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from datetime import timedelta
 
+import dkim
 import pytest
 
 import clock
@@ -15,8 +16,10 @@ import models
 from core.notices import start, workflow
 from core.notices.questions import QuestionDraft
 from core.notifications.notify import notify
+from mail.dkim_signer import dns_record
 from models import Delivery, Letter, Membership, Person
 from tests import smarthost
+from tests.real.sample_letters import send_every_kind
 from tests.smarthost import begun, confirmed, drained, fresh, later, letter_to, sender, states, written
 
 NAOKI, MEGUMI = "naoki@example.jp", "megumi.@mobile.example.jp"
@@ -98,6 +101,15 @@ def test_every_reader_has_an_own_link_for_every_choice(school, host, hanako):
         seen.add(links[0][0])
         assert text.index("本文です。") < text.index("【アンケート】") < text.index("/a/") < text.index("〒")
     assert seen == tokens and len(tokens) == 4
+
+
+@pytest.mark.proves("E-13")
+def test_every_letter_that_leaves_is_signed(school, host, config):
+    """Of every kind; the real verifier of tests/real is not needed."""
+    record = dns_record(config.key("dkim.pem"))
+    mails = send_every_kind(school, host)
+    assert len(mails) >= 20
+    assert all(dkim.verify(raw, dnsfunc=lambda asked, timeout=5: record.encode()) for raw in mails)
 
 
 def test_letters_share_a_connection(school, host, hanako):

@@ -7,6 +7,7 @@ from core.responses import misdirected
 from models import AuditLog, Child, Delivery, Letter, Membership, Notice, Person, Target, Wording
 from tests import cast_notices
 from tests.counting import queries
+from tests.web import notice_factory
 
 
 @pytest.fixture
@@ -169,6 +170,26 @@ def test_a_member_is_added_by_hand(as_, one):
     assert (row.person.kana, row.attributes) == ("ハヤシ シュンスケ", {"当番日": "10月20日(月)"})
     assert row.child.attributes == {"地区": "本町"}
     assert row.joined_via == "manager"
+
+
+@pytest.mark.proves("T-24", "T-32")
+def test_a_member_is_added_stopped_resumed_and_removed_and_the_next_notice_follows(as_, one, school):
+    def is_sent_to() -> bool:
+        made = notice_factory.start_notice(school)
+        return made.deliveries.where(Delivery.name == "林 俊介", Delivery.reason == "").exists()
+
+    browser = as_("花子")
+    assert "林 俊介" not in text(browser.get(f"/lists/{one.id}"))
+    assert browser.post(f"/lists/{one.id}/members/new", data=NEW).status_code == 303
+    person = Person.get(Person.name == "林 俊介")
+    assert "林 俊介" in text(browser.get(f"/lists/{one.id}")) and is_sent_to()
+    assert browser.post(url(person, f"/lists/{one.id}/stop")).status_code == 303
+    assert "林 俊介" in text(browser.get(f"/lists/{one.id}?state=stopped")) and not is_sent_to()
+    assert browser.post(url(person, f"/lists/{one.id}/resume")).status_code == 303
+    assert is_sent_to()
+    assert browser.post(url(person, f"/lists/{one.id}/remove")).status_code == 303
+    assert "削除しました" in text(browser.get(f"/lists/{one.id}"))  # the message names the member once
+    assert "林 俊介" not in text(browser.get(f"/lists/{one.id}")) and not is_sent_to()
 
 
 @pytest.mark.parametrize("address", ["bad", "x@mail.school.example"])
