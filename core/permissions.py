@@ -67,8 +67,8 @@ class Permissions:
 
         The writer may, with any role left. Other users control it if they may send to all of its lists, and see it if
         they may view one of them. A started notice to 全校 is seen by everyone who may view a list. A draft is seen by
-        those who may control it. Without recipients it belongs to its writer and the administrators. `seen` says how
-        much they see.
+        those who may control it. Without recipients it belongs to its writer and the administrators. Which results
+        they see: `visible_lists`.
         """
         if self.is_admin and not self._is_others_practice(notice):
             return True
@@ -87,7 +87,7 @@ class Permissions:
     def _may_view_members(self) -> bool:
         return self.lists("view").where(MailingList.practice_of.is_null()).exists()
 
-    def seen(self, notice: Notice, need: str = "view") -> list[int] | None:
+    def visible_lists(self, notice: Notice, need: str = "view") -> list[int] | None:
         """Return the lists whose families' results the user may see (`send`: also mark); None: all.
 
         Users who may control the notice see all results, unless it names a person whose children are in other lists.

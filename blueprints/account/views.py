@@ -14,7 +14,7 @@ import clock
 import tasks
 from blueprints.account import bp, session_cookies
 from core import rate_limits
-from core.accounts import accounts, change_email, invitations, login_links, logins, sessions
+from core.accounts import accounts, change_email, login_links, logins, sessions
 from core.accounts.logins import TooManyAttempts
 from core.errors import DomainError
 from core.settings import load_settings
@@ -317,7 +317,7 @@ def _set_password(mark: str, purpose: str) -> Answer:
         user = login_links.user_by_token(mark, purpose, now)
         if not form.validate_on_submit():
             return _password_page(form, user, purpose, 422 if form.errors else 200)
-        user = invitations.set_password_by_link(mark, purpose, form.password.data, now)
+        user = login_links.set_password_by_link(mark, purpose, form.password.data, now)
     except login_links.InvalidLink:
         return _expired_link_page(purpose)
     except DomainError as refused:

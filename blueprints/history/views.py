@@ -93,7 +93,7 @@ def show(number: int) -> str:
     if notice.started_at is None:
         abort(404)
     force, now = load_settings(), clock.now()
-    lists = web.permissions().seen(notice)
+    lists = web.permissions().visible_lists(notice)
     page = web.paginate(notice_list.deliveries_of_notice(notice, lists), 100)
     row = notice_list.notice_rows([notice])[0]
     return render_template(

@@ -23,7 +23,7 @@ bp.app_context_processor(lambda: {"replies_of": _replies_of, "posted_from": post
 
 
 def _replies_of(notice: Notice) -> list[replies.ReplyView]:
-    return replies.list_replies(notice, lists=permissions().seen(notice))
+    return replies.list_replies(notice, lists=permissions().visible_lists(notice))
 
 
 def _message_or_404(number: int) -> InboundMessage:

@@ -80,7 +80,7 @@ def preview_or_sent(notice: Notice, waiting: Audience | None) -> rendering.Rende
 def letter_html(number: int) -> Response:
     """Give the HTML of a notice as it was sent, or will be, for a frame of its own."""
     notice = web.get_notice_or_404(number)
-    waits = notice.started_at is None and web.permissions().seen(notice) is None
+    waits = notice.started_at is None and web.permissions().visible_lists(notice) is None
     return framed_html(preview_or_sent(notice, resolve_audience(notice) if waits else None))
 
 

@@ -214,7 +214,7 @@ def _audience_values(notice: Notice) -> dict[str, Any]:
 def list_all_recipients(number: int) -> str | Response:
     """List everybody who receives the notice, and everybody who does not with the reason (D-12)."""
     notice = web.get_notice_or_404(number)
-    if notice.state != "draft" and web.permissions().seen(notice) is not None:
+    if notice.state != "draft" and web.permissions().visible_lists(notice) is not None:
         abort(404)  # names of other lists stand in it
     if notice.state == "draft":
         notice = audiences.as_sent_by(notice, current_user)

@@ -119,13 +119,13 @@ def _redirect_to_draft(notice: Notice) -> Any:
 
 
 def _progress_of(notice: Notice) -> progress.Progress:
-    return progress.notice_progress(notice, load_settings(), clock.now(), web.permissions().seen(notice))
+    return progress.notice_progress(notice, load_settings(), clock.now(), web.permissions().visible_lists(notice))
 
 
 def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     begun = notice.started_at is not None
     audience = None if begun else audiences.resolve_audience(notice)
-    lists = web.permissions().seen(notice)
+    lists = web.permissions().visible_lists(notice)
     joined, gone = progress.recipient_changes_at_start(notice) if begun and lists is None else ([], [])
     left_out = list(progress.skipped_deliveries(notice, lists)) if begun else []
     trouble = _letters_needing_attention(notice, seen, lists) if begun else {}

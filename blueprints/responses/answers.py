@@ -71,7 +71,7 @@ def show_answers(number: int) -> Any:
     pulse = poll_results.poll_version(notice)
     if is_htmx() and (same := no_content_if_seen(pulse)):
         return same
-    found = poll_results.load_poll_results(notice, permissions().seen(notice))
+    found = poll_results.load_poll_results(notice, permissions().visible_lists(notice))
     if not found.questions:
         abort(404)
     look = _requested_filter(notice, found)
@@ -97,7 +97,7 @@ def _answers_values(notice: Notice, found: PollResults, look: AnswersFilter) -> 
     said = [line for line in lines if line.last]
     shown = _filter_by_class(said if look.show == "said" else left, look.room)
     page = max(1, request.args.get("page", 1, type=int))
-    may_enter = permissions().seen(notice, "send")
+    may_enter = permissions().visible_lists(notice, "send")
     return {
         "notice": notice,
         "subject": merge_fields.display_subject(notice),
@@ -206,7 +206,7 @@ def enter_answer(number: int, delivery: int) -> Any:
 
 def _delivery_or_404(notice: Notice, number: int) -> Delivery:
     """Return a reader of the notice for whom the user may act; anybody else's is 404."""
-    lists = permissions().seen(notice, "send")
+    lists = permissions().visible_lists(notice, "send")
     if lists is not None and not lists:
         forbid("send", [one.id for one in target_lists(notice)])
     mine = Delivery.id.in_(visibility.visible_deliveries(lists)) if lists is not None else Delivery.id == number
@@ -240,7 +240,7 @@ def _source_of_standing(standing: answers.CurrentAnswer) -> str:
 def answers_csv(number: int) -> Response:
     """Hand out the answers as a file for a spreadsheet; the record says that it was."""
     notice = get_sent_notice(number)
-    found = poll_results.load_poll_results(notice, permissions().seen(notice))
+    found = poll_results.load_poll_results(notice, permissions().visible_lists(notice))
     if not found.questions:
         abort(404)
     look = _requested_filter(notice, found)

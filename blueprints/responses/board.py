@@ -239,7 +239,7 @@ def show_board(number: int):
     if is_htmx() and (same := no_content_if_seen(pulse.serial)):
         return same
     look = requested_filter(notice)
-    drawn = boards.build_board(notice, lists=permissions().seen(notice), by=look.by)
+    drawn = boards.build_board(notice, lists=permissions().visible_lists(notice), by=look.by)
     rooms = filtered_classes(drawn, look)
     context = _board_values(notice, look, drawn, rooms) | {"pulse": pulse}
     return _changed_parts(context) if is_htmx() else render_template(TEMPLATES[_page_name(notice, look)], **context)
@@ -267,7 +267,7 @@ def _collects_confirmations(notice: Notice) -> bool:
 
 def _board_values(notice: Notice, look: BoardFilter, drawn: boards.Board, rooms: list[boards.BoardClass]) -> dict:
     parts = part_digests(drawn, rooms)
-    may_tell = permissions().seen(notice, "send")
+    may_tell = permissions().visible_lists(notice, "send")
     return {
         "notice": notice,
         "subject": merge_fields.display_subject(notice),
@@ -296,7 +296,7 @@ def _board_values(notice: Notice, look: BoardFilter, drawn: boards.Board, rooms:
 
 def _who_may_mark_phoned(notice: Notice) -> str:
     """Return who may mark families as told where this user may only look: in the own class, or in all lists."""
-    seen = permissions().seen(notice)
+    seen = permissions().visible_lists(notice)
     mine = target_lists(notice) if seen is None else MailingList.select().where(MailingList.id.in_(seen))
     return who_can_sentence("send", *mine)
 
@@ -331,7 +331,7 @@ def unmark_phoned(number: int):
 def _markable_lists(number: int) -> tuple[Notice, set[int] | None]:
     """Return the notice and the lists in which the user may mark families; None means all."""
     notice = get_sent_notice(number)
-    lists = permissions().seen(notice, "send")
+    lists = permissions().visible_lists(notice, "send")
     if lists is not None and not lists:
         forbid("send", [one.id for one in target_lists(notice)])
     return notice, lists
@@ -349,6 +349,6 @@ def _posted_delivery_ids(text: str) -> list[int]:
 def board_csv(number: int) -> Response:
     """Hand out the board as a file; the record says that it was."""
     notice = get_sent_notice(number)
-    drawn = boards.build_board(notice, lists=permissions().seen(notice))
+    drawn = boards.build_board(notice, lists=permissions().visible_lists(notice))
     audit.log_action(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})
     return csv_response(csv_rows(drawn.readers), f"kairan-{notice.id}.csv")

@@ -9,7 +9,7 @@ from wtforms.validators import InputRequired, Length, Optional
 import clock
 from blueprints.users import bp
 from core import settings
-from core.accounts import invitations, login_links, roles, sessions
+from core.accounts import login_links, roles, sessions
 from core.errors import DomainError
 from i18n import LANGUAGES, N_
 from models import MailingList, Role, User
@@ -69,7 +69,7 @@ def index() -> Answer:
     """List the users with roles, last login and state."""
     page = paginate(User.select().order_by(User.disabled_at.is_null(False), User.name_key))
     return render_page(
-        "users/index.html", found=page, held=_roles_of(page.rows), waiting=invitations.is_invitation_pending
+        "users/index.html", found=page, held=_roles_of(page.rows), waiting=login_links.is_invitation_pending
     )
 
 
@@ -92,7 +92,7 @@ def invite_user() -> Answer:
     if not form.validate_on_submit():
         return render_page("users/invite.html", status=422 if form.errors else 200, form=form)
     try:
-        user = invitations.invite_user(
+        user = login_links.invite_user(
             form.name.data,
             form.email.data,
             language=form.language.data,
@@ -118,7 +118,7 @@ def show_user(number: int) -> Answer:
 
 def _user_page(user: User, form: RoleForm, status: int = 200, alone: list[MailingList] | None = None) -> Answer:
     now = clock.now()
-    waiting = invitations.is_invitation_pending(user)
+    waiting = login_links.is_invitation_pending(user)
     practice = settings.load_settings().practice
     return render_page(
         "users/show.html",
@@ -193,7 +193,7 @@ def enable_user(number: int) -> Answer:
 @requires("admin")
 def resend_invitation(number: int) -> Answer:
     """Send the invitation once more."""
-    if invitations.resend_invitation(_user_or_404(number), by=current_user, now=clock.now()):
+    if login_links.resend_invitation(_user_or_404(number), by=current_user, now=clock.now()):
         flash_message(N_("The invitation is on its way. Its link works for three days."))
     else:
         flash_message(N_("This invitation was taken up already."), "wrong")

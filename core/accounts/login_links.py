@@ -4,20 +4,20 @@ The link contains the user's `link_serial`. Each use and each new password incre
 Mail scanners open links, so a link acts only when its page's button is pressed (design, law 3).
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from config import current_config
 from core import audit, rate_limits
-from core.accounts import accounts
+from core.accounts import accounts, passwords, roles
 from core.accounts.logins import NETWORK_WINDOW_S, TooManyAttempts
 from core.errors import DomainError
 from core.notifications.kinds import KINDS
 from core.notifications.notify import notify
 from core.settings import load_settings
-from database import millis
+from database import db, millis
 from i18n import N_
 from models import User
 
@@ -98,3 +98,47 @@ def send_link(user: User, purpose: str, now: datetime, **values: Any) -> None:
     """Send the e-mail with the link. The user must have an e-mail address."""
     notify(purpose, user, now, to_name="", name=user.name, url=link_url(user, purpose, now), **values)
     audit.log_action(None, f"{purpose}.sent", user.id, kind="user")
+
+
+# ── invitations ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def invite_user(
+    name: str, email: str, *, language: str, kind: str, list_id: int, until: date | None, by: User, now: datetime
+) -> User:
+    """Add the account with its role and send the invitation. Raises DomainError."""
+    if accounts.clean_email(email) is None:
+        raise DomainError(N_("Please enter an e-mail address: the invitation is sent there."), "email")
+    with db.atomic():
+        user = accounts.add_user(name, email=email, language=language, now=now)
+        roles.grant_role(user, kind, list_id, until=until, by=by)
+        audit.log_action(by, "user.invited", user.id)
+        send_link(user, "invitation", now, by=by.name)
+    return user
+
+
+def is_invitation_pending(user: User) -> bool:
+    return user.password is None and user.seen_at is None and user.disabled_at is None
+
+
+def resend_invitation(user: User, *, by: User, now: datetime) -> bool:
+    """Send the invitation with a new link; False if it was accepted meanwhile."""
+    if not is_invitation_pending(user) or not user.email:
+        return False
+    send_link(user, "invitation", now, by=by.name)
+    return True
+
+
+def set_password_by_link(token: str, purpose: str, password: str, now: datetime) -> User:
+    """Accept an invitation or replace a forgotten password. All sessions end.
+
+    Raises InvalidLink, or DomainError (the link then still works).
+    """
+    user = user_by_token(token, purpose, now)
+    accounts.check_password(password, user.name, user.email)
+    password_hash = passwords.hash_password(password)
+    with db.atomic():
+        user = redeem_token(token, purpose, now)
+        accounts.store_password_hash(user, password_hash, now)
+        accounts.ensure_practice_list(user, now)
+    return user

@@ -168,7 +168,7 @@ def get_reply_file(number: int, position: int, rights: Permissions) -> file_type
     notice = letter.delivery.notice if letter and letter.delivery else None
     if row is None or notice is None or not rights.may_notice("view", notice):
         return None
-    if number not in {reply.number for reply in list_replies(notice, lists=rights.seen(notice))}:
+    if number not in {reply.number for reply in list_replies(notice, lists=rights.visible_lists(notice))}:
         return None
     raw = spool.read_raw(row.file)
     attachments = parse_message(raw).attachments[:MAX_FILES] if raw is not None else ()

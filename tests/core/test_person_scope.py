@@ -125,8 +125,8 @@ def test_who_steers_a_notice_sees_no_child_of_other_lists_in_it(school, father):
     hanako = permissions_of(school.users["花子"])
     notice = draft(school, "守", persons=[father.id], groups=[_class(school).id])
     kept = confirm(notice, school.users["守"])
-    assert hanako.may_notice("send", kept) and hanako.seen(kept) == [school.lists["1-1"].id]
-    assert permissions_of(school.users["守"]).seen(kept) is None
+    assert hanako.may_notice("send", kept) and hanako.visible_lists(kept) == [school.lists["1-1"].id]
+    assert permissions_of(school.users["守"]).visible_lists(kept) is None
 
 
 def _class(school):
