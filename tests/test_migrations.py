@@ -255,6 +255,23 @@ def test_undo_keeps_old_values_under_the_new_column_names(old):
     assert renamed["joined_via"] == "copy" and "joined_route" not in renamed
 
 
+def test_undo_of_a_rollover_gets_the_new_column_names_too(old):
+    number, text = old.execute_sql("SELECT id, undo FROM rollover WHERE undo LIKE '%written%'").fetchone()
+    undo = json.loads(text)
+    undo["roster"]["written"][0]["changed"]["membership"]["1"] = [{"joined_route": "copy", "relation": "母"}, "digest"]
+    undo["roster"]["written"][0]["changed"]["person"]["1"] = [{"told_state": "fine"}, "digest"]
+    old.execute_sql("UPDATE rollover SET undo = ? WHERE id = ?", (json.dumps(undo, ensure_ascii=False), number))
+    upgrade(old)
+    (changed,) = (
+        log["changed"]
+        for log in Rollover.get_by_id(number).undo["roster"]["written"]
+        if "1" in log["changed"]["membership"]
+    )
+    assert changed["membership"]["1"] == [{"joined_via": "copy", "relation": "母"}, "digest"]
+    assert changed["person"]["1"] == [{"reported_address_state": "fine"}, "digest"]
+    assert Rollover.get_by_id(number).undo["end"] == undo["end"]
+
+
 def test_an_import_of_the_old_version_can_be_undone(upgraded):
     job = Job.get(Job.state == "done")
     numbers = [int(one) for one in job.detail["written"]["made"]["membership"]]
@@ -263,12 +280,22 @@ def test_an_import_of_the_old_version_can_be_undone(upgraded):
     assert Membership.select().where(Membership.joined_via == "copy", Membership.state == "left").exists()
 
 
-def test_a_rollover_of_the_old_version_can_be_undone(upgraded):
+def test_a_rollover_of_the_old_version_can_be_undone(installation):
+    with closing(sqlite3.connect(installation.database)) as tables:
+        (kept,) = (
+            json.loads(text) for (text,) in tables.execute("SELECT undo FROM rollover WHERE undo LIKE '%roster%'")
+        )
+    install.prepare_data_folder(installation)
     Notice.update(started_at=None).execute()
     rollover = Rollover.get(Rollover.state == "done", Rollover.undo != {})
     new_roster.undo_roster(rollover, None)
     year_end.undo_year_end(Rollover.get_by_id(rollover.id), None)
     assert Rollover.get_by_id(rollover.id).state == "undone"
+    grades = {str(one.id): [one.name, one.kana, one.grade, one.class_name] for one in models.Child.select()}
+    assert {number: grades[number] for number in kept["roster"]["children"]} == kept["roster"]["children"]
+    states = {str(one.id): one.state for one in Membership.select()}
+    ended = {number: state for number, (state, _) in kept["end"]["places"].items()}
+    assert {number: states[number] for number in ended} == ended and "active" in ended.values()
 
 
 # ── the pages and the worker on an upgraded database ─────────────────────────────────────────────────────────────
@@ -368,6 +395,23 @@ def test_several_processes_start_at_once(installation, empty):
         applied = [name for (name,) in tables.execute("SELECT name FROM schema_migration ORDER BY name")]
     assert applied == sorted(path.stem for path in schema.MIGRATIONS_DIR.glob("[0-9]*.py"))
     assert len(list(installation.data.glob("backups/*"))) == (0 if empty else 1)
+
+
+def test_a_database_that_was_upgraded_meanwhile_is_left_alone(old, monkeypatch):
+    """Another process finishes the upgrade between the first look and the transaction."""
+    look, path = schema._pending, old.database
+
+    def slow_look(runner):
+        names = look(runner)
+        monkeypatch.setattr(schema, "_pending", look)
+        other = SqliteDatabase(path, pragmas={"journal_mode": "wal", "foreign_keys": 1})
+        assert schema.upgrade_schema(other, lambda migration: None) == names
+        other.close()
+        return names
+
+    monkeypatch.setattr(schema, "_pending", slow_look)
+    assert schema.upgrade_schema(old, lambda migration: pytest.fail("nothing is to be copied")) == []
+    assert old.execute_sql("SELECT COUNT(*) FROM schema_migration").fetchone()[0] == 2
 
 
 def test_while_the_old_version_runs_nothing_is_changed(installation, monkeypatch):
