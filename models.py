@@ -800,6 +800,10 @@ class LetterState(StrEnum):
     CANCELLED = "cancelled"
 
 
+QUEUED_STATES = (LetterState.WAITING, LetterState.DEFERRED)
+PENDING_STATES = (*QUEUED_STATES, LetterState.SENDING)
+
+
 class Letter(BaseModel):
     """One mail of one SMTP transaction: round n of a delivery, or a service letter without one.
 

@@ -1,10 +1,10 @@
-"""Faults that are ours: servers that do not trust our mail, and carriers that refuse too many letters at once.
+"""Alerts about delivery problems of the sender: servers that reject our mail by policy, and carriers that block us.
 
-Nobody is excluded because of them (decision 3). The administrators get a letter, the first page a banner, and what
-waits for a carrier can be tried again with one press (field 3.4).
+Neither excludes an address (decision 3). Administrators get an e-mail, the home page shows a banner, and letters to a
+blocking carrier can be sent again with one button (field 3.4).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,17 +16,20 @@ from core.delivery import throttle
 from core.notifications.notify import notify_users
 from core.settings import load_settings
 from database import db
-from models import Bounce, Letter, LetterState, Notice, ThrottleBucket, User
+from models import QUEUED_STATES, Bounce, Letter, LetterState, Notice, ThrottleBucket, User
 
 ALERT_VISIBLE_FOR = timedelta(days=1)
-ALERT_INTERVAL_S = 86400
+POLICY_EMAIL_INTERVAL_S = 86400
+POLICY_AUDIT_INTERVAL_S = 3600
+CARRIER_EMAIL_INTERVAL_S = 3600
+MAX_LETTERS_READ = 1000
 CARRIER_BLOCK = "carrier"
-"""Why a road is paused when its carrier refuses too much."""
+"""Pause reason of a bucket whose carrier refuses too many letters."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRejection:
-    """A domain whose server does not want mail from us: how many letters lately, the latest words."""
+    """A domain that rejects our mail by policy: the number of recent letters and the latest reply."""
 
     domain: str
     letters: int
@@ -35,89 +38,83 @@ class PolicyRejection:
 
 @dataclass(frozen=True, slots=True)
 class BlockedCarrier:
-    """A carrier that refused too much: until when nothing goes there, and how many letters wait."""
+    """A paused carrier, the end of the pause, and the number of queued letters."""
 
     domain: str
     until: datetime
     letters: int
 
 
-# ── servers that do not trust us ─────────────────────────────────────────────────────────────────────────────────
+# ── policy rejections ──
 
 
 def policy_rejections(now: datetime) -> list[PolicyRejection]:
-    """Return the domains that refused us by a rule of theirs within a day, most letters first."""
-    found: dict[str, list[tuple[int, str]]] = {}
-    for number, domain, said in (*_policy_refusals(now), *_policy_bounces(now)):
-        found.setdefault(domain, []).append((number, said))
-    made = (PolicyRejection(domain, len(set(rows)), max(rows)[1]) for domain, rows in found.items())
-    return sorted(made, key=lambda one: (-one.letters, one.domain))
-
-
-def _policy_refusals(now: datetime) -> Iterator[tuple[int, str, str]]:
-    rows = Letter.select(Letter.id, Letter.domain, Letter.text).where(
-        Letter.state.in_((LetterState.REFUSED, LetterState.BOUNCED)),
-        Letter.reason == "policy",
-        Letter.done_at > now - ALERT_VISIBLE_FOR,
+    """Return the domains that rejected letters by policy within a day, most letters first."""
+    since = now - ALERT_VISIBLE_FOR
+    columns = (Letter.id, Letter.domain, Letter.text)
+    refused = Letter.select(*columns).where(
+        Letter.state.in_((LetterState.REFUSED, LetterState.BOUNCED)), Letter.reason == "policy", Letter.done_at > since
     )
-    yield from rows.limit(1000).tuples()
+    bounced = Bounce.select(*columns).join(Letter).where(Bounce.kind == "policy", Bounce.at > since)
+    by_domain: dict[str, dict[int, str]] = {}
+    for rows in (refused, bounced):
+        for number, domain, text in rows.limit(MAX_LETTERS_READ).tuples():
+            by_domain.setdefault(domain, {})[number] = text
+    rejections = [PolicyRejection(domain, len(replies), replies[max(replies)]) for domain, replies in by_domain.items()]
+    return sorted(rejections, key=lambda rejection: (-rejection.letters, rejection.domain))
 
 
-def _policy_bounces(now: datetime) -> Iterator[tuple[int, str, str]]:
-    rows = Bounce.select(Letter.id, Letter.domain, Letter.text).join(Letter)
-    yield from rows.where(Bounce.kind == "policy", Bounce.at > now - ALERT_VISIBLE_FOR).limit(1000).tuples()
+def alert_policy_rejection(letter: Letter, now: datetime) -> None:
+    """E-mail the administrators once a day per domain, and write an audit entry once an hour per domain."""
+    if rate_limits.record_hit(f"distrust:{letter.domain}", now, POLICY_EMAIL_INTERVAL_S) == 1:
+        text = Letter.select(Letter.text).where(Letter.id == letter.id).scalar() or ""
+        url = f"{load_settings().base_url}/admin/health"
+        notify_users("distrust", who_can.administrators(), now, domain=letter.domain, said=text[:300], url=url)
+    if rate_limits.record_hit(f"policy:{letter.domain}", now, POLICY_AUDIT_INTERVAL_S) == 1:
+        audit.log_action(None, "mail.policy_alarm", letter.notice_id, detail={"letter": letter.id})
 
 
-def notify_policy_rejection(letter: Letter, now: datetime) -> None:
-    """Write to the administrators that a server distrusts us, once a day for each domain."""
-    if rate_limits.record_hit(f"distrust:{letter.domain}", now, ALERT_INTERVAL_S) > 1:
-        return
-    said = Letter.select(Letter.text).where(Letter.id == letter.id).scalar() or ""
-    url = f"{load_settings().base_url}/admin/health"
-    notify_users("distrust", who_can.administrators(), now, domain=letter.domain, said=said[:300], url=url)
-
-
-# ── carriers that refuse too much ────────────────────────────────────────────────────────────────────────────────
+# ── blocking carriers ──
 
 
 def blocked_carriers(now: datetime, notice: Notice | None = None) -> list[BlockedCarrier]:
-    """Return the carriers that are paused, with the letters that wait for them (of one notice, or all)."""
-    rows = (
+    """Return the paused carriers with their queued letters (of one notice, or of all)."""
+    buckets = list(
         ThrottleBucket.select()
         .where(ThrottleBucket.why == CARRIER_BLOCK, ThrottleBucket.paused_until > now)
         .order_by(ThrottleBucket.name)
     )
-    waiting = (Letter.state.in_((LetterState.WAITING, LetterState.DEFERRED))) & Letter.is_current
+    queued = Letter.state.in_(QUEUED_STATES) & Letter.is_current
     if notice is not None:
-        waiting &= Letter.notice == notice
+        queued &= Letter.notice == notice
     counts = dict(
         Letter.select(Letter.domain, fn.COUNT(Letter.id))
-        .where(waiting, Letter.domain.in_([row.name for row in rows]))
+        .where(queued, Letter.domain.in_([bucket.name for bucket in buckets]))
         .group_by(Letter.domain)
         .tuples()
     )
-    found = [BlockedCarrier(row.name, row.paused_until, counts.get(row.name, 0)) for row in rows]
-    return [one for one in found if one.letters or notice is None]
+    carriers = [BlockedCarrier(bucket.name, bucket.paused_until, counts.get(bucket.name, 0)) for bucket in buckets]
+    return [carrier for carrier in carriers if carrier.letters or notice is None]
 
 
 def resume_carrier(domain: str, by: User, now: datetime) -> int:
-    """Send to a carrier again at once; return how many letters go. 0 if it is not paused (any more)."""
+    """End the pause of a carrier; return how many letters become due. 0 if the carrier is not paused."""
     if throttle.pause_reason(domain, now) != CARRIER_BLOCK:
         return 0
     with db.atomic():
         throttle.resume_bucket(domain)
-        waiting = Letter.state.in_((LetterState.WAITING, LetterState.DEFERRED)) & (Letter.domain == domain)
-        going = Letter.update(next_attempt_at=now).where(waiting).execute()
-        audit.log_action(by, "carrier.resumed", detail={"letters": going})
-    return going
+        queued = Letter.state.in_(QUEUED_STATES) & (Letter.domain == domain)
+        due: int = Letter.update(next_attempt_at=now).where(queued).execute()
+        audit.log_action(by, "carrier.resumed", detail={"letters": due})
+    return due
 
 
 def notify_carrier_blocked(letter: Letter, now: datetime, subject_of: Callable[[Notice], str]) -> None:
     """E-mail the administrators and the sender of the notice that a carrier is paused; once an hour."""
-    if rate_limits.record_hit(f"blocked:{letter.domain}", now, 3600) > 1:
-        return
     notice = letter.notice
-    writer = [notice.by] if notice.by and notice.by.is_active else []
-    users = dict.fromkeys((*writer, *who_can.administrators()))
-    subject, url = subject_of(notice), f"{load_settings().base_url}/notices/{notice.id}"
-    notify_users("blocked", users, now, domain=letter.domain, notice=subject, url=url)
+    if notice is None or rate_limits.record_hit(f"blocked:{letter.domain}", now, CARRIER_EMAIL_INTERVAL_S) > 1:
+        return
+    sender = [notice.by] if notice.by and notice.by.is_active else []
+    users = dict.fromkeys((*sender, *who_can.administrators()))
+    url = f"{load_settings().base_url}/notices/{notice.id}"
+    notify_users("blocked", users, now, domain=letter.domain, notice=subject_of(notice), url=url)

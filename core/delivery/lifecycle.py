@@ -15,7 +15,7 @@ from core.delivery import suppression
 from core.notifications.kinds import kinds_with_secrets
 from database import db, millis
 from i18n import N_
-from models import Delivery, Letter, LetterState, Notice, NoticeState
+from models import PENDING_STATES, QUEUED_STATES, Delivery, Letter, LetterState, Notice, NoticeState
 
 TRANSITIONS: dict[LetterState, frozenset[LetterState]] = {
     LetterState.WAITING: frozenset(
@@ -33,8 +33,6 @@ TRANSITIONS: dict[LetterState, frozenset[LetterState]] = {
     LetterState.EXPIRED: frozenset(),
     LetterState.CANCELLED: frozenset(),
 }
-QUEUED_STATES = (LetterState.WAITING, LetterState.DEFERRED)
-PENDING_STATES = (LetterState.WAITING, LetterState.SENDING, LetterState.DEFERRED)
 NEVER_SENT_STATES = (LetterState.CANCELLED, LetterState.SKIPPED, LetterState.EXPIRED)
 STATE_LABELS: dict[str, str] = {
     LetterState.WAITING: N_("Waiting"),
@@ -169,7 +167,7 @@ def cancel_requeued_letters(now: datetime) -> int:
     ended = Notice.select(Notice.id).where(
         Notice.state.in_((NoticeState.STOPPED, NoticeState.WITHDRAWN, NoticeState.SENT))
     )
-    of_ended = (Letter.notice_id + 0).in_(ended)  # the sum keeps SQLite from reading all letters of these notices
+    of_ended = (Letter.notice + 0).in_(ended)  # the sum keeps SQLite from reading all letters of these notices
     requeued = Letter.select(Letter.id).where(_QUEUED_SQL, of_ended, Letter.delivery.is_null(False))
     if not (numbers := [letter.id for letter in requeued]):
         return 0

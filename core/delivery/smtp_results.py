@@ -1,7 +1,7 @@
-"""What a server's answer means for the letter and for its reader (decision 3, D-37, D-38; inbound rules 2).
+"""What an SMTP reply means for the letter and its reader (decision 3, D-37, D-38; inbound rules 2).
 
-Only "user unknown" excludes at once. A filter, a full mailbox or distrust of our server never does. A carrier that
-refuses more than a fifth of a run is blocking us: it is paused, and nobody is registered because of it.
+Only "user unknown" excludes an address at once; a filter, a full mailbox or distrust of our server never does.
+If a carrier refuses more than a fifth of a notice's letters, it is blocking us: it is paused and excludes nobody.
 """
 
 from collections.abc import Callable
@@ -24,26 +24,26 @@ BLOCK_PAUSE = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class SmtpResult:
-    """State and reason of a letter after a server's answer."""
+    """The next state of a letter and its reason."""
 
     state: LetterState
     reason: str = ""
 
 
 def classify_reply(reply: SmtpReply, domain: str) -> SmtpResult:
-    """Say what becomes of a letter. A temporary answer, a full mailbox: tried again as long as it is useful."""
+    """Return what a reply means. A temporary reply and a full mailbox defer the letter."""
     if reply.accepted:
         return SmtpResult(LetterState.ACCEPTED)
-    found = judge_smtp_reply(reply, domain)
-    if reply.deferred or found.kind == "full":
-        return SmtpResult(LetterState.DEFERRED, found.kind)
-    return SmtpResult(LetterState.REFUSED, found.kind)
+    verdict = judge_smtp_reply(reply, domain)
+    if reply.deferred or verdict.kind == "full":
+        return SmtpResult(LetterState.DEFERRED, verdict.kind)
+    return SmtpResult(LetterState.REFUSED, verdict.kind)
 
 
 def record_refusal(letter: Letter, reason: str, now: datetime, subject_of: Callable[[Notice], str]) -> bool:
-    """Note what a refusal says, already recorded at the letter; call inside the transaction that recorded it.
+    """Update address and carrier after a refused or bounced letter. Call inside the transaction that recorded it.
 
-    True if the carrier refuses so many that it must be blocking us: then it is paused and nobody is registered.
+    Return True if the carrier is blocking us: then it is paused and no address is excluded.
     """
     if is_carrier_blocking(letter, now):
         pause_carrier_and_requeue(letter, now, subject_of)
@@ -53,28 +53,27 @@ def record_refusal(letter: Letter, reason: str, now: datetime, subject_of: Calla
 
 
 def record_acceptance(letter: QueuedMessage, bare: bool, now: datetime) -> None:
-    """Remember which spelling of an RFC-violating address the server takes, and that a filter is open again."""
+    """Store which spelling of an RFC-violating address the server accepts; a filter that refused is open again."""
     if letter.person_id is None:
         return
     if letter.bare != bare:
         Person.update(bare=bare).where(Person.id == letter.person_id).execute()
     if letter.address_state == "refusing":
-        Person.update(
-            address_state="fine", address_reason="", address_state_at=now, address_state_notice_id=None
-        ).where(
-            Person.id == letter.person_id, Person.address == letter.address, Person.address_state == "refusing"
-        ).execute()
+        suppression.mark_deliverable(
+            (Person.id == letter.person_id) & (Person.address == letter.address) & (Person.address_state == "refusing"),
+            now,
+        )
 
 
 def is_carrier_blocking(letter: Letter, now: datetime) -> bool:
-    """Say whether a carrier has refused more than a fifth (and five) of a notice's letters to it, or is paused so."""
+    """Return whether a carrier refused more than a fifth (and five) of a notice's letters, or is paused for that."""
     if letter.notice_id is None or throttle.carrier_domain(letter.domain) is None:
         return False
     if throttle.pause_reason(letter.domain, now) == alerts.CARRIER_BLOCK:
         return True
     refused = fn.SUM(Letter.state.in_((LetterState.REFUSED, LetterState.BOUNCED)).cast("integer"))
-    done, no = (
-        Letter.select(fn.COUNT(Letter.id), refused)
+    done, refusals = (
+        Letter.select(fn.COUNT(Letter.id), fn.COALESCE(refused, 0))
         .where(
             Letter.notice == letter.notice_id,
             Letter.is_current == True,
@@ -84,21 +83,23 @@ def is_carrier_blocking(letter: Letter, now: datetime) -> bool:
         .tuples()
         .get()
     )
-    return (no or 0) >= BLOCK_MIN_REFUSALS and (no or 0) * BLOCK_SHARE_DIVISOR > done
+    return bool(refusals >= BLOCK_MIN_REFUSALS and refusals * BLOCK_SHARE_DIVISOR > done)
 
 
 def pause_carrier_and_requeue(letter: Letter, now: datetime, subject_of: Callable[[Notice], str]) -> None:
-    """Pause the carrier, release whom this notice registered there, and try the refused letters later."""
+    """Pause the carrier, undo the exclusions of this notice there, and retry the refused letters later."""
     until = now + BLOCK_PAUSE
     throttle.pause_bucket(letter.domain, until, alerts.CARRIER_BLOCK, now)
-    there = (Letter.notice == letter.notice_id) & (Letter.domain == letter.domain)
-    same = (
-        there & (Letter.state == LetterState.REFUSED) & (Letter.is_current == True)
-    )  # what came back after it was taken stays back
-    people = Letter.select(Letter.person).where(there & Letter.state.in_((LetterState.REFUSED, LetterState.BOUNCED)))
-    Person.update(address_state="fine", address_reason="", address_state_at=None, address_state_notice_id=None).where(
-        Person.id.in_(people), Person.address_state_notice_id == letter.notice_id
-    ).execute()
-    Letter.update(state=LetterState.DEFERRED, next_attempt_at=until, reason="temporary", owner="").where(same).execute()
+    to_carrier = (Letter.notice == letter.notice_id) & (Letter.domain == letter.domain)
+    failed = to_carrier & Letter.state.in_((LetterState.REFUSED, LetterState.BOUNCED))
+    suppression.mark_deliverable(
+        Person.id.in_(Letter.select(Letter.person).where(failed))
+        & (Person.address_state_notice_id == letter.notice_id),
+        None,
+    )
+    # A letter that bounced was accepted first: it is not sent again.
+    refused = to_carrier & (Letter.state == LetterState.REFUSED) & (Letter.is_current == True)
+    changes = {"state": LetterState.DEFERRED, "next_attempt_at": until, "reason": "temporary", "owner": ""}
+    Letter.update(**changes).where(refused).execute()
     audit.log_action(None, "carrier.paused", letter.notice_id)
     alerts.notify_carrier_blocked(letter, now, subject_of)

@@ -50,10 +50,7 @@ def _record_failure(letter: Letter, report: Explanation, now: datetime) -> Inbou
     )
     if changed:
         _bump_notice_serial(letter)
-    if smtp_results.is_carrier_blocking(letter, now):
-        smtp_results.pause_carrier_and_requeue(letter, now, merge_fields.display_subject)
-    else:
-        suppression.record_failure(letter, kind, now)
+    smtp_results.record_refusal(letter, kind, now, merge_fields.display_subject)
     return InboundResult("bounce", "done", kind, letter=letter)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from core import audit
 from core.accounts import class_teacher
+from core.delivery import suppression
 from core.members import consent, join_codes
 from core.members.households import put_into_household
 from core.members.members import person_by_address
@@ -211,9 +212,7 @@ def _guardian_without_address(mailing_list: MailingList, child: Child) -> Person
 
 
 def _clear_suppression(person: Person, now: datetime) -> None:
-    Person.update(address_state="fine", address_reason="", address_state_at=now, address_state_notice_id=None).where(
-        Person.id == person.id, Person.address_state != "fine"
-    ).execute()
+    suppression.mark_deliverable((Person.id == person.id) & (Person.address_state != "fine"), now)
 
 
 def _open_memberships(request: SignupRequest, person: Person, now: datetime) -> str:
