@@ -1,7 +1,7 @@
-"""Who is at the door: a person, a machine, a loop, or an automatic mail. Asked before any mail may act.
+"""Classify an incoming message: person, machine, loop or automatic reply. Runs before any handler.
 
-RFC 3834 (automatic answers), RFC 5321 4.5.5 and 6.3 (empty envelope sender, loops), RFC 2919 (List-Id). Whatever
-is not from a person never joins, never leaves, is never distributed and never answered (inbound rules 1, N-08).
+RFC 3834 (automatic replies), RFC 5321 4.5.5 and 6.3 (null sender, loops), RFC 2919 (List-Id). Only a message from a
+person may join, leave, be distributed or get an answer (inbound rules 1, N-08).
 """
 
 import re
@@ -14,14 +14,14 @@ from mail.message import ParsedMessage
 SenderKind = Literal["person", "machine", "loop", "automatic"]
 
 MAX_HOPS = 25
-"""Received fields from which on a mail is taken to go round in circles."""
+"""A message with as many Received fields is in a loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnIdentity:
-    """What our own mails show. domain: of all our addresses; list_ids: of our lists, as in List-Id, lower case.
+    """Marks of our own messages. domain: of all our addresses; list_ids: List-Ids of our lists, lower case.
 
-    mailbox: the one address from which all our mails come, if there is one, "" else.
+    mailbox: the single address of all our messages, "" if there is none.
     """
 
     domain: str
@@ -31,21 +31,21 @@ class OwnIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Who is at the door, and the word for what showed it (for the Incoming row; no part of the mail)."""
+    """The kind of the sender, and the sign that showed it (a word for the row; not message text)."""
 
     sender_kind: SenderKind
     evidence: str = ""
 
 
-def classify_message(parsed: ParsedMessage, envelope_sender: str, house: OwnIdentity) -> Classification:
-    """Say who is at the door. envelope_sender: "" or "<>" for the empty one. The first sign decides."""
-    for visitor, ask in (("machine", _machine_sign), ("loop", _loop_sign), ("automatic", _auto_reply_sign)):
-        if sign := ask(parsed, envelope_sender.strip().strip("<>"), house):
-            return Classification(visitor, sign)  # type: ignore[arg-type]
+def classify_message(parsed: ParsedMessage, envelope_sender: str, own: OwnIdentity) -> Classification:
+    """Classify a message; the first sign decides. envelope_sender: "" or "<>" for the null sender."""
+    for kind, find_sign in (("machine", _machine_sign), ("loop", _loop_sign), ("automatic", _auto_reply_sign)):
+        if sign := find_sign(parsed, envelope_sender.strip().strip("<>"), own):
+            return Classification(kind, sign)  # type: ignore[arg-type]
     return Classification("person")
 
 
-def _machine_sign(parsed: ParsedMessage, sender: str, house: OwnIdentity) -> str:
+def _machine_sign(parsed: ParsedMessage, sender: str, own: OwnIdentity) -> str:
     if not sender:
         return "null-sender"
     if any(_MACHINE_ADDRESS.match(address) for address in (sender, *parsed.from_addresses)):
@@ -56,22 +56,22 @@ def _machine_sign(parsed: ParsedMessage, sender: str, house: OwnIdentity) -> str
 _MACHINE_ADDRESS = re.compile(r"(?:mailer-daemon|postmaster)@", re.IGNORECASE)
 
 
-def _loop_sign(parsed: ParsedMessage, sender: str, house: OwnIdentity) -> str:
-    """Tell whether our own mail came back, or a mail goes round."""
-    ours = house.domain.lower()
+def _loop_sign(parsed: ParsedMessage, sender: str, own: OwnIdentity) -> str:
+    """Return the sign that our own message came back or that a message loops."""
+    ours = own.domain.lower()
     if parsed.headers("x-kairan-loop"):
         return "x-kairan-loop"
-    if any(_list_id(value) in house.list_ids or _within(_list_id(value), ours) for value in parsed.headers("list-id")):
+    if any(_list_id(value) in own.list_ids or _within(_list_id(value), ours) for value in parsed.headers("list-id")):
         return "list-id"
     if _within(parsed.message_id.rpartition("@")[2].lower(), ours):
         return "message-id"
-    if _within(sender.rpartition("@")[2].lower(), ours) or _is_mailbox(sender, house.mailbox):
+    if _within(sender.rpartition("@")[2].lower(), ours) or _is_mailbox(sender, own.mailbox):
         return "own-sender"
     return "hops" if parsed.received >= MAX_HOPS else ""
 
 
 def _is_mailbox(sender: str, mailbox: str) -> bool:
-    """Tell whether an address is our one mailbox, or stands behind its plus."""
+    """Tell whether an address is our mailbox, or a plus address of it."""
     name, _, domain = sender.lower().rpartition("@")
     return bool(mailbox) and f"{name.partition('+')[0]}@{domain}" == mailbox.lower()
 
@@ -85,7 +85,7 @@ def _within(domain: str, ours: str) -> bool:
     return bool(ours) and (domain == ours or domain.endswith(f".{ours}"))
 
 
-def _auto_reply_sign(parsed: ParsedMessage, sender: str, house: OwnIdentity) -> str:
+def _auto_reply_sign(parsed: ParsedMessage, sender: str, own: OwnIdentity) -> str:
     submitted = re.match(r"[a-z-]*", parsed.header("auto-submitted").strip().lower())
     if submitted and submitted[0] not in ("", "no"):
         return "auto-submitted"

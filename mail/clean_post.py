@@ -1,7 +1,7 @@
-"""The words of a mail that somebody posted, made fit to be read by every member (design decision 6, N-07).
+"""Clean the text of a post for all members (design decision 6, N-07).
 
-What never reaches members: whoever else the mail went to, quoted letters and their headers with addresses, and links
-that carry a reader's token. Attachments do not pass either; the writer is told.
+Removed: other recipients, quoted letters and their headers with addresses, and links with a reader's token.
+Attachments are removed elsewhere; the writer is told.
 """
 
 import re
@@ -28,14 +28,14 @@ _REPLY_PREFIX = re.compile(r"^\s*(?:re|aw|sv|antw|返信|返)\s*(?:\[\d+\]|\^\d+
 
 
 def looks_like_reply(subject: str, refers_to_ours: bool) -> bool:
-    """Tell whether somebody answered a letter instead of writing a new one."""
+    """Tell whether a message answers a letter, by its references or its subject."""
     return refers_to_ours or _REPLY_PREFIX.match(unicodedata.normalize("NFKC", subject)) is not None
 
 
 def clean_subject_and_text(subject: str, text: str, base_url: str) -> tuple[str, str]:
-    """Return subject and text as members may read them; an empty one is filled from the other (T-15).
+    """Return the cleaned subject and text; an empty one is filled from the other (T-15).
 
-    base_url: of our own pages, whose links with tokens are taken out.
+    base_url: of our pages, whose links with tokens are removed.
     """
     body = _without_links(_without_quotes(text), base_url).strip()[:MAX_TEXT_CHARS]
     title = " ".join(_without_links(subject, base_url).split())[:MAX_SUBJECT_CHARS]
@@ -45,28 +45,28 @@ def clean_subject_and_text(subject: str, text: str, base_url: str) -> tuple[str,
 
 
 def _without_quotes(text: str) -> str:
-    """Drop quoted lines, the line that announces them, and the addresses above a forwarded letter, whose text stays."""
-    kept: list[str] = []
+    """Remove quoted lines, their introductions, and addresses above a forwarded letter; keep its text."""
+    lines_left: list[str] = []
     lines = text.replace("\r\n", "\n").split("\n")
     for place, line in enumerate(lines):
         if not (_QUOTE.match(line) or _BORDER.match(line) or _introduces_quote(line, lines[place + 1 : place + 4])):
-            kept.append(line.rstrip())
-    return re.sub(r"\n{4,}", "\n\n\n", "\n".join(_without_header_block(kept)))
+            lines_left.append(line.rstrip())
+    return re.sub(r"\n{4,}", "\n\n\n", "\n".join(_without_header_block(lines_left)))
 
 
 def _introduces_quote(line: str, after: list[str]) -> bool:
-    """Say whether a line announces a quote ("On … wrote:"): only with a quoted line close behind it."""
+    """Tell whether a line introduces a quote ("On … wrote:") with a quoted line close below."""
     return _ATTRIBUTION.match(line) is not None and any(_QUOTE.match(one) for one in after)
 
 
 def _without_header_block(lines: list[str]) -> list[str]:
-    """Drop header lines of a copied letter that hold addresses, where three or more header lines stand together."""
+    """Remove header lines with addresses where three or more header lines stand together."""
     block = [place for place, line in enumerate(lines) if _HEADER_LINE.match(line)]
     crowded = {place for place in block if sum(abs(place - other) <= 4 for other in block) >= 3}
     return [line for place, line in enumerate(lines) if place not in crowded or "@" not in line]
 
 
 def _without_links(text: str, base_url: str) -> str:
-    """Take out links of ours that carry a token: whoever opens one would answer in another family's name."""
+    """Remove our links that carry a token: anybody who opens one could answer for another family."""
     host = re.escape(base_url.partition("://")[2]) or r"\0"
     return re.sub(rf"(?i)(?:https?://)?{host}/(?:[raucop]|notices/cancel|mail)/[A-Za-z0-9._~%/?=&-]*", "", text)

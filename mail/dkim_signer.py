@@ -29,10 +29,10 @@ SIGNED_HEADERS = (
 """Headers that are signed where present (RFC 8058 4 asks for the List-Unsubscribe ones)."""
 
 LARGE_BODY_BYTES = 64 * 1024
-"""Octets of a body from which on it is signed as it stands (RFC 6376 3.4.3): relaxing 4 MB of base64 takes 100 ms."""
+"""Larger bodies are signed with simple canonicalization (RFC 6376 3.4.3): relaxing 4 MB of base64 takes 100 ms."""
 
 OVERSIGNED_HEADERS = (b"from", b"subject")
-"""Headers signed once more than present, so that nobody can add another one (RFC 6376 8.15)."""
+"""Signed once more than present, so that nobody can add another one (RFC 6376 8.15)."""
 
 _PATCHED_NAMES = ("parse_pem_private_key", "RSASSA_PKCS1_v1_5_sign")
 _SHA256 = Prehashed(hashes.SHA256())
@@ -80,7 +80,7 @@ class DkimSigner:
         self._domain = domain.encode("idna")
 
     def sign(self, raw: bytes) -> bytes:
-        """Return the mail with its DKIM-Signature in front; raw has CRLF line ends."""
+        """Return the message with its DKIM-Signature prepended; raw has CRLF line ends."""
         head, between, body = raw.partition(b"\r\n\r\n")
         letter = self._library.DKIM(head + between)
         letter.body = body  # dkimpy would cut it into lines and join them again, 80 ms for a letter of 4 MB
@@ -106,7 +106,7 @@ class _LoadedKey(bytes):
 
 
 def _headers_to_sign(head: bytes) -> list[bytes]:
-    """Return the names of the headers to sign in this head of a mail, the sealed ones once more."""
+    """Return the header names to sign, oversigned ones once more."""
     present = re.findall(rb"(?:^|\n)([!-9;-~]+):", head.lower())
     return [name for name in present if name in SIGNED_HEADERS] + [name for name in OVERSIGNED_HEADERS]
 

@@ -1,8 +1,8 @@
-"""For whom a mail came, read from a mailbox: only what the mailbox's own server wrote on top is believed.
+"""Recover the envelope of a message in a mailbox: trust only the fields that the mailbox's server wrote on top.
 
-RFC 5321 4.4: a server that takes a mail puts `Received` above all that was there, and at the end `Return-Path`; with
-them come `X-Original-To` and `Delivered-To` (Postfix), `Envelope-To` (Exim), `Delivered-To` (qmail, Dovecot, Gmail).
-What stands below the topmost Received may have been written by anybody.
+RFC 5321 4.4: the receiving server adds `Received` above all other fields, and at delivery `Return-Path`, together with
+`X-Original-To` and `Delivered-To` (Postfix), `Envelope-To` (Exim) or `Delivered-To` (qmail, Dovecot, Gmail).
+Anybody may have written the fields below the topmost Received.
 """
 
 import re
@@ -11,11 +11,11 @@ from mail import address
 from mail.message import MAX_HEADER_BYTES
 
 RECIPIENT_HEADERS = ("x-original-to", "envelope-to", "x-envelope-to", "x-rcpt-to", "delivered-to", "x-apparently-to")
-"""Fields that name the recipient, the most exact first: X-Original-To is from before aliases were followed."""
+"""Most exact first: X-Original-To is from before alias expansion."""
 _RANK = {name: rank for rank, name in enumerate(RECIPIENT_HEADERS)}
 
 UNKNOWN_SENDER = "unknown"
-"""The envelope sender of a mail that does not show it; it is neither a machine's nor anybody's address."""
+"""Stands for an unknown envelope sender; it is no address."""
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[ \t]*(.*)", re.DOTALL)
 _FOR = re.compile(rb"\bfor\s+<?([^\s<>;]{1,300}@[^\s<>;]{1,255})>?\s*(?:;|\(|$)", re.IGNORECASE)
@@ -23,9 +23,9 @@ MAX_FIELDS = 200
 
 
 def find_recipients(raw: bytes, named: str = "") -> list[str]:
-    """Return the addresses for which a mail came, as its mailbox tells, best first; [] if it does not tell.
+    """Return the recipients that the mailbox's server recorded, best first; [] if it recorded none. Never raises.
 
-    named: the one field that the mailbox surely writes; it counts wherever its first one stands. Never raises.
+    named: the one field that the mailbox certainly writes; its first occurrence counts, wherever it stands.
     """
     found = _fields(raw)
     if named:
@@ -40,7 +40,7 @@ def find_recipients(raw: bytes, named: str = "") -> list[str]:
 
 
 def find_sender(raw: bytes) -> str:
-    """Return the envelope sender: "" of machines, UNKNOWN if the mail does not show it. Never raises."""
+    """Return the envelope sender: "" for the null sender, UNKNOWN_SENDER if not recorded. Never raises."""
     for name, value in _fields_above_received(_fields(raw)):
         if name == "return-path":
             boxes = address.parse_address_list(value)
@@ -49,7 +49,7 @@ def find_sender(raw: bytes) -> str:
 
 
 def _address_alone(value: bytes) -> bytes:
-    """Return the address of a field without what some servers put behind it (Yahoo: a date)."""
+    """Cut off what some servers append to the address (Yahoo: a date)."""
     return value.partition(b";")[0] if b";" in value else value
 
 

@@ -1,7 +1,7 @@
-"""Take mails out of a mailbox: each whole and byte for byte, then aside into a folder.
+"""Read a mailbox by IMAP: fetch complete messages byte for byte, then move them into a folder.
 
-RFC 3501 and 9051 (IMAP), 6851 (MOVE), 2177 (IDLE), 8314 (TLS). A mail leaves the inbox only when whoever called has
-written it down, so a cut connection costs nothing but a second look at the same mail.
+RFC 3501 and 9051 (IMAP), 6851 (MOVE), 2177 (IDLE), 8314 (TLS). The caller moves a message only after it stored it, so
+a broken connection only causes a second fetch.
 """
 
 import imaplib
@@ -24,21 +24,21 @@ from mail.smtp import tls_context
 Answer = TypeVar("Answer")
 
 HANDLED_FOLDER = "Kairan"
-"""Folder for mails that were taken."""
+"""Folder for messages that were fetched."""
 OTHER_FOLDER = "Kairan-other"
-"""Folder for mails that are none of ours, or too large."""
+"""Folder for messages that are too large or not for us."""
 TIMEOUT_S = 30.0
 IDLE_POLL_S = 1.0
 BATCH_SIZE = 100
-"""Mails of one round; the next round takes more."""
+"""Messages per call of `fetch_messages`."""
 MAX_DETAIL_CHARS = 300
 
 
 class MailboxUnavailable(ConnectionError):
     """The mailbox cannot be used now.
 
-    reason: a word for code (connect, tls, certificate, login, folder, broken). message: a sentence, in English, for
-    `say`. detail: what the server or the system said, without password.
+    reason: a word for code (connect, tls, certificate, login, folder, broken). message: source string for `say`.
+    detail: text of the server or the system, without password.
     """
 
     def __init__(self, message: str, reason: str, detail: str = "") -> None:
@@ -48,34 +48,34 @@ class MailboxUnavailable(ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class FetchedMessage:
-    """A mail in the inbox: its number there, and its bytes; None if it is too large to be taken."""
+    """A message in the inbox; raw: None if it is too large."""
 
     uid: str
     raw: bytes | None
 
 
 class ImapSession:
-    """One open mailbox. Not for several threads."""
+    """An open mailbox. Not thread-safe."""
 
-    def __init__(self, box: ImapAccount, timeout: float = TIMEOUT_S) -> None:
-        """Connect, secure, log in and open the inbox. Raises Closed."""
-        self._said_no: set[str] = set()
+    def __init__(self, account: ImapAccount, timeout: float = TIMEOUT_S) -> None:
+        """Connect, start TLS, log in and open the inbox. Raises MailboxUnavailable."""
+        self._failed_uids: set[str] = set()
         self._folders: dict[str, str] = {}
-        self._box = box
-        self._mail = _open_mailbox(box, timeout)
+        self._account = account
+        self._mail = _open_mailbox(account, timeout)
 
     def close(self) -> None:
-        """Log out if anybody listens, and hang up. Repeating is harmless."""
+        """Log out and close the connection. Idempotent."""
         with suppress(OSError, imaplib.IMAP4.error, ImapToolsError, ValueError):
             self._mail.logout()
         with suppress(OSError, imaplib.IMAP4.error):
             self._mail.client.shutdown()
 
     def fetch_messages(self, largest: int) -> Iterator[FetchedMessage]:
-        """Give the mails of the inbox one after another, the oldest first, without marking them. Raises Closed."""
+        """Yield the messages of the inbox, oldest first, unmarked. Raises MailboxUnavailable."""
         self._mail.client.untagged_responses.pop("EXISTS", None)
         for uid in self._with_connection_errors(lambda: self._mail.uids("ALL", charset=None))[:BATCH_SIZE]:
-            if uid not in self._said_no:
+            if uid not in self._failed_uids:
                 size = self._size(uid)
                 if size is not None:
                     raw = self._raw(uid) if size <= largest else None
@@ -83,32 +83,31 @@ class ImapSession:
                         yield FetchedMessage(uid, raw)
 
     def move_message(self, uid: str, folder: str) -> None:
-        """Move a mail into a folder, which is made if missing. Raises Closed; then this mail is not given again."""
-        self._said_no.add(uid)
+        """Move a message; create the folder if missing. If that raises, the message is not yielded again."""
+        self._failed_uids.add(uid)
         self._with_folder_errors(lambda: self._mail.move(uid, self._ensured_folder(folder)))
 
     def ensure_folder(self, folder: str) -> None:
-        """Make a folder if it is missing. Raises Closed."""
+        """Create a folder if it is missing. Raises MailboxUnavailable."""
         self._with_folder_errors(lambda: self._ensured_folder(folder))
 
     def _with_folder_errors(self, act: Callable[[], object]) -> None:
         try:
             act()
-        except (ImapToolsError, imaplib.IMAP4.error) as fault:
-            if isinstance(fault, imaplib.IMAP4.abort):
-                raise _connection_broke(fault) from fault
+        except (ImapToolsError, imaplib.IMAP4.error) as error:
+            if isinstance(error, imaplib.IMAP4.abort):
+                raise _connection_broke(error) from error
             message = N_("The mailbox does not let Kairan put handled mails into the folder “Kairan”.")
-            raise MailboxUnavailable(message, "folder", str(fault)) from fault
-        except OSError as fault:
-            raise _connection_broke(fault) from fault
+            raise MailboxUnavailable(message, "folder", str(error)) from error
+        except OSError as error:
+            raise _connection_broke(error) from error
 
     @property
     def supports_idle(self) -> bool:
-        """Say whether the server says by itself that a mail has come."""
         return "IDLE" in self._mail.client.capabilities
 
     def wait_for_mail(self, seconds: float, stopped: Callable[[], bool]) -> bool:
-        """Wait until a mail comes, some seconds have passed, or `stopped()`; say whether one came. Raises Closed."""
+        """Wait for a message, the time, or `stopped()`; return whether one came. Raises MailboxUnavailable."""
         until, idle = time.monotonic() + seconds, self._mail.idle
         self._with_connection_errors(idle.start)
         came = "EXISTS" in self._mail.client.untagged_responses  # it came between the last look and this
@@ -127,7 +126,7 @@ class ImapSession:
         return next((part[1] for part in parts if isinstance(part, tuple)), None) if kind == "OK" else None
 
     def _ensured_folder(self, folder: str) -> str:
-        """Return the folder's full name; some servers want everything below INBOX."""
+        """Return the folder's full name; some servers put all folders below INBOX."""
         if folder not in self._folders:
             known = {one.name: one for one in self._mail.folder.list()}
             delimiter = next((one.delim for one in known.values() if one.delim), ".")
@@ -147,14 +146,14 @@ class ImapSession:
     def _with_connection_errors(self, question: Callable[[], Answer]) -> Answer:
         try:
             return question()
-        except (OSError, imaplib.IMAP4.error, ImapToolsError) as fault:
-            raise _connection_broke(fault) from fault
+        except (OSError, imaplib.IMAP4.error, ImapToolsError) as error:
+            raise _connection_broke(error) from error
 
 
-def _open_mailbox(box: ImapAccount, timeout: float) -> BaseMailBox:
-    mail = _connect(box, timeout)
+def _open_mailbox(account: ImapAccount, timeout: float) -> BaseMailBox:
+    mail = _connect(account, timeout)
     try:
-        _log_in(mail, box)
+        _log_in(mail, account)
     except MailboxUnavailable:
         with suppress(OSError):
             mail.client.shutdown()
@@ -162,31 +161,31 @@ def _open_mailbox(box: ImapAccount, timeout: float) -> BaseMailBox:
     return mail
 
 
-def _connect(box: ImapAccount, timeout: float) -> BaseMailBox:
-    secure = tls_context(box.host)
+def _connect(account: ImapAccount, timeout: float) -> BaseMailBox:
+    secure = tls_context(account.host)
     try:
-        if box.security == "tls":
-            return MailBox(box.host, box.port, timeout=timeout, ssl_context=secure)
-        mail = MailBoxUnencrypted(box.host, box.port, timeout=timeout)
-        return _start_tls(mail, secure) if box.security == "starttls" else mail
-    except ssl.SSLCertVerificationError as fault:
+        if account.security == "tls":
+            return MailBox(account.host, account.port, timeout=timeout, ssl_context=secure)
+        mail = MailBoxUnencrypted(account.host, account.port, timeout=timeout)
+        return _start_tls(mail, secure) if account.security == "starttls" else mail
+    except ssl.SSLCertVerificationError as error:
         message = N_("The mailbox server's certificate is not valid for its name.")
-        raise MailboxUnavailable(message, "certificate", str(fault)) from fault
-    except (ssl.SSLError, imaplib.IMAP4.error) as fault:
+        raise MailboxUnavailable(message, "certificate", str(error)) from error
+    except (ssl.SSLError, imaplib.IMAP4.error) as error:
         raise MailboxUnavailable(
-            N_("No secure connection to the mailbox server is possible."), "tls", str(fault)
-        ) from fault
-    except (OSError, ValueError) as fault:
+            N_("No secure connection to the mailbox server is possible."), "tls", str(error)
+        ) from error
+    except (OSError, ValueError) as error:
         message = N_("The mailbox server cannot be reached. Please check its name and port.")
-        raise MailboxUnavailable(message, "connect", str(fault)) from fault
+        raise MailboxUnavailable(message, "connect", str(error)) from error
 
 
 def _start_tls(mail: BaseMailBox, secure: ssl.SSLContext) -> BaseMailBox:
-    """Turn the connection into a secure one; hang up if that fails."""
+    """Start TLS; close the connection if that fails."""
     try:
-        kind, said = mail.client.starttls(secure)
+        kind, text = mail.client.starttls(secure)
         if kind != "OK":
-            raise imaplib.IMAP4.error(str(said))
+            raise imaplib.IMAP4.error(str(text))
     except BaseException:
         with suppress(OSError):
             mail.client.shutdown()
@@ -194,25 +193,25 @@ def _start_tls(mail: BaseMailBox, secure: ssl.SSLContext) -> BaseMailBox:
     return mail
 
 
-def _log_in(mail: BaseMailBox, box: ImapAccount) -> None:
-    plain = (box.user + box.password).isascii()
+def _log_in(mail: BaseMailBox, account: ImapAccount) -> None:
+    plain = (account.user + account.password).isascii()
     try:
-        (mail.login if plain else mail.login_utf8)(box.user, box.password, initial_folder=None)
-    except (MailboxLoginError, imaplib.IMAP4.error) as fault:
-        if isinstance(fault, imaplib.IMAP4.abort):
-            raise _connection_broke(fault) from fault
+        (mail.login if plain else mail.login_utf8)(account.user, account.password, initial_folder=None)
+    except (MailboxLoginError, imaplib.IMAP4.error) as error:
+        if isinstance(error, imaplib.IMAP4.abort):
+            raise _connection_broke(error) from error
         usual = N_("The mailbox refused the login. Please check user and password.")
-        said = str(fault).replace(box.password, "…")
-        raise MailboxUnavailable(smtp.login_failure_message(said, usual), "login", said) from fault
-    except OSError as fault:
-        raise _connection_broke(fault) from fault
+        text = str(error).replace(account.password, "…")
+        raise MailboxUnavailable(smtp.login_failure_message(text, usual), "login", text) from error
+    except OSError as error:
+        raise _connection_broke(error) from error
     try:
-        mail.folder.set(box.folder)
-    except MailboxFolderSelectError as fault:
-        raise MailboxUnavailable(N_("The mailbox has no such folder."), "folder", str(fault)) from fault
-    except (OSError, imaplib.IMAP4.error, ImapToolsError) as fault:
-        raise _connection_broke(fault) from fault
+        mail.folder.set(account.folder)
+    except MailboxFolderSelectError as error:
+        raise MailboxUnavailable(N_("The mailbox has no such folder."), "folder", str(error)) from error
+    except (OSError, imaplib.IMAP4.error, ImapToolsError) as error:
+        raise _connection_broke(error) from error
 
 
-def _connection_broke(fault: Exception) -> MailboxUnavailable:
-    return MailboxUnavailable(N_("The connection to the mailbox broke."), "broken", type(fault).__name__)
+def _connection_broke(error: Exception) -> MailboxUnavailable:
+    return MailboxUnavailable(N_("The connection to the mailbox broke."), "broken", type(error).__name__)

@@ -1,8 +1,8 @@
-"""Merge fields: `{{氏名}}` in a text replaced by a reader's value, and nothing more.
+"""Merge fields: replace `{{氏名}}` in a text by a reader's value.
 
-User text is never a template (design decision 10): no expressions, no second expansion, no
-attribute access. Full-width braces, as Japanese keyboards give them, are taken too.
-What people paste is also made fit for a mail here (RFC 5322 2.2 and 2.3, RFC 3629 3).
+User text is never a template (design decision 10): no expressions, no second expansion, no attribute access.
+Full-width braces of Japanese keyboards are accepted. Pasted text is made fit for mail here (RFC 5322 2.2 and 2.3,
+RFC 3629 3).
 """
 
 import re
@@ -17,14 +17,14 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class TextPiece(NamedTuple):
-    """A stretch of a text as it was written, and the field's name if it is one."""
+    """A piece of text as written, and the field name if it is a field."""
 
     text: str
     field: str | None
 
 
 def split_fields(text: str) -> list[TextPiece]:
-    """Cut a text at its merge fields; joined again, the pieces are the text."""
+    """Split a text at its merge fields; the joined pieces equal the text."""
     found: list[TextPiece] = []
     end = 0
     for match in _FIELD.finditer(text):
@@ -36,33 +36,32 @@ def split_fields(text: str) -> list[TextPiece]:
 
 
 def field_names(text: str) -> list[str]:
-    """Return the names of the merge fields in a text, each once, in order of appearance."""
+    """Return the field names in a text, each once, in order."""
     return list(dict.fromkeys(piece.field for piece in split_fields(text) if piece.field))
 
 
 def unknown_fields(text: str, known: Collection[str]) -> list[str]:
-    """Return the names in a text that are no field, so that a page can refuse them in time."""
+    """Return the field names in a text that are not known."""
     return [name for name in field_names(text) if name not in known]
 
 
 def fill_fields(text: str, values: Mapping[str, str], allowed: Collection[str] | None = None) -> str:
-    """Replace the allowed fields (default: all with a value); values are never expanded again.
+    """Replace the allowed fields (default: all with a value). Values are not expanded again.
 
-    An allowed field without value becomes empty, so that no reader ever sees its braces; a name
-    that is not allowed stays as it was written.
+    An allowed field without value becomes empty. A field that is not allowed stays as written.
     """
     return join_pieces(split_fields(text), values, values if allowed is None else allowed)
 
 
 def join_pieces(cut: Iterable[TextPiece], values: Mapping[str, str], allowed: Collection[str]) -> str:
-    """Put a text together again from its pieces, fields filled as `fill` says."""
+    """Join pieces, with fields filled as in `fill_fields`."""
     return "".join([values.get(name, "") if name and name in allowed else text for text, name in cut])
 
 
 def clean_text(text: str) -> str:
-    """Return a text fit for a letter's body: lines end with \\n, no control characters but tab.
+    """Make a text fit for a body: line ends \\n, no control characters but tab.
 
-    Half characters (lone surrogates), which UTF-8 cannot carry, become U+FFFD.
+    Lone surrogates, which UTF-8 cannot encode, become U+FFFD.
     """
     if text.isprintable():
         return text
@@ -71,8 +70,8 @@ def clean_text(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text fit for a header: no control characters; breaks, tabs and spaces in a row are one space.
+    """Make a text fit for a header: no control characters; line breaks, tabs and spaces collapse to one space.
 
-    The ideographic space between the two parts of a Japanese name stays.
+    The ideographic space inside Japanese names stays.
     """
     return _GAPS.sub(" ", clean_text(text)).strip()
