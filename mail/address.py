@@ -36,11 +36,11 @@ _ROLE_LOCAL_PARTS = frozenset(
 )
 
 MAX_ADDRESS_LENGTH = 254
-"""Octets of an address that still fits into a RCPT command (RFC 5321 4.5.3.1.3)."""
+"""Octets; longer addresses do not fit into RCPT (RFC 5321 4.5.3.1.3)."""
 
 
 class BadAddress(ValueError):
-    """This is not an e-mail address that a letter can go to; `message` says why, in English, for `say`."""
+    """Not a deliverable e-mail address. `message`: source string for `say`."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -48,11 +48,11 @@ class BadAddress(ValueError):
 
 
 def parse_address(raw: str) -> str:
-    """Return the address in what a person typed or a file held.
+    """Return the address in text from a person or a file.
 
-    The result is unquoted, its local part in the case as typed, its domain in lower-case ASCII.
-    Takes full-width letters, invisible characters, `mailto:`, `Name <address>`, the Japanese full
-    stop for a dot, and local parts that break RFC 5322 by their dots only. Raises BadAddress.
+    The result is unquoted, with the local part in its case and the domain in lower-case ASCII. Accepts full-width
+    letters, invisible characters, `mailto:`, `Name <address>`, 。 for a dot, and local parts whose dots break RFC 5322.
+    Raises BadAddress.
     """
     local, domain_part = _split_address(_strip_decoration(raw))
     local = unquote_local_part(local)
@@ -65,7 +65,7 @@ def parse_address(raw: str) -> str:
 
 
 def _strip_decoration(raw: str) -> str:
-    """Undo what keyboards, spreadsheets and mail programs do around an address."""
+    """Remove what keyboards, spreadsheets and mail programs add around an address."""
     text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", raw)).replace("。", ".").strip()
     if text.endswith(">") and "<" in text:
         text = text[text.rindex("<") + 1 : -1].strip()
@@ -84,7 +84,7 @@ def _split_address(text: str) -> tuple[str, str]:
 
 
 def _clean_domain(text: str) -> str:
-    """Return a domain in lower-case ASCII (RFC 5891 for Japanese ones), reserved ones too."""
+    """Return a domain in lower-case ASCII (RFC 5891); reserved domains are allowed."""
     from email_validator import EmailNotValidError, validate_email  # slow to load, wanted where somebody types
 
     # The checker refuses *.invalid, but samples and trials live in reserved domains, so it is shown *.test.
@@ -97,24 +97,24 @@ def _clean_domain(text: str) -> str:
 
 
 def unquote_local_part(local: str) -> str:
-    """Return a local part without its quotes and backslashes (RFC 5321 4.1.2 Quoted-string)."""
+    """Unquote a local part (RFC 5321 4.1.2 Quoted-string)."""
     found = _QUOTED.fullmatch(local)
     return re.sub(r"\\(.)", r"\1", found[1]) if found else local
 
 
 def comparison_key(address: str) -> str:
-    """Return the form in which two addresses are compared: unquoted, all lower case."""
+    """Return the key for comparing addresses: unquoted, lower case."""
     local, _, domain_part = address.strip().rpartition("@")
     return f"{unquote_local_part(local)}@{domain_part}".lower()
 
 
 def violates_rfc(address: str) -> bool:
-    """Tell whether the local part breaks RFC 5322 unless it is quoted (`a..b`, `.a`, `a.`)."""
+    """Tell whether the local part breaks RFC 5322 if unquoted (`a..b`, `.a`, `a.`)."""
     return not _DOT_ATOM.fullmatch(unquote_local_part(address.rpartition("@")[0]))
 
 
 def quote_if_needed(address: str) -> str:
-    """Return the address as headers and SMTP commands need it: local part quoted if it breaks RFC 5322."""
+    """Quote the local part for headers and SMTP commands if it breaks RFC 5322."""
     local, _, domain_part = address.rpartition("@")
     local = unquote_local_part(local)
     if _DOT_ATOM.fullmatch(local):
@@ -123,12 +123,11 @@ def quote_if_needed(address: str) -> str:
 
 
 def domain_of(address: str) -> str:
-    """Return the domain of an address in lower case."""
     return address.rpartition("@")[2].lower()
 
 
 def mask_address(address: str) -> str:
-    """Return an address for pages that must not show it whole: `a***@example.com`."""
+    """Return a masked address: `a***@example.com`."""
     local, _, domain_part = address.rpartition("@")
     return f"{local[:1]}***@{domain_part}"
 
@@ -136,13 +135,13 @@ def mask_address(address: str) -> str:
 def is_valid_list_local_part(local_part: str) -> bool:
     """Tell whether a list may have this local part.
 
-    1 to 40 of a-z 0-9 . - _, a letter or digit at both ends, no `..`.
+    1 to 40 of a-z 0-9 . - _, with a letter or digit at both ends and no `..`.
     """
     return bool(_LIST_LOCAL.fullmatch(local_part)) and ".." not in local_part
 
 
 def is_reserved_local_part(local_part: str) -> bool:
-    """Tell whether a local part belongs to Kairan itself or, by RFC 2142, to the administrators."""
+    """Tell whether a local part is reserved for Kairan or by RFC 2142."""
     name = local_part.lower()
     return (
         name in _ROLE_LOCAL_PARTS
@@ -153,9 +152,9 @@ def is_reserved_local_part(local_part: str) -> bool:
 
 
 def make_verp_tag(number: int, secret: bytes) -> str:
-    """Return a letter's mark, which opens no page.
+    """Return the VERP tag of a letter; it opens no page.
 
-    8 base32 characters of its number (below 2**40) and 16 of an 80-bit HMAC-SHA256.
+    8 base32 characters of the number (below 2**40) and 16 of an 80-bit HMAC-SHA256.
     """
     plain = number.to_bytes(5, "big")
     return base64.b32encode(plain + _mac(plain, secret)).decode("ascii").lower()
@@ -166,7 +165,7 @@ def _mac(plain: bytes, secret: bytes) -> bytes:
 
 
 def decode_verp_tag(text: str, secret: bytes) -> int | None:
-    """Return the letter's number in a mark, whatever its case; None if it is not one of ours."""
+    """Return the letter number of a VERP tag in any case; None if the tag is invalid."""
     lowered = text.strip().lower()
     if not _VERP_TAG.fullmatch(lowered):
         return None
@@ -179,17 +178,16 @@ def decode_verp_tag(text: str, secret: bytes) -> int | None:
 
 
 def return_path(number: int, secret: bytes, domain: str) -> str:
-    """Return the envelope sender of one letter, to which its bounces come."""
+    """Return the envelope sender of a letter, which receives its bounces."""
     return f"b-{make_verp_tag(number, secret)}@{domain}"
 
 
 def reply_address(number: int, secret: bytes, domain: str) -> str:
-    """Return the Reply-To of one letter."""
     return f"r-{make_verp_tag(number, secret)}@{domain}"
 
 
 def message_id(number: int, secret: bytes, domain: str) -> str:
-    """Return the Message-ID of one letter, the same at every try (RFC 5322 3.6.4), in its angle brackets."""
+    """Return the Message-ID with angle brackets; it is the same at every attempt (RFC 5322 3.6.4)."""
     return f"<{make_verp_tag(number, secret)}@{domain}>"
 
 
@@ -197,11 +195,11 @@ def message_id(number: int, secret: bytes, domain: str) -> str:
 
 MAX_CHARS = 64 * 1024
 MAX_MAILBOXES = 500
-"""Mailboxes of one header that are read."""
+"""Further mailboxes of a header are ignored."""
 
 
 class Mailbox(NamedTuple):
-    """A display name (decoded, "" if none) and an address: local part unquoted, domain in lower case."""
+    """A decoded display name ("" if none) and an address: local part unquoted, domain in lower case."""
 
     name: str
     address: str
@@ -214,14 +212,17 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _QUOTED_LOCAL = r"\"(?:[^\"\\\s]|\\.){1,64}\""
-# In a header whatever is no delimiter belongs to the address: half an address would be somebody else's.
+# In a header, everything but delimiters belongs to the address: a part of it would be another address.
 _IN_HEADER = re.compile(rf"(?:{_QUOTED_LOCAL}|[^\s\"<>,;:()@\[\]\\]{{1,128}})@[^\s\"<>,;:()@\\]{{1,255}}")
-# In sentences, Japanese ones above all, words stand right beside it.
+# In sentences, above all Japanese ones, words stand directly beside an address.
 _IN_TEXT = re.compile(rf"(?:{_QUOTED_LOCAL}|[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,128}})@[A-Za-z0-9_.\[\]-]{{1,255}}")
 
 
 def parse_address_list(raw: bytes) -> list[Mailbox]:
-    """Return the mailboxes of an address header, given as it stands. Never raises."""
+    """Return the mailboxes of a raw address header. Never raises.
+
+    Anything that can be read as one more address counts as one: "exactly one sender" is a question of trust.
+    """
     found = []
     for entry in _entries(charsets.unfold_header(raw[:MAX_CHARS])):
         found += _mailboxes(entry)
@@ -231,7 +232,7 @@ def parse_address_list(raw: bytes) -> list[Mailbox]:
 
 
 def find_addresses(text: str) -> list[str]:
-    """Return every address in a stretch of text, each once, in its order."""
+    """Return the addresses in a text, each once, in order."""
     found = (match[0] for match in _IN_TEXT.finditer(text[:MAX_CHARS]))
     return list(
         dict.fromkeys(
@@ -248,7 +249,7 @@ def _in_header(text: str) -> list[str]:
 
 @dataclass(slots=True)
 class _Entry:
-    """One entry of an address list, cut into what stands before, inside and behind its brackets."""
+    """An entry of an address list: the text before, inside and behind its angle brackets."""
 
     before: str = ""
     inside: str = ""
@@ -257,7 +258,6 @@ class _Entry:
 
 
 def _entries(text: str) -> list[_Entry]:
-    """Cut an address list at its commas."""
     entries = [_Entry()]
     depth, angle = 0, False
     for sign in _TOKEN.findall(text):
@@ -283,7 +283,7 @@ def _entries(text: str) -> list[_Entry]:
 
 
 def _mailboxes(entry: _Entry) -> list[Mailbox]:
-    """Read one entry. With brackets the address is in them, and what stands before is a name, which may hold an @."""
+    """Return the mailboxes of an entry. Text before angle brackets is a name, which may contain an @."""
     inside = entry.inside.strip()
     found = _in_header(inside.rpartition(":")[2] if inside.startswith("@") else inside)
     if found:
@@ -293,7 +293,7 @@ def _mailboxes(entry: _Entry) -> list[Mailbox]:
 
 
 def _name(text: str) -> str:
-    """Return a display name without quotes, its encoded words read."""
+    """Return a display name, unquoted and decoded."""
     bare = re.sub(r"\"((?:[^\"\\]|\\.)*)\"?", lambda quoted: re.sub(r"\\(.)", r"\1", quoted[1]), text.strip())
     return re.sub(r"[\x00-\x1f\x7f]", "", charsets.decode_encoded_words(bare)).strip()[:200]
 
@@ -312,9 +312,10 @@ def _normal_form(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OwnAddresses:
-    """Our addresses. domain: of all of them. id_domain: of Message-ID and List-Id, which nobody else uses.
+    """Our own addresses. domain: of all of them. id_domain: of Message-ID and List-Id, unique to this installation.
 
-    mailbox: the address of the one mailbox, "" if the whole domain is ours. plus: mail to `name+anything@` reaches it.
+    mailbox: the single mailbox at a provider, "" if the whole domain is ours. A provider lets us send only from it.
+    plus: mail to `name+anything@` reaches the mailbox (RFC 5233).
     """
 
     domain: str
@@ -324,26 +325,26 @@ class OwnAddresses:
 
     @property
     def has_list_addresses(self) -> bool:
-        """Say whether lists and letters have addresses of their own."""
+        """Tell whether lists and letters have their own addresses."""
         return not self.mailbox or self.plus
 
     def address(self, local: str) -> str:
-        """Return the address for one of our local parts: the mailbox itself where there is no other."""
+        """Return the address of a local part; the mailbox itself if there are no others."""
         if not self.mailbox:
             return f"{local}@{self.domain}"
         name = self.mailbox.rpartition("@")[0]
         return f"{name}+{local}@{self.domain}" if self.plus else self.mailbox
 
     def sender(self, local: str) -> str:
-        """Return what may stand in From: the list's own address, or the mailbox that the provider lets us use."""
+        """Return the From address: the list's own, or the mailbox."""
         return self.mailbox or f"{local}@{self.domain}"
 
     def return_path(self, number: int, secret: bytes) -> str:
-        """Return the envelope sender of a letter. With one mailbox, reports are known by the Message-ID in them."""
+        """Return the envelope sender of a letter. With a mailbox, reports are matched by Message-ID."""
         return self.mailbox or return_path(number, secret, self.domain)
 
     def local_part_of(self, address: str) -> str | None:
-        """Return the local part that an address means here; "" for the mailbox itself, None if it is not ours."""
+        """Return the local part of one of our addresses; "" for the mailbox itself, None for other addresses."""
         local, _, domain = address.strip().strip("<>").lower().rpartition("@")
         if domain != self.domain or not local:
             return None
@@ -355,17 +356,17 @@ class OwnAddresses:
         return behind if self.plus and plus else ""
 
     def owns(self, address: str) -> bool:
-        """Say whether mail to this address comes back to us: it can be no member, sender or organizer."""
+        """Tell whether mail to this address comes back to us: no member, sender or organizer may have it."""
         return self.local_part_of(address) is not None or domain_of(address) == self.id_domain
 
     @property
     def allow_list_entry(self) -> str:
-        """Return what parents must allow on their phones: our domain, or our one address."""
+        """Return the domain or address that families must allow on their phones."""
         return self.mailbox or self.domain
 
 
 def id_domain(mailbox: str, host: str) -> str:
-    """Return the domain for Message-IDs beside one mailbox: the host of the pages, if it has a name."""
+    """Return the domain for Message-IDs beside a mailbox: the host of the pages, if it has a name."""
     if "." in host and re.fullmatch(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}", host.lower()):
         return host.lower()
     name, _, domain = mailbox.lower().rpartition("@")

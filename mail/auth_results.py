@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from dns.resolver import Resolver
 
 TxtLookup = Callable[[str], list[str]]
-"""The TXT records of a name, each joined; empty if there are none. Raises Trouble if nobody answered in time."""
+"""name → TXT records, each joined; [] if there are none. Raises DnsError without an answer."""
 
 TIMEOUT_S = 5.0
 MAX_QUERIES = 5
-"""Names asked for one policy; a domain of a hundred labels must not mean a hundred questions (RFC 7489 asks two)."""
+"""Lookups per policy; RFC 7489 needs two, and a domain may have a hundred labels."""
 _SECOND_LEVEL = frozenset(
     (
         *("co", "ne", "or", "ac", "ed", "go", "lg", "ad", "gr"),
@@ -41,11 +41,11 @@ _PREFECTURES = frozenset(
 
 
 class DnsError(Exception):
-    """The DNS did not answer in time, or not sensibly: nothing can be said now."""
+    """The DNS gave no usable answer in time."""
 
 
 def txt_resolver(server: str = "", timeout_s: float = TIMEOUT_S) -> TxtLookup:
-    """Return how to ask a resolver at host:port; "": the system's."""
+    """Return a lookup by the name server at host:port; "": the system's."""
     import dns.exception  # a large library, and most processes never ask
     import dns.name
     import dns.resolver
@@ -63,19 +63,19 @@ def txt_resolver(server: str = "", timeout_s: float = TIMEOUT_S) -> TxtLookup:
 
 
 def make_resolver(server: str, timeout_s: float) -> "Resolver":
-    """Return a resolver for host:port, made anew since its settings may change."""
+    """Return a new resolver for host:port; "": the system's."""
     import dns.resolver
 
-    asked = dns.resolver.Resolver(configure=not server)
+    resolver = dns.resolver.Resolver(configure=not server)
     if server:
         host, _, port = server.rpartition(":")
-        asked.nameservers, asked.port = [(host or port).strip("[]")], int(port) if host else 53
-    asked.timeout = timeout_s / 2
-    return asked
+        resolver.nameservers, resolver.port = [(host or port).strip("[]")], int(port) if host else 53
+    resolver.timeout = timeout_s / 2
+    return resolver
 
 
 def is_public_suffix(domain: str) -> bool:
-    """Tell whether strangers may register names directly below this domain (a small, careful rule)."""
+    """Tell whether anybody may register names directly below this domain (a small, careful rule)."""
     labels = domain.lower().strip(".").split(".")
     if len(labels) < 2:
         return True
@@ -86,7 +86,7 @@ def is_public_suffix(domain: str) -> bool:
 
 
 def is_aligned(domain: str, with_domain: str, strict: bool = False) -> bool:
-    """Tell whether two domains speak for each other: equal, or one lies below the other."""
+    """Tell whether two domains are aligned: equal, or one below the other."""
     one, other = domain.lower().strip("."), with_domain.lower().strip(".")
     if not one or one == other:
         return bool(one)
@@ -96,7 +96,7 @@ def is_aligned(domain: str, with_domain: str, strict: bool = False) -> bool:
 
 
 def find_policy(domain: str, lookup: TxtLookup) -> dict[str, str]:
-    """Return the tags of the DMARC record that governs a domain (its own, else that of a parent); empty: none."""
+    """Return the tags of the DMARC record for a domain or its nearest parent; {} if there is none."""
     labels = domain.lower().strip(".").split(".")
     starts = range(len(labels) - 1)
     for start in (*starts[:1], *starts[1:][1 - MAX_QUERIES :]):
@@ -122,14 +122,14 @@ MAX_SIGNATURES = 5
 MAX_HEADER_BYTES = 65536
 _SINGLE_HEADERS = (b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"mime-version", b"content-type")
 _FIELD = re.compile(rb"(?<![^\r\n])([!-9;-~]++)[ \t]*+:((?:[^\r\n]|\r?\n[ \t])*)\r?\n?")
-"""Begins where a line does: searched for everywhere, one line of 64 kB without a colon kept the door for a minute."""
+"""Anchored at a line start: without it, one line of 64 kB without a colon took a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthResult:
-    """What is known of the origin. `how`: dkim, dmarc, spf, or "" if nothing proves it.
+    """The authentication of the From domain. method: dkim, dmarc, spf, or "" if unproven.
 
-    `forged`: our own mail server says that it fails its domain's published policy. `dns_failed`: the DNS was silent.
+    dmarc_failed: our mail server reports a failure against the published policy. dns_failed: the DNS did not answer.
     """
 
     method: str = ""
@@ -141,15 +141,13 @@ class AuthResult:
 
 
 def authenticate_message(raw: bytes, from_domain: str, lookup: TxtLookup, authserv_id: str = "") -> AuthResult:
-    """Say what proves that a mail, as received, comes from the domain of its From (lower case)."""
+    """Authenticate a message as received. from_domain: of its From, lower case."""
     fields = _fields(raw)
     if _count(fields, b"from") != 1 or any(_count(fields, name) > 1 for name in _SINGLE_HEADERS):
-        return AuthResult()  # a second Subject or Content-Type would stand unsigned in front of the signed one
+        return AuthResult()  # a second Subject or Content-Type could hide the signed one
     trusted = _trusted_results(fields, authserv_id)
     if not trusted and not any(_is_usable_signature(value, from_domain, strict=False) for value in _signatures(fields)):
-        return (
-            AuthResult()
-        )  # nothing could prove it, so nobody is asked: a flood of forged mails waits for no name server
+        return AuthResult()  # unprovable, so no DNS lookup: a flood of forged messages must not wait for name servers
     try:
         published = find_policy(from_domain, lookup)
     except DnsError:
@@ -162,7 +160,7 @@ def authenticate_message(raw: bytes, from_domain: str, lookup: TxtLookup, authse
 
 
 def _fields(raw: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the header fields as they stand; none if the header is unreasonably long."""
+    """Return the raw header fields; [] if the header is too long."""
     head = re.split(rb"\r?\n\r?\n", raw[: MAX_HEADER_BYTES + 4], maxsplit=1)[0] + b"\r\n"
     if len(head) > MAX_HEADER_BYTES:
         return []
@@ -174,7 +172,7 @@ def _count(fields: list[tuple[bytes, bytes]], wanted: bytes) -> int:
 
 
 def _with_crlf(raw: bytes) -> bytes:
-    """Give a mail from a pipe its line ends back; a signature is made over CRLF."""
+    """Restore CRLF line ends of a message from a pipe; signatures cover CRLF."""
     return raw if b"\r\n" in raw else raw.replace(b"\n", b"\r\n")
 
 
@@ -184,13 +182,13 @@ def _with_crlf(raw: bytes) -> bytes:
 def _check_signatures(
     raw: bytes, fields: list[tuple[bytes, bytes]], domain: str, lookup: TxtLookup, strict: bool
 ) -> AuthResult:
-    """Check each signature that may speak for the domain until one is right."""
+    """Verify the usable signatures until one is valid."""
     dns_failed = False
-    for place, value in enumerate(_signatures(fields)):
+    for index, value in enumerate(_signatures(fields)):
         if not _is_usable_signature(value, domain, strict):
             continue
         try:
-            if _verify_signature(raw, place, lookup):
+            if _verify_signature(raw, index, lookup):
                 return AuthResult("dkim")
         except DnsError:
             dns_failed = True
@@ -202,7 +200,7 @@ def _signatures(fields: list[tuple[bytes, bytes]]) -> list[bytes]:
 
 
 def _is_usable_signature(value: bytes, domain: str, strict: bool) -> bool:
-    """Say whether a signature is by this organization, over the From, over the whole body, and not by SHA-1."""
+    """Tell whether a signature is aligned, covers From and the whole body, and does not use SHA-1."""
     tags = _tags(value)
     names = {one.strip().lower() for one in tags.get("h", "").split(":")}
     return (
@@ -218,8 +216,8 @@ def _tags(value: bytes) -> dict[str, str]:
     return {name: rest for name, _, rest in (part.partition("=") for part in text.split(";")) if name}
 
 
-def _verify_signature(raw: bytes, place: int, lookup: TxtLookup) -> bool:
-    """Check one signature. Whatever cannot be read is not proven; only a silent DNS raises Trouble."""
+def _verify_signature(raw: bytes, index: int, lookup: TxtLookup) -> bool:
+    """Verify one signature. Unreadable input counts as unproven; only DnsError is raised."""
 
     import dkim  # with its resolver slow to load; only for mail that comes in
 
@@ -228,7 +226,7 @@ def _verify_signature(raw: bytes, place: int, lookup: TxtLookup) -> bool:
         return found[0].encode("utf-8", "replace") if found else None
 
     try:
-        return bool(dkim.DKIM(raw, minkey=1024).verify(place, dnsfunc=txt))
+        return bool(dkim.DKIM(raw, minkey=1024).verify(index, dnsfunc=txt))
     except DnsError:
         raise
     except Exception:  # dkimpy raises exceptions of many families on broken keys and fields: all mean "not proven"
@@ -245,22 +243,22 @@ MethodResults = dict[str, tuple[str, dict[str, str]]]
 
 
 def _trusted_results(fields: list[tuple[bytes, bytes]], authserv_id: str) -> MethodResults:
-    """Return what fields of our own mail server say: above the topmost Received, and with exactly our id.
+    """Return the results of our own mail server: fields above the topmost Received with exactly our id.
 
-    Method → (result, properties). Of several results of one method, any fail wins.
+    Method → (result, properties). Of several results of one method, any failure wins.
     """
-    said: MethodResults = {}
+    results: MethodResults = {}
     if not authserv_id:
-        return said
+        return results
     for name, value in fields:
         if name == b"received":
             break
         if name == b"authentication-results":
             for method, result, rest in _parse_results(value, authserv_id):
-                known = said.get(method, ("", {}))[0]
+                known = results.get(method, ("", {}))[0]
                 if not known or (known == "pass" and result != "pass"):
-                    said[method] = result, rest
-    return said
+                    results[method] = result, rest
+    return results
 
 
 def _parse_results(value: bytes, authserv_id: str) -> list[tuple[str, str, dict[str, str]]]:
@@ -277,15 +275,15 @@ def _parse_results(value: bytes, authserv_id: str) -> list[tuple[str, str, dict[
     ]
 
 
-def _aligned_method(said: MethodResults, domain: str, published: dict[str, str]) -> str:
-    """Say which trusted result proves the domain: dmarc, dkim or spf, each aligned with From; "" if none."""
-    result, properties = said.get("dmarc", ("", {}))
+def _aligned_method(results: MethodResults, domain: str, published: dict[str, str]) -> str:
+    """Return the trusted result that proves the domain (dmarc, dkim or spf, aligned with From), "" if none."""
+    result, properties = results.get("dmarc", ("", {}))
     if result == "pass" and properties.get("header.from", domain) == domain:
         return "dmarc"
     if result == "fail":
         return ""
     for method, key, strict in (("dkim", "header.d", "adkim"), ("spf", "smtp.mailfrom", "aspf")):
-        result, properties = said.get(method, ("", {}))
+        result, properties = results.get(method, ("", {}))
         spoken_for = properties.get(key) or properties.get("header.i", "")
         spoken_for = spoken_for.rpartition("@")[2]
         if result == "pass" and is_aligned(spoken_for, domain, published.get(strict) == "s"):
