@@ -1,8 +1,8 @@
-"""Do the web addresses in a notice answer? Asked by the server, and only of public places (field 5.3 no. 2).
+"""Check the links in a notice with a request from the server (field 5.3 no. 2).
 
-Whoever writes a notice decides what is fetched, so the request must not reach this machine or its neighbours:
-only http and https on their own ports, only addresses of the public internet, connected to the very address that
-was examined (a name may point elsewhere a moment later), redirects examined anew, nothing of the answer shown.
+The author chooses the URLs, so the request must not reach this machine or its network (SSRF). Only http and https on
+their default ports and public addresses are requested. The connection goes to the checked address (DNS rebinding),
+each redirect is checked again, and nothing of the response is shown.
 """
 
 import errno
@@ -25,31 +25,34 @@ MAX_REDIRECTS = 3
 PORTS = {"http": 80, "https": 443}
 USER_AGENT = "Kairan link check"
 _BOT_BLOCKED_STATUSES = {401, 403, 405, 406, 429, 999}
-"""Refusals that are meant for machines like us: a person's browser gets the page."""
+"""Statuses that servers send to bots; a browser gets the page."""
+
+
+_NO_NETWORK = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM, errno.ENETDOWN)
 
 
 class _Inconclusive(Exception):
-    """Nothing can be said: no network here, or no place that may be asked."""
+    """The server has no network, or the address may not be requested."""
 
 
 def external_urls(notice: Notice) -> list[str]:
-    """Return the web addresses in the words of a notice, but for our own."""
-    wording, ours = notice.wording, load_settings().base_url
-    found = (url for _, url in links.split_at_urls(f"{wording.subject}\n{wording.text}") if url)
-    return [url for url in found if not url.startswith(ours)]
+    """Return the URLs in the words of a notice, without those of Kairan."""
+    wording, own_url = notice.wording, load_settings().base_url
+    urls = (url for _, url in links.split_at_urls(f"{wording.subject}\n{wording.text}") if url)
+    return [url for url in urls if not url.startswith(own_url)]
 
 
 def dead_links(urls: Iterable[str]) -> list[str]:
-    """Return those of some web addresses that surely do not answer; asked side by side, for a few seconds at most."""
-    asked = list(dict.fromkeys(urls))[:MAX_LINKS]
-    if not asked:
+    """Return the URLs that definitely fail. Requests run in parallel, for a few seconds at most."""
+    distinct = list(dict.fromkeys(urls))[:MAX_LINKS]
+    if not distinct:
         return []
-    with ThreadPoolExecutor(len(asked)) as pool:
-        return [url for url, answers in zip(asked, pool.map(_is_reachable, asked), strict=True) if answers is False]
+    with ThreadPoolExecutor(len(distinct)) as pool:
+        return [url for url, ok in zip(distinct, pool.map(_is_reachable, distinct), strict=True) if ok is False]
 
 
 def _is_reachable(url: str) -> bool | None:
-    """Say whether an address answers; None if nothing can be said."""
+    """Say whether a URL works; None if that is unknown."""
     try:
         return _follow_redirects(url)
     except _Inconclusive:
@@ -68,54 +71,48 @@ def _follow_redirects(url: str) -> bool:
 
 
 def _request_status(parts: SplitResult) -> tuple[int, str]:
-    """Return the status of one request, and where it leads on."""
+    """Return status and Location of one request."""
     host = (parts.hostname or "").encode("idna").decode("ascii")
     if parts.scheme not in PORTS or (parts.port or PORTS[parts.scheme]) != PORTS[parts.scheme] or parts.username:
         raise _Inconclusive
-    with closing(_connect(host, parts.scheme)) as line:
+    with closing(_connect(host, parts.scheme)) as connection:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        line.request("GET", path, headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Connection": "close"})
-        answer = line.getresponse()
-        return answer.status, answer.getheader("Location") or ""
+        connection.request("GET", path, headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Connection": "close"})
+        response = connection.getresponse()
+        return response.status, response.getheader("Location") or ""
 
 
 def _connect(host: str, scheme: str) -> http.client.HTTPConnection:
-    """Return a connection to the very address that was found to be public."""
-    line = http.client.HTTPConnection(host, PORTS[scheme], timeout=TIMEOUT_S)
+    """Connect to the address that was checked, not to the name."""
+    connection = http.client.HTTPConnection(host, PORTS[scheme], timeout=TIMEOUT_S)
     try:
         raw = socket.create_connection((_resolve_public_address(host), PORTS[scheme]), TIMEOUT_S)
-    except OSError as refused:
-        if _is_local_network_error(refused):
-            raise _Inconclusive from refused
+    except OSError as error:
+        if error.errno in _NO_NETWORK:
+            raise _Inconclusive from error
         raise
-    line.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=host) if scheme == "https" else raw
-    return line
-
-
-def _is_local_network_error(refused: OSError) -> bool:
-    """Say whether this machine has no network, rather than the other not being there."""
-    return refused.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM, errno.ENETDOWN)
+    connection.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=host) if scheme == "https" else raw
+    return connection
 
 
 def _resolve_public_address(host: str) -> str:
-    """Look a name up; return an address on the public internet. Raises _Unknown for any other place."""
+    """Resolve a name to a public address, IPv4 first. Raises _Inconclusive if any address is not public."""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except socket.gaierror as unknown:
-        if unknown.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)):
+        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)):
             raise
-        raise _Inconclusive from unknown
-    addresses = [str(one[4][0]) for one in found]
-    if not addresses or not all(is_public_address(one) for one in addresses):
+        raise _Inconclusive from error
+    addresses = [str(info[4][0]) for info in infos]
+    if not addresses or not all(map(is_public_address, addresses)):
         raise _Inconclusive
-    return next((one for one in addresses if ":" not in one), addresses[0])
+    return next((address for address in addresses if ":" not in address), addresses[0])
 
 
 def is_public_address(address: str) -> bool:
-    """Say whether an address lies on the public internet: not here, not in this network, no way around it."""
-    found = ip_address(address.partition("%")[0])
-    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    teredo = getattr(found, "teredo", None)
-    if inner is not None:
-        return is_public_address(str(inner))
-    return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified or teredo)
+    """Say whether an address is on the public internet; an address embedded in IPv6 must be public too."""
+    ip = ip_address(address.partition("%")[0])
+    embedded = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
+    if embedded is not None:
+        return is_public_address(str(embedded))
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified or getattr(ip, "teredo", None))

@@ -1,7 +1,7 @@
-"""The questions of a notice: written with the draft, numbered through, frozen with everything else (T-48, T-49).
+"""The questions of a notice: presets, drafts, validation and stored rows (T-48, T-49).
 
-What is written is an `Ask` (plain values), what stands in the tables comes back as an `Asked` (with its numbers).
-Answers: `core.responses.answers`. Ready-made ones: `core.notices.questions`.
+A `QuestionDraft` holds what the author wrote, a `StoredQuestion` a row with its choices. Choices are numbered through
+all questions of the notice. Answers: `core.responses.answers`.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 import clock
 import i18n
 from database import db
-from i18n import N_, say
+from i18n import N_
 from mail import compose, merge
 from models import Choice, Notice, Question
 
@@ -29,7 +29,7 @@ MAX_QUESTIONS, MAX_CHOICES, MAX_TEXT_CHARS = 40, 20, 200
 
 @dataclass(frozen=True, slots=True)
 class QuestionDraft:
-    """A question as it is written. `heading` only for kind `days`, where `text` is one of the days."""
+    """A question as written. `heading`: only for kind `days`, where `text` is one of the days."""
 
     text: str
     choices: tuple[str, ...]
@@ -42,8 +42,6 @@ class QuestionDraft:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A choice with its row and its number through all questions of the notice."""
-
     id: int
     number: int
     text: str
@@ -51,8 +49,6 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class StoredQuestion:
-    """A question as it stands in the tables."""
-
     id: int
     place: int
     kind: str
@@ -64,17 +60,16 @@ class StoredQuestion:
     options: tuple[Option, ...]
 
     def option(self, number: int | None) -> Option | None:
-        """Return the choice with a number, if it is one of this question."""
-        return next((one for one in self.options if one.number == number), None)
+        """Return the choice with this number, if it belongs to this question."""
+        return next((option for option in self.options if option.number == number), None)
 
     def is_open(self, now: datetime) -> bool:
-        """Say whether readers may still answer."""
         return self.deadline is None or now <= self.deadline
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionBlock:
-    """What is asked together: one question, or the days of a date finding under their heading."""
+    """Questions shown together: one question, or the days of a date poll under their heading."""
 
     questions: tuple[StoredQuestion, ...]
 
@@ -84,7 +79,6 @@ class QuestionBlock:
 
     @property
     def title(self) -> str:
-        """Return the question, or what stands above the days."""
         return self.questions[0].heading if self.days else self.questions[0].text
 
     @property
@@ -97,36 +91,36 @@ class QuestionBlock:
 
     @property
     def comment(self) -> StoredQuestion | None:
-        """Return the question whose answer takes the comment of this block."""
-        return next((one for one in self.questions if one.comment), None)
+        """Return the question whose answer stores the comment of this block."""
+        return next((question for question in self.questions if question.comment), None)
 
 
 def answer_keys(person: str, household: str, child: int | None) -> dict[str, str]:
-    """Return the keys under which a reader answers, by the question's unit."""
+    """Return {unit of a question: key of the reader's answer}."""
     return {"person": person, "household": household, "child": f"c{child}" if child else household}
 
 
-# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── drafts ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def save_questions(notice: Notice, asks: Sequence[QuestionDraft]) -> None:
-    """Replace the questions of a draft. Call inside the transaction that has seen that it is one."""
-    if list(asks) == question_drafts(notice):
+def save_questions(notice: Notice, drafts: Sequence[QuestionDraft]) -> None:
+    """Replace the questions of a draft. Call inside the transaction that checked the state."""
+    if list(drafts) == question_drafts(notice):
         return
     Question.delete().where(Question.notice == notice).execute()
     numbers = count(1)
-    for place, ask in enumerate(asks[:MAX_QUESTIONS], 1):
+    for place, draft in enumerate(drafts[:MAX_QUESTIONS], 1):
         row = Question.create(
             notice=notice,
             place=place,
-            kind=ask.kind,
-            heading=_clean_line(ask.heading),
-            text=_clean_line(ask.text),
-            unit=ask.unit,
-            deadline=ask.deadline,
-            comment=ask.comment,
+            kind=draft.kind,
+            heading=_clean_line(draft.heading),
+            text=_clean_line(draft.text),
+            unit=draft.unit,
+            deadline=draft.deadline,
+            comment=draft.comment,
         )
-        texts = [line for text in ask.choices if (line := _clean_line(text))][:MAX_CHOICES]
+        texts = [line for text in draft.choices if (line := _clean_line(text))][:MAX_CHOICES]
         choices = [(row.id, next(numbers), text) for text in texts]
         if choices:
             Choice.insert_many(choices, fields=[Choice.question, Choice.number, Choice.text]).execute()
@@ -137,59 +131,58 @@ def _clean_line(text: str) -> str:
 
 
 def question_drafts(notice: Notice) -> list[QuestionDraft]:
-    """Return the questions of a notice as they were written."""
+    """Return the questions of a notice as written."""
     return [
         QuestionDraft(
-            one.text,
-            tuple(option.text for option in one.options),
-            one.kind,
-            one.heading,
-            one.unit,
-            one.deadline,
-            one.comment,
+            stored.text,
+            tuple(option.text for option in stored.options),
+            stored.kind,
+            stored.heading,
+            stored.unit,
+            stored.deadline,
+            stored.comment,
         )
-        for one in load_questions(notice)
+        for stored in load_questions(notice)
     ]
 
 
 def copy_questions(notice: Notice, fresh: Notice, now: datetime) -> None:
-    """Give a correction the questions of the notice that it corrects; a deadline that has passed stays behind."""
-    save_questions(fresh, [_drop_past_deadline(ask, now) for ask in question_drafts(notice)])
-
-
-def _drop_past_deadline(ask: QuestionDraft, now: datetime) -> QuestionDraft:
-    return replace(ask, deadline=None) if ask.deadline and ask.deadline < now else ask
+    """Copy the questions to a follow-up, without deadlines that have passed."""
+    drafts = question_drafts(notice)
+    save_questions(
+        fresh, [replace(draft, deadline=None) if draft.deadline and draft.deadline < now else draft for draft in drafts]
+    )
 
 
 def questions_error(notice: Notice, begins: datetime) -> str:
-    """Return what is wrong with the questions, one sentence, or nothing. `begins`: when the notice is to go."""
-    for ask in question_drafts(notice):
-        if wrong := question_error(ask):
-            return wrong
-        if ask.deadline and ask.deadline <= begins:
+    """Return the first error of the questions, or "". begins: start of sending."""
+    for draft in question_drafts(notice):
+        if error := question_error(draft):
+            return error
+        if draft.deadline and draft.deadline <= begins:
             return N_("The deadline of the answers is before the notice goes out.")
     return ""
 
 
-def question_error(ask: QuestionDraft) -> str:
-    """Return what is wrong with one question as it is written, or nothing."""
-    if not ask.text:
+def question_error(draft: QuestionDraft) -> str:
+    """Return the first error of a question, or "", independent of the notice."""
+    if not draft.text:
         return N_("Write the question, or remove it.")
-    if ask.kind == "days" and not ask.heading:
+    if draft.kind == "days" and not draft.heading:
         return N_("Write what the days are for.")
-    if len(ask.choices) < 2:
+    if len(draft.choices) < 2:
         return N_("A question needs at least two choices.")
-    if len(set(ask.choices)) < len(ask.choices):
+    if len(set(draft.choices)) < len(draft.choices):
         return N_("Two choices of a question are the same.")
-    if merge.field_names(" ".join((ask.heading, ask.text, *ask.choices))):
+    if merge.field_names(" ".join((draft.heading, draft.text, *draft.choices))):
         return N_("Double braces cannot be filled in inside a question. Please write the words themselves.")
     return ""
 
 
-# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── stored questions ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-# Every opening and every press of a reader's page comes by here: plain SQL costs a fifth of what two queries do.
+# Every request of a reader's page runs this: plain SQL takes a fifth of the time of two peewee queries.
 _SELECT_QUESTIONS = """
 SELECT q.id, q.place, q.kind, q.heading, q.text, q.unit, q.deadline, q.comment, c.id, c.number, c.text
 FROM question AS q LEFT JOIN choice AS c ON c.question_id = q.id
@@ -200,27 +193,26 @@ def load_questions(notice: Notice | int) -> tuple[StoredQuestion, ...]:
     """Return the questions of a notice with their choices, in order."""
     number = notice.id if isinstance(notice, Notice) else notice
     rows = db.execute_sql(_SELECT_QUESTIONS, (number,)).fetchall()
-    return tuple(_build_question(list(held)) for _, held in groupby(rows, key=lambda row: row[0]))
+    return tuple(_build_question(list(group)) for _, group in groupby(rows, key=lambda row: row[0]))
 
 
-def _build_question(rows: list[tuple]) -> StoredQuestion:
+def _build_question(rows: list[tuple[Any, ...]]) -> StoredQuestion:
     number, place, kind, heading, text, unit, deadline, comment = rows[0][:8]
     options = tuple(Option(*row[8:]) for row in rows if row[8] is not None)
     end = Question.deadline.python_value(deadline)
     return StoredQuestion(number, place, kind, heading, text, unit, end, bool(comment), options)
 
 
-def group_into_blocks(asked: Iterable[StoredQuestion]) -> list[QuestionBlock]:
-    """Return what is asked together."""
-    return [QuestionBlock(tuple(held)) for _, held in groupby(asked, key=_block_key)]
+def group_into_blocks(questions: Iterable[StoredQuestion]) -> list[QuestionBlock]:
+    return [QuestionBlock(tuple(group)) for _, group in groupby(questions, key=_block_key)]
 
 
-def _block_key(one: StoredQuestion) -> tuple:
-    return (one.heading, one.unit, one.deadline) if one.kind == "days" else (one.id,)
+def _block_key(question: StoredQuestion) -> tuple[object, ...]:
+    return (question.heading, question.unit, question.deadline) if question.kind == "days" else (question.id,)
 
 
 def deadline_text(language: str, deadline: datetime | None) -> str:
-    """Return a deadline in words: the day alone if it is the end of that day; "" if there is none."""
+    """Return a deadline for display; without the time if it is the end of a day."""
     if deadline is None:
         return ""
     local = clock.to_local(deadline)
@@ -232,7 +224,7 @@ def deadline_text(language: str, deadline: datetime | None) -> str:
 
 
 def end_of_day(day: date) -> datetime:
-    """Return the deadline 「11月7日まで」, which includes that day."""
+    """Return the deadline 「11月7日まで」, which includes the day."""
     return clock.from_local(datetime.combine(day, time(*END_OF_DAY, 59)))
 
 
@@ -241,58 +233,61 @@ WHO_ANSWERS: dict[str, str] = {
     "person": N_("One answer from each person who gets this letter."),
     "child": N_("One answer for each child."),
 }
-"""Who answers once, for the readers; said where it is not the household alone."""
+"""Shown to readers if some question is not answered by household."""
 
 
-def who_answers(asked: Iterable[QuestionBlock]) -> dict[int, str]:
-    """Return by the place of a block who answers it; empty where every question is for the household."""
-    found = list(asked)
-    if all(one.unit == "household" for one in found):
+def who_answers(blocks: Iterable[QuestionBlock]) -> dict[int, str]:
+    """Return {place of a block: who answers it}; empty if every question is for the household."""
+    blocks = list(blocks)
+    if all(block.unit == "household" for block in blocks):
         return {}
-    return {one.questions[0].place: WHO_ANSWERS[one.unit] for one in found}
+    return {block.questions[0].place: WHO_ANSWERS[block.unit] for block in blocks}
 
 
 def letter_questions(notice: Notice, language: str) -> tuple[compose.LetterQuestion, ...]:
-    """Return the questions of a notice as its letters ask them."""
-    found = group_into_blocks(load_questions(notice))
-    said = who_answers(found)
-    return tuple(_letter_question(one, language, said.get(one.questions[0].place, "")) for one in found)
+    """Return the questions for the letters of a notice."""
+    blocks = group_into_blocks(load_questions(notice))
+    who = who_answers(blocks)
+    return tuple(_letter_question(block, language, who.get(block.questions[0].place, "")) for block in blocks)
 
 
 def _letter_question(block: QuestionBlock, language: str, who: str) -> compose.LetterQuestion:
-    choices = tuple((one.number, one.text) for one in block.questions[0].options)
-    days = tuple((one.options[0].number, one.text) for one in block.questions if one.options) if block.days else ()
+    choices = tuple((option.number, option.text) for option in block.questions[0].options)
+    days = (
+        tuple((question.options[0].number, question.text) for question in block.questions if question.options)
+        if block.days
+        else ()
+    )
     return compose.LetterQuestion(
         block.title, deadline_text(language, block.deadline), choices, days, i18n.say(language, who) if who else ""
     )
 
 
 def has_questions(notice: Notice) -> bool:
-    """Say whether a notice asks anything."""
-    return Question.select().where(Question.notice == notice).exists()
+    return bool(Question.select().where(Question.notice == notice).exists())
 
 
-# ── from a file ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── JSON files ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class InvalidQuestionFile(ValueError):
-    """A file of questions cannot be read; the message says where."""
+    """A JSON file of questions is invalid; the message says where (for the terminal, English only)."""
 
 
 def from_json(text: str, read_time: Any) -> list[QuestionDraft]:
-    """Read `[{"text": …, "choices": [… ], "unit": …, "deadline": …, "comment": …}, …]`. Raises BadFile.
+    """Parse `[{"text": …, "choices": [… ], "unit": …, "deadline": …, "comment": …}, …]`. Raises InvalidQuestionFile.
 
-    read_time: turns the text of a deadline into a moment, None if it cannot.
+    read_time: parses the text of a deadline; None if it is invalid.
     """
     try:
-        found = json.loads(text)
-    except ValueError as fault:
-        raise InvalidQuestionFile(f"it is no JSON: {fault}") from fault
-    if not isinstance(found, list) or not found:
+        entries = json.loads(text)
+    except ValueError as error:
+        raise InvalidQuestionFile(f"it is no JSON: {error}") from error
+    if not isinstance(entries, list) or not entries:
         raise InvalidQuestionFile("it must hold a list of questions")
-    if len(found) > MAX_QUESTIONS:
+    if len(entries) > MAX_QUESTIONS:
         raise InvalidQuestionFile(f"it holds more than {MAX_QUESTIONS} questions")
-    return [_from_entry(entry, f"question {place}", read_time) for place, entry in enumerate(found, 1)]
+    return [_from_entry(entry, f"question {place}", read_time) for place, entry in enumerate(entries, 1)]
 
 
 def _from_entry(entry: Any, where: str, read_time: Any) -> QuestionDraft:
@@ -301,11 +296,9 @@ def _from_entry(entry: Any, where: str, read_time: Any) -> QuestionDraft:
         raise InvalidQuestionFile(f"{where} must have only: {', '.join(sorted(known))}")
     choices = entry.get("choices")
     texts = [entry.get("text"), entry.get("kind", "own"), entry.get("heading", ""), entry.get("unit", "household")]
-    if not isinstance(choices, list) or not all(isinstance(one, str) for one in [*texts, *choices]):
+    if not isinstance(choices, list) or not all(isinstance(value, str) for value in [*texts, *choices]):
         raise InvalidQuestionFile(f"{where} needs a text and a list of choices")
-    if len(choices) > MAX_CHOICES or any(
-        isinstance(one, str) and len(one) > MAX_TEXT_CHARS for one in [*texts, *choices]
-    ):
+    if len(choices) > MAX_CHOICES or any(len(value) > MAX_TEXT_CHARS for value in [*texts, *choices]):
         raise InvalidQuestionFile(
             f"{where}: at most {MAX_CHOICES} choices, each text at most {MAX_TEXT_CHARS} characters"
         )
@@ -319,9 +312,12 @@ def _from_entry(entry: Any, where: str, read_time: Any) -> QuestionDraft:
     return QuestionDraft(text, tuple(choices), kind, heading, unit, moment, entry.get("comment") is True)
 
 
+# ── presets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What a kind of question begins with. `fixed`: its choices are not changed, so that everybody knows them."""
+    """The initial values of a kind of question. `fixed`: the author cannot change the choices."""
 
     name: str
     text: str = ""
@@ -360,9 +356,9 @@ PRESETS: dict[str, Preset] = {
 
 
 def new_question(kind: str, language: str) -> QuestionDraft:
-    """Return a fresh question of a kind, in the organization's language."""
-    made = PRESETS[kind]
-    text, choices = say(language, made.text), tuple(say(language, one) for one in made.choices)
+    """Return a new question of a kind, in the organization's language."""
+    preset = PRESETS[kind]
+    text, choices = i18n.say(language, preset.text), tuple(i18n.say(language, choice) for choice in preset.choices)
     if kind == "days":
-        return QuestionDraft("", choices, kind, heading=text, unit=made.unit)
-    return QuestionDraft(text, choices, kind, unit=made.unit, comment=made.comment)
+        return QuestionDraft("", choices, kind, heading=text, unit=preset.unit)
+    return QuestionDraft(text, choices, kind, unit=preset.unit, comment=preset.comment)

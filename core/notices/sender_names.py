@@ -1,8 +1,7 @@
-"""In whose name a notice goes out: the one who sends it, another user, a registered sender's name (D-07, D-08, D-15
-to D-23).
+"""The sender name of a notice: its sender, another user, an allowed sender, or the class teachers (D-07 to D-23).
 
-Only the display name changes: From stays the list's address, since a foreign one fails DMARC (decision 4). Who may
-choose: managers of all lists that the notice goes to. `Notice.sender_name` empty: whoever presses "send".
+Only the display name changes: the From address of another domain would fail DMARC (decision 4). Managers of all lists
+of the notice may choose a name. An empty `Notice.sender_name` means the user who sends the notice.
 """
 
 from collections import defaultdict
@@ -11,43 +10,41 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import clock
-from core.errors import DomainError, NotADraft
+from core.errors import DomainError
+from core.notices.drafts import reload_notice, update_draft
 from core.permissions import Permissions, active_roles, permissions_of, person_scope, target_lists
 from i18n import N_
 from models import AllowedSender, Delivery, Membership, Notice, Role, User
 
 
 class SenderNameForbidden(DomainError):
-    """Somebody below manager would send in another's name (D-21)."""
+    """The user is not a manager of all lists (D-21)."""
 
     message = N_("Only managers of the lists may send in another name.")
 
 
 class SenderNameUnavailable(DomainError):
-    """The chosen name is not, or no longer, one of those offered."""
+    """The chosen name is not offered (any more)."""
 
     message = N_("“%(name)s” cannot be chosen any more. Please choose the name of the sender again.")
 
 
 @dataclass(frozen=True, slots=True)
 class SenderNameChoices:
-    """Whose name may stand as the sender's: other users, and names of registered senders."""
+    """users: other users. names: of allowed senders."""
 
     users: tuple[User, ...]
     names: tuple[str, ...]
 
 
 def may_choose_sender_name(rights: Permissions, notice: Notice) -> bool:
-    """Say whether this user may send the notice in another name (D-08, D-21)."""
+    """Say whether the user may send the notice in another name (D-08, D-21)."""
     return rights.may_in_all_lists("manage", notice)
 
 
 def sender_name_choices(rights: Permissions) -> SenderNameChoices:
-    """Return the names that this user may send in: colleagues of the own lists, registered senders of these lists.
-
-    The names of those who hold a role in the whole organization are open to every manager.
-    """
-    lists = [one.id for one in rights.lists("manage") if not one.practice_of_id]
+    """Return the names offered to a user: users with a role in the user's lists or in the organization, allowed senders."""
+    lists = [mailing_list.id for mailing_list in rights.lists("manage") if not mailing_list.practice_of_id]
     roles = active_roles(clock.today())
     if not rights.is_admin:
         roles = roles.where(Role.list_id.in_([0, *lists]))
@@ -71,26 +68,25 @@ def set_sender_name(
     name: str = "",
     in_charge: bool = False,
 ) -> None:
-    """Set in whose name a draft goes out; neither `user` nor `name`: whoever presses.
+    """Set the sender name of a draft; neither `user` nor `name`: the user who sends it.
 
-    `in_charge`: members with a person in charge get it in that person's name. Raises NotYours, NotOffered, NotNow.
+    in_charge: members with a class teacher get the letter in that name. Raises SenderNameForbidden,
+    SenderNameUnavailable, NotADraft.
     """
     fields: dict[str, object] = {"sender_user": None, "sender_name": ""}
     if (user or name or in_charge) and not may_choose_sender_name(rights, notice):
         raise SenderNameForbidden()
     if user or name:
         fields = _fields_for_choice(sender_name_choices(rights), user, name)
-    draft = (Notice.id == notice.id) & (Notice.state == "draft")
-    if not Notice.update(**fields, in_charge=in_charge, updated_at=now).where(draft).execute():
-        raise NotADraft()
-    notice.__data__.update(Notice.get_by_id(notice.id).__data__)
+    update_draft(notice, **fields, in_charge=in_charge, updated_at=now)
+    reload_notice(notice)
 
 
 def _fields_for_choice(offer: SenderNameChoices, user: int | None, name: str) -> dict[str, object]:
     if user:
-        for one in offer.users:
-            if one.id == user:
-                return {"sender_user": one, "sender_name": one.name}
+        for offered in offer.users:
+            if offered.id == user:
+                return {"sender_user": offered, "sender_name": offered.name}
         raise SenderNameUnavailable(name=name)
     if name not in offer.names:
         raise SenderNameUnavailable(name=name)
@@ -98,9 +94,9 @@ def _fields_for_choice(offer: SenderNameChoices, user: int | None, name: str) ->
 
 
 def verify_sender_name(notice: Notice, by: User | None) -> None:
-    """Look again when the notice is confirmed: who presses may send in this name, and the name still exists.
+    """Check the sender name again on confirmation. The terminal (`by` None) may use any name.
 
-    The terminal (`by` None) is the operator's and may. Raises NotYours, NotOffered.
+    Raises SenderNameForbidden, SenderNameUnavailable.
     """
     if by is None or not uses_other_name(notice, by):
         return
@@ -110,21 +106,21 @@ def verify_sender_name(notice: Notice, by: User | None) -> None:
     if not notice.sender_name:
         return
     offer = sender_name_choices(rights)
-    known = notice.sender_user_id in {by.id, *(one.id for one in offer.users)} if notice.sender_user_id else False
+    known = notice.sender_user_id in {by.id, *(user.id for user in offer.users)} if notice.sender_user_id else False
     if not known and notice.sender_name not in offer.names:
         raise SenderNameUnavailable(name=notice.sender_name)
 
 
 def uses_other_name(notice: Notice, by: User | None) -> bool:
-    """Say whether the notice goes out in another name than that of who presses."""
+    """Say whether the notice goes out in another name than that of its sender."""
     return notice.in_charge or (bool(notice.sender_name) and (by is None or notice.sender_user_id != by.id))
 
 
 def response_recipient(delivery: Delivery) -> User | None:
-    """Return who is told what comes back of a letter, replies and reads: the one in whose name it went.
+    """Return the user who gets the replies and digests of a letter.
 
-    D-18: the person in charge, each for the own members; D-20: the user who was chosen. A registered sender's name
-    has no account: then it is who pressed "send".
+    This is the class teacher (D-18), the user whose name was chosen (D-20), or else the user who sent the notice:
+    allowed senders have no account.
     """
     notice = delivery.notice
     for user in (delivery.in_charge, notice.sender_user, notice.by):

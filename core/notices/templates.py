@@ -1,8 +1,8 @@
-"""Samples: words for the usual notices, shipped and own, from which a notice is begun (N-04, X-15, field 5.2).
+"""Templates of notices, shipped and own (N-04, X-15, field 5.2).
 
-Shipped ones stand in templates.json in the organization's language; 〔…〕 marks what is to be filled in. Own ones are
-rows, for one list or for all. Who changes a shipped one gets an own version of it, and may go back to the shipped
-words. A sample never names recipients: these are chosen anew each time (field 5.3 no. 2).
+Shipped templates are in templates.json; 〔…〕 marks a placeholder. Own templates are rows, for one list or for all.
+Changing a shipped template creates an own version; removing the version restores the shipped words. A template holds
+no recipients: the author chooses them for each notice (field 5.3 no. 2).
 """
 
 import json
@@ -27,7 +27,7 @@ from models import MailingList, Notice, NoticeTemplate, User
 SHIPPED_FILE = config.PROJECT_DIR / "core" / "notices" / "templates.json"
 MAX_QUICK_TEMPLATES = 4
 REMIND_EVERY_S, REMIND_TIMES = 30 * 60, 2
-"""An urgent sample is sent again by itself to those who have not confirmed or answered (field 2.3)."""
+"""The reminder rule of urgent templates (field 2.3)."""
 OWN_PREFIX = "own-"
 CATEGORIES: dict[str, str] = {
     "emergency": N_("In an emergency"),
@@ -40,12 +40,12 @@ CATEGORIES: dict[str, str] = {
     "test": N_("Trials and apologies"),
     "other": N_("Others"),
 }
-"""What samples are about, in the order in which the page shows them; the first four are those of N-04."""
+"""In the order of the page. The first four are those of N-04."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateContent:
-    """What a sample says and asks; `html` if it is decorated (its text is then made from it)."""
+    """The content of a template. `html`: "" for plain text; otherwise `text` is derived from it."""
 
     name: str
     subject: str
@@ -59,10 +59,7 @@ class TemplateContent:
 
 @dataclass(frozen=True, slots=True)
 class TemplateChoice:
-    """A sample to begin from; `code` names it in addresses, `row` is there if it is an own one.
-
-    key: of the shipped one, which it is or of which it is an own version.
-    """
+    """A template offered to a user. code: its name in URLs. row: of an own template. key: of the shipped one."""
 
     code: str
     words: TemplateContent
@@ -72,7 +69,7 @@ class TemplateChoice:
 
     @property
     def is_version(self) -> bool:
-        """Say whether it stands for a shipped one."""
+        """Say whether this is an own version of a shipped template."""
         return self.row is not None and bool(self.key)
 
 
@@ -81,37 +78,41 @@ def _shipped_entries() -> list[dict[str, Any]]:
     return json.loads(SHIPPED_FILE.read_text(encoding="utf-8"))
 
 
-# ── which there are ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── list ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def available_templates(rights: Permissions) -> list[TemplateChoice]:
-    """Return the samples that a user may begin from: own ones by name, then those shipped and not hidden."""
-    lists = [one.id for one in rights.lists("send") if not one.practice_of_id]
-    mine = NoticeTemplate.list.is_null() | NoticeTemplate.list.in_(lists)
-    rows = list(NoticeTemplate.select().where(mine).order_by(NoticeTemplate.name, NoticeTemplate.id))
+    """Return the templates that a user may use: own ones by name, then the shipped ones that are not hidden."""
+    lists = [mailing_list.id for mailing_list in rights.lists("send") if not mailing_list.practice_of_id]
+    visible = NoticeTemplate.list.is_null() | NoticeTemplate.list.in_(lists)
+    rows = list(NoticeTemplate.select().where(visible).order_by(NoticeTemplate.name, NoticeTemplate.id))
     own = [
         TemplateChoice(f"{OWN_PREFIX}{row.id}", template_content(row), row.urgent, row)
         for row in rows
         if row.key is None
     ]
-    return [*own, *(one for entry in _shipped_entries() for one in _shipped_or_versions(entry, rows, lists))]
+    return [*own, *(choice for entry in _shipped_entries() for choice in _shipped_or_versions(entry, rows, lists))]
 
 
-def group_by_category(samples: Iterable[TemplateChoice], text: str = "") -> list[tuple[str, list[TemplateChoice]]]:
-    """Return samples by what they are about; `text`: only those that hold it in name, subject or words."""
+def group_by_category(templates: Iterable[TemplateChoice], text: str = "") -> list[tuple[str, list[TemplateChoice]]]:
+    """Return templates by category. text: only those that contain it in name, subject or text."""
     order = {kind: place for place, kind in enumerate(CATEGORIES)}
     wanted = text.casefold().strip()
-    found = [one for one in samples if wanted in f"{one.words.name}\n{one.words.subject}\n{one.words.text}".casefold()]
-    found.sort(key=lambda one: order[one.words.kind])
-    return [(kind, list(held)) for kind, held in groupby(found, key=lambda one: one.words.kind)]
+    matches = [
+        choice
+        for choice in templates
+        if wanted in f"{choice.words.name}\n{choice.words.subject}\n{choice.words.text}".casefold()
+    ]
+    matches.sort(key=lambda choice: order[choice.words.kind])
+    return [(kind, list(group)) for kind, group in groupby(matches, key=lambda choice: choice.words.kind)]
 
 
 def _shipped_or_versions(
     entry: dict[str, Any], rows: list[NoticeTemplate], lists: list[int]
 ) -> Iterator[TemplateChoice]:
-    """Give a shipped sample as a user sees it: its version for all instead, and the versions of the own lists.
+    """Yield the versions of the user's lists, and the version for all or the shipped template.
 
-    Where every list of the user has a version of its own, the common one is not needed any more.
+    The latter is omitted if every list of the user has its own version.
     """
     versions = [row for row in rows if row.key == entry["key"]]
     for_lists = [row for row in versions if row.list_id]
@@ -132,101 +133,105 @@ def _shipped_or_versions(
 
 def _build_shipped(entry: dict[str, Any]) -> TemplateChoice:
     language = load_settings().language
-    said, asks = entry[language], _question_drafts(entry.get("question"), language)
+    content, drafts = entry[language], _question_drafts(entry.get("question"), language)
     words = TemplateContent(
-        said["name"], said["subject"], said["text"], entry["urgent"], entry["read"], entry["kind"], asks
+        content["name"], content["subject"], content["text"], entry["urgent"], entry["read"], entry["kind"], drafts
     )
     return TemplateChoice(entry["key"], words, entry["home"], key=entry["key"])
 
 
 def shipped_template(key: str) -> TemplateChoice | None:
-    """Return a shipped sample as it was shipped."""
+    """Return a shipped template with its original words."""
     return next((_build_shipped(entry) for entry in _shipped_entries() if entry["key"] == key), None)
 
 
 def _question_drafts(question: dict[str, Any] | None, language: str) -> tuple[QuestionDraft, ...]:
     if not question:
         return ()
-    said = question[language]
+    content = question[language]
     shared = {"kind": question["kind"], "unit": question["unit"], "comment": question["comment"]}
-    if "days" in said:
-        return tuple(QuestionDraft(day, tuple(said["choices"]), heading=said["text"], **shared) for day in said["days"])
-    return (QuestionDraft(said["text"], tuple(said["choices"]), **shared),)
+    if "days" in content:
+        return tuple(
+            QuestionDraft(day, tuple(content["choices"]), heading=content["text"], **shared) for day in content["days"]
+        )
+    return (QuestionDraft(content["text"], tuple(content["choices"]), **shared),)
 
 
 def template_content(row: NoticeTemplate) -> TemplateContent:
-    """Return what an own sample says."""
-    asks = tuple(QuestionDraft(**{**one, "choices": tuple(one["choices"])}) for one in row.questions)
+    """Return the content of an own template."""
+    drafts = tuple(QuestionDraft(**{**question, "choices": tuple(question["choices"])}) for question in row.questions)
     return TemplateContent(
-        row.name, row.subject, row.text, row.urgent, row.read_confirmation, row.kind, asks, html_body.html_of(row)
+        row.name, row.subject, row.text, row.urgent, row.read_confirmation, row.kind, drafts, html_body.html_of(row)
     )
 
 
 def get_template(rights: Permissions, code: str) -> TemplateChoice | None:
-    """Return the sample with a code, if the user may begin from it."""
-    return next((one for one in available_templates(rights) if one.code == code), None)
+    """Return the template with a code, if the user may use it."""
+    return next((choice for choice in available_templates(rights) if choice.code == code), None)
 
 
 def quick_templates(rights: Permissions) -> list[TemplateChoice]:
-    """Return the urgent ones that stand on the first page, own ones before shipped ones (field 5.2: two taps)."""
+    """Return the urgent templates of the home page, own ones first (field 5.2: two taps)."""
     if not rights.may("send"):
         return []
-    return [one for one in available_templates(rights) if one.home and one.words.urgent][:MAX_QUICK_TEMPLATES]
+    return [choice for choice in available_templates(rights) if choice.home and choice.words.urgent][
+        :MAX_QUICK_TEMPLATES
+    ]
 
 
-def start_notice(sample: TemplateChoice, by: User, now: datetime, form_key: str | None = None) -> Notice:
-    """Begin a notice with the words of a sample; the same `form_key` finds the first one as it stands.
+def start_notice(template: TemplateChoice, by: User, now: datetime, form_key: str | None = None) -> Notice:
+    """Create a draft from a template. Idempotent for the same `form_key`.
 
-    What is urgent goes again by itself, twice after half an hour each, to who has not confirmed; an option like others.
+    An urgent draft gets a reminder rule, which the author can change.
     """
-    said = sample.words
-    rule = {"every_s": REMIND_EVERY_S, "times": REMIND_TIMES} if said.urgent else {}
+    content = template.words
+    rule = {"every_s": REMIND_EVERY_S, "times": REMIND_TIMES} if content.urgent else {}
     with db.atomic():
-        if form_key and (found := Notice.get_or_none(Notice.form_key == form_key)):
-            return found
-        notice = drafts.create_draft(by, now=now, form_key=form_key, urgent=said.urgent)
+        if form_key and (existing := Notice.get_or_none(Notice.form_key == form_key)):
+            return existing
+        notice = drafts.create_draft(by, now=now, form_key=form_key, urgent=content.urgent)
         drafts.save_draft(
             notice,
             now=now,
-            subject=said.subject,
-            read_confirmation=said.read_confirmation,
-            questions=list(said.questions),
-            **_body_fields(said),
+            subject=content.subject,
+            read_confirmation=content.read_confirmation,
+            questions=list(content.questions),
+            **_body_fields(content),
             reminder_rule=rule,
         )
     return notice
 
 
-# ── own ones ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── own templates ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def may_edit_template(rights: Permissions, sample: TemplateChoice) -> bool:
-    """Say whether a user may change a sample: an own one its list's managers, one for all only administrators.
+def may_edit_template(rights: Permissions, template: TemplateChoice) -> bool:
+    """Say whether a user may change a template: managers that of their list, administrators that for all lists.
 
-    Of a shipped one, or of its version for all, every manager may make a version for an own list.
+    Every manager may create a version of a shipped template for an own list.
     """
-    row = sample.row
-    if row is None or (sample.key and row.list_id is None):
+    row = template.row
+    if row is None or (template.key and row.list_id is None):
         return rights.may("manage")
     return rights.is_admin if row.list_id is None else rights.may("manage", row.list_id)
 
 
-def content_error(said: TemplateContent) -> str:
-    """Return what is wrong with the questions of a sample, one sentence, or nothing."""
-    return next((wrong for ask in said.questions if (wrong := questions.question_error(ask))), "")
+def content_error(content: TemplateContent) -> str:
+    """Return the first error of the questions, or ""."""
+    return next((error for draft in content.questions if (error := questions.question_error(draft))), "")
 
 
-def add_template(by: User, said: TemplateContent, mailing_list: MailingList | None) -> NoticeTemplate:
-    """Keep words as a sample, for one list or for all."""
-    row = NoticeTemplate.create(list=mailing_list, **_row_values(said))
+def add_template(by: User, content: TemplateContent, mailing_list: MailingList | None) -> NoticeTemplate:
+    """Store a template for one list, or for all (None)."""
+    row = NoticeTemplate.create(list=mailing_list, **_row_values(content))
     audit.log_action(by, "sample.added", row.id)
     return row
 
 
 def content_from_notice(notice: Notice, name: str = "") -> TemplateContent:
-    """Return words and questions of a notice as those of a sample, for `add`; its deadlines have passed."""
+    """Return the content of a notice for `add_template`, without deadlines."""
     wording = notice.wording
-    asks = tuple(replace(ask, deadline=None) for ask in questions.question_drafts(notice))
+    drafts = tuple(replace(draft, deadline=None) for draft in questions.question_drafts(notice))
     kind = "emergency" if notice.urgent else "other"
     return TemplateContent(
         name or wording.subject,
@@ -235,77 +240,76 @@ def content_from_notice(notice: Notice, name: str = "") -> TemplateContent:
         notice.urgent,
         notice.read_confirmation,
         kind,
-        asks,
+        drafts,
         html_body.html_of(wording),
     )
 
 
 class VersionExists(DomainError):
-    """The list has own words for this sample already."""
-
     message = N_("This list has a version of its own already. Please change that one.")
 
 
-def update_template(sample: TemplateChoice, by: User, said: TemplateContent, mailing_list: MailingList | None) -> None:
-    """Change words and list of an own sample; a shipped one gets an own version, for one list or for all.
+def update_template(
+    template: TemplateChoice, by: User, content: TemplateContent, mailing_list: MailingList | None
+) -> None:
+    """Change the content and list of an own template, or create an own version of a shipped one.
 
-    A list gets its own words beside those for all. Raises Taken.
+    A list gets its own version beside the version for all. Raises VersionExists.
     """
     with db.atomic():
-        row = sample.row
-        if sample.key and (row is None or row.list_id is None and mailing_list is not None):
-            row = _create_version(sample.key, mailing_list)
-        elif sample.key and row and row.list_id != (mailing_list and mailing_list.id):
-            _require_no_version(sample.key, mailing_list)
-        NoticeTemplate.update(list=mailing_list, **_row_values(said)).where(NoticeTemplate.id == row.id).execute()
+        row = template.row
+        if template.key and (row is None or row.list_id is None and mailing_list is not None):
+            row = _create_version(template.key, mailing_list)
+        elif template.key and row and row.list_id != (mailing_list and mailing_list.id):
+            _require_no_version(template.key, mailing_list)
+        NoticeTemplate.update(list=mailing_list, **_row_values(content)).where(NoticeTemplate.id == row.id).execute()
         audit.log_action(by, "sample.changed", row.id)
 
 
 def _create_version(key: str, mailing_list: MailingList | None) -> NoticeTemplate:
-    """Make the own version of a shipped sample for a list (None: all)."""
     _require_no_version(key, mailing_list)
     return NoticeTemplate.create(key=key, list=mailing_list)
 
 
 def _require_no_version(key: str, mailing_list: MailingList | None) -> None:
-    here = NoticeTemplate.list.is_null() if mailing_list is None else NoticeTemplate.list == mailing_list
-    if NoticeTemplate.select().where(NoticeTemplate.key == key, here).exists():
+    same_list = NoticeTemplate.list.is_null() if mailing_list is None else NoticeTemplate.list == mailing_list
+    if NoticeTemplate.select().where(NoticeTemplate.key == key, same_list).exists():
         raise VersionExists()
 
 
-def _row_values(said: TemplateContent) -> dict[str, Any]:
-    asks = [{name: value for name, value in asdict(ask).items() if name != "deadline"} for ask in said.questions]
+def _row_values(content: TemplateContent) -> dict[str, Any]:
+    drafts = [
+        {name: value for name, value in asdict(draft).items() if name != "deadline"} for draft in content.questions
+    ]
     return {
-        "name": said.name,
-        "subject": said.subject,
-        "urgent": said.urgent,
-        "kind": said.kind,
-        "read_confirmation": said.read_confirmation,
-        "questions": asks,
-        **html_body.normalize_body(_body_fields(said), load_settings().language),
+        "name": content.name,
+        "subject": content.subject,
+        "urgent": content.urgent,
+        "kind": content.kind,
+        "read_confirmation": content.read_confirmation,
+        "questions": drafts,
+        **html_body.normalize_body(_body_fields(content), load_settings().language),
     }
 
 
-def _body_fields(said: TemplateContent) -> dict[str, str]:
-    """Return the body of a sample as `notices.save` takes it."""
-    return {"html": said.html} if said.html else {"text": said.text}
+def _body_fields(content: TemplateContent) -> dict[str, str]:
+    return {"html": content.html} if content.html else {"text": content.text}
 
 
 def count_hidden() -> int:
-    """Return how many shipped ones are hidden."""
     return NoticeTemplate.select().where(NoticeTemplate.hidden == True).count()  # noqa: E712
 
 
 def unhide_all(by: User) -> None:
-    """Show every hidden shipped one again."""
+    """Show all hidden shipped templates."""
     if NoticeTemplate.delete().where(NoticeTemplate.hidden == True).execute():  # noqa: E712
         audit.log_action(by, "sample.shown")
 
 
-def remove_template(sample: TemplateChoice, by: User) -> None:
-    """Remove an own sample, go from an own version back to the shipped one, or hide a shipped one; repeatable."""
-    if sample.row:
-        if NoticeTemplate.delete().where(NoticeTemplate.id == sample.row.id).execute():
-            audit.log_action(by, "sample.back" if sample.is_version else "sample.removed", sample.row.id)
-    elif NoticeTemplate.insert(key=sample.code, hidden=True).on_conflict_ignore().execute():
+def remove_template(template: TemplateChoice, by: User) -> None:
+    """Delete an own template or version, or hide a shipped template. Idempotent."""
+    if template.row:
+        if NoticeTemplate.delete().where(NoticeTemplate.id == template.row.id).execute():
+            audit.log_action(by, "sample.back" if template.is_version else "sample.removed", template.row.id)
+    elif NoticeTemplate.insert(key=template.code, hidden=True).on_conflict_ignore().execute():
         audit.log_action(by, "sample.hidden")
