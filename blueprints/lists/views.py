@@ -328,7 +328,7 @@ def run_move_copy(number: int) -> Answer:
         if kind == "move"
         else N_("%(new)s people were copied into “%(list)s”, %(there)s were there already.")
     )
-    flash_message(sentence, new=done.new, there=done.there, list=target.name)
+    flash_message(sentence, new=done.new, there=done.already_members, list=target.name)
     return redirect_to("lists.show", number=target.id)
 
 

@@ -160,7 +160,7 @@ def new_roster_page(found: Rollover, wrong: str = "", text: str = "", status: in
             status=status,
         )
     shown = new_roster.preview_roster(found)
-    doubtful = shown.of("doubtful")
+    doubtful = shown.lines_of_kind("doubtful")
 
     def room(grade: str, class_name: str) -> str:
         return display_names.class_label(language(), grade, class_name)
@@ -173,7 +173,7 @@ def new_roster_page(found: Rollover, wrong: str = "", text: str = "", status: in
         most=MAX_LINES_SHOWN,
         why=DOUBT_REASONS,
         room=room,
-        classes_without_list=_(", ").join(room(*one) for one in shown.without_list),
+        classes_without_list=_(", ").join(room(*one) for one in shown.classes_without_list),
         status=status,
     )
 
@@ -259,7 +259,7 @@ def _apply_roster(found: Rollover) -> Response:
     """Carry out what the page showed, with what was decided on it."""
     now_ = new_roster.preview_roster(found)
     try:
-        if request.form.get("seen") != now_.base:
+        if request.form.get("seen") != now_.base_digest:
             raise year_end.PreviewOutdated()
         shown = new_roster.apply_roster(found, current_user, clock.now(), fingerprint=now_.fingerprint)
     except DomainError as refused:

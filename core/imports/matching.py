@@ -32,11 +32,13 @@ class ExistingRows:
 
     by_key: dict[str, Person] = field(default_factory=dict)
     by_name: dict[str, list[Person]] = field(default_factory=lambda: defaultdict(list))
-    children: dict[str, list[Child]] = field(default_factory=lambda: defaultdict(list))
-    of_person: dict[int, list[Child]] = field(default_factory=lambda: defaultdict(list))
-    here: dict[int, list[Membership]] = field(default_factory=lambda: defaultdict(list))  # by person, in this list
+    children_by_name: dict[str, list[Child]] = field(default_factory=lambda: defaultdict(list))
+    children_by_person: dict[int, list[Child]] = field(default_factory=lambda: defaultdict(list))
+    memberships: dict[int, list[Membership]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # by person, in this list
     teachers: dict[str, User] = field(default_factory=dict)  # candidates for class teacher, by name
-    of_classes: dict[tuple[str, str], int] = field(default_factory=dict)  # class teacher by class
+    teacher_by_class: dict[tuple[str, str], int] = field(default_factory=dict)  # class teacher by class
 
 
 def load_existing_rows(mailing_list: MailingList, rows: list[RosterRow], keys: Iterable[str]) -> ExistingRows:
@@ -50,11 +52,11 @@ def load_existing_rows(mailing_list: MailingList, rows: list[RosterRow], keys: I
         known.by_name[person.name].append(person)
     children: dict[int, Child] = {}
     for child in _select_in_chunks(Child, Child.name, {row.child_name for row in rows if row.child_name}):
-        known.children[child.name].append(children.setdefault(child.id, child))
+        known.children_by_name[child.name].append(children.setdefault(child.id, child))
     _load_memberships(known, mailing_list, people, children)
     if any(row.in_charge for row in rows):
         known.teachers = class_teacher.candidates_by_name(mailing_list)
-    known.of_classes = class_teacher.teacher_by_class(mailing_list)
+    known.teacher_by_class = class_teacher.teacher_by_class(mailing_list)
     return known
 
 
@@ -65,10 +67,10 @@ def _load_memberships(
     missing = {row.child_id for row in rows if row.child_id} - set(children)
     children |= {child.id: child for child in _select_in_chunks(Child, Child.id, missing)}
     for row in rows:
-        if row.child_id and row.is_member and children[row.child_id] not in known.of_person[row.person_id]:
-            known.of_person[row.person_id].append(children[row.child_id])
+        if row.child_id and row.is_member and children[row.child_id] not in known.children_by_person[row.person_id]:
+            known.children_by_person[row.person_id].append(children[row.child_id])
         if row.list_id == mailing_list.id:
-            known.here[row.person_id].append(row)
+            known.memberships[row.person_id].append(row)
 
 
 def _select_in_chunks(table: type[Any], column: Field, values: Iterable[Any]) -> Iterator[Any]:
@@ -166,12 +168,12 @@ class PersonMatcher:
         for person in self.known.by_name.get(row.name, ()) if row.name else ():
             if row.address and person.address:
                 continue  # the same name with another address is another reader
-            names = [child.name for child in self.known.of_person[person.id]]
+            names = [child.name for child in self.known.children_by_person[person.id]]
             same_phone = bool(row.phone) and person.phone == row.phone
             if (
                 same_phone
                 or row.child_name in names
-                or (not row.child_name and not names and self.known.here[person.id])
+                or (not row.child_name and not names and self.known.memberships[person.id])
             ):
                 return person
         return None
@@ -219,7 +221,7 @@ class ChildMatcher:
         named = [(line, row) for line, row in lines if row.child_name]
         for line, row in named:
             guardian = line.person.row if line.person else None
-            for child in self.known.of_person[guardian.id] if guardian else ():
+            for child in self.known.children_by_person[guardian.id] if guardian else ():
                 if is_same_name(child.name, row.child_name):
                     line.child = self.drafts.setdefault(_child_key(row), self._of(child))
                     break
@@ -234,7 +236,8 @@ class ChildMatcher:
         key = _child_key(row)
         if key not in self.drafts:
             same = next(
-                (child for child in self.known.children.get(row.child_name, ()) if _is_same_child(child, row)), None
+                (child for child in self.known.children_by_name.get(row.child_name, ()) if _is_same_child(child, row)),
+                None,
             )
             self.drafts[key] = self._of(same) if same else RowDraft()
         return self.drafts[key]

@@ -107,7 +107,7 @@ class _MembershipPlanner:
 
     def _here(self, line: PlanLine) -> list[Membership]:
         person = line.person.row if line.person else None
-        return self.known.here.get(person.id, []) if person is not None else []
+        return self.known.memberships.get(person.id, []) if person is not None else []
 
     def _join(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
         state, stopped_by = self._state(line, row)
@@ -120,7 +120,7 @@ class _MembershipPlanner:
             "stopped_at": self.now if state == "stopped" else None,
             "joined_at": self.now,
             "joined_via": self.route,
-            "in_charge": self._teacher(line, row) or self.known.of_classes.get((row.grade, row.class_name)),
+            "in_charge": self._teacher(line, row) or self.known.teacher_by_class.get((row.grade, row.class_name)),
         }
 
     def _teacher(self, line: PlanLine, row: RosterRow) -> int | None:

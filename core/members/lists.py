@@ -144,15 +144,15 @@ def count_members_by_list(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
     wanted = list(numbers)
     counts = {number: dict.fromkeys(COUNT_KEYS, 0) for number in wanted}
     per_person = (
-        Membership.select(Membership.list.alias("list_id"), member_state_sql().alias("standing"))
+        Membership.select(Membership.list.alias("list_id"), member_state_sql().alias("member_state"))
         .join(Person)
         .where(Membership.list.in_(wanted), Membership.is_member)
         .group_by(Membership.list_id, Membership.person_id, Person.address_state)
     )
     rows = (
-        Membership.select(per_person.c.list_id, per_person.c.standing, fn.COUNT(Value(1)))
+        Membership.select(per_person.c.list_id, per_person.c.member_state, fn.COUNT(Value(1)))
         .from_(per_person)
-        .group_by(per_person.c.list_id, per_person.c.standing)
+        .group_by(per_person.c.list_id, per_person.c.member_state)
         .tuples()
     )
     for number, state, people in rows:

@@ -55,14 +55,14 @@ class MemberRow:
     """One person in a list, with the state there (active, stopped, bounced, pending) and the memberships."""
 
     person: Person
-    standing: str
-    places: list[Membership] = field(default_factory=list)
+    member_state: str
+    memberships: list[Membership] = field(default_factory=list)
 
     @property
     def tag(self) -> str:
         """Return the reason why no letter arrives, else 'active'; a key of TAGS."""
-        if self.standing in ("stopped", "pending"):
-            return "complained" if self.person.address_state == "complained" else self.standing
+        if self.member_state in ("stopped", "pending"):
+            return "complained" if self.person.address_state == "complained" else self.member_state
         if self.person.address is None:
             return "telephone"
         return self.person.address_state if self.person.address_state != "fine" else "active"
@@ -80,10 +80,10 @@ TAGS: dict[str, tuple[str, str]] = {  # label and CSS class of the tag
 
 
 def query_members(mailing_list: MailingList, filters: MemberQuery) -> "Rows[Person]":
-    """Return the people of a list who match a filter, sorted; each row has `.standing` too."""
+    """Return the people of a list who match a filter, sorted; each row has `.member_state` too."""
     states = _states_query(mailing_list)
-    query = Person.select(Person, states.c.standing).join(states, on=(states.c.person_id == Person.id))
-    for condition in _filters(mailing_list, filters, states.c.standing):
+    query = Person.select(Person, states.c.member_state).join(states, on=(states.c.person_id == Person.id))
+    for condition in _filters(mailing_list, filters, states.c.member_state):
         query = query.where(condition)
     by_kana = (Case(None, [(Person.kana == "", 1)], 0), Person.kana, Person.name, Person.id)
     orders = {"class": (states.c.room == "", states.c.room, *by_kana), "joined": (states.c.joined.desc(), *by_kana)}
@@ -95,7 +95,7 @@ def _states_query(mailing_list: MailingList) -> "Rows[Membership]":
     return (
         Membership.select(
             Membership.person.alias("person_id"),
-            member_state_sql().alias("standing"),
+            member_state_sql().alias("member_state"),
             fn.COALESCE(room, "").alias("room"),
             fn.MAX(Membership.joined_at).alias("joined"),
         )
@@ -142,15 +142,15 @@ def _matches_text(mailing_list: MailingList, filters: MemberQuery) -> Expression
 
 def member_rows(mailing_list: MailingList, people: list[Any]) -> list[MemberRow]:
     """Return the rows of a page with all memberships in the list; one query."""
-    rows = {person.id: MemberRow(person, person.standing) for person in people}
-    places = (
+    rows = {person.id: MemberRow(person, person.member_state) for person in people}
+    memberships = (
         Membership.select(Membership, Child)
         .join(Child, JOIN.LEFT_OUTER)
         .where(Membership.list == mailing_list, Membership.person.in_(list(rows)), Membership.is_member)
         .order_by(Membership.id)
     )
-    for membership in places:
-        rows[membership.person_id].places.append(membership)
+    for membership in memberships:
+        rows[membership.person_id].memberships.append(membership)
     return list(rows.values())
 
 
@@ -158,9 +158,9 @@ def count_by_state(mailing_list: MailingList) -> dict[str, int]:
     """Return how many people each state filter will show, and `all`; one query."""
     states = _states_query(mailing_list)
     counted = (
-        Person.select(states.c.standing, Person.address_state, Person.address.is_null(), fn.COUNT(Person.id))
+        Person.select(states.c.member_state, Person.address_state, Person.address.is_null(), fn.COUNT(Person.id))
         .join(states, on=(states.c.person_id == Person.id))
-        .group_by(states.c.standing, Person.address_state, Person.address.is_null())
+        .group_by(states.c.member_state, Person.address_state, Person.address.is_null())
         .tuples()
     )
     counts = dict.fromkeys(("all", *STATES), 0)

@@ -27,7 +27,7 @@ class MoveCopyResult:
     """The number of people: new in the target list, and already members of it."""
 
     new: int
-    there: int
+    already_members: int
 
 
 def preview_move_copy(source: MailingList, target: MailingList, people: Iterable[int]) -> MoveCopyResult:
@@ -67,7 +67,7 @@ def move_or_copy(
             _end_memberships(source, rows, now)
         result = _count_result(rows, members)
         if rows:
-            detail = {"from": source.id, "people": result.new + result.there, "new": result.new}
+            detail = {"from": source.id, "people": result.new + result.already_members, "new": result.new}
             audit.log_action(
                 by, "member.moved" if kind == "move" else "member.copied", target.id, kind="list", detail=detail
             )

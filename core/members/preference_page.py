@@ -76,19 +76,19 @@ class ListLine:
 
 @dataclass(frozen=True, slots=True)
 class PreferencePage:
-    """The data of the page. `unnamed`: a membership without names; `items`, `labels`: by membership; `more`: lists to join.
+    """The data of the page. `unnamed`: a membership without names; `items`, `labels`: by membership; `joinable`: lists to join.
 
-    `of_children`: items of children, for guardians whom the roster or a manager named.
+    `child_items`: items of children, for guardians whom the roster or a manager named.
     """
 
     person: Person
     lines: list[ListLine]
     children: list[Child]
     items: dict[int, dict[str, str]]
-    of_children: dict[int, dict[str, str]]
+    child_items: dict[int, dict[str, str]]
     labels: dict[int, str]
     unnamed: Membership | None
-    more: list[tuple[MailingList, Child]]
+    joinable: list[tuple[MailingList, Child]]
 
 
 def load_page(person: Person) -> PreferencePage:
@@ -104,14 +104,14 @@ def load_page(person: Person) -> PreferencePage:
             for row in memberships
             if _is_trusted(row) and (visible := reader_visible_items(row.attributes))
         },
-        of_children={
+        child_items={
             row.child_id: reader_visible_items(row.child.attributes)
             for row in memberships
             if row.child_id and row.child and _is_guardian_by_roster(row)
         },
         labels={row.id: " ".join((row.list.name, row.child.name if row.child else "")).strip() for row in memberships},
         unnamed=next((unnamed for row in lists.values() if (unnamed := membership_without_names(person, row))), None),
-        more=_joinable_lists(person, children, set(lists)),
+        joinable=_joinable_lists(person, children, set(lists)),
     )
 
 

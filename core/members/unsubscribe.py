@@ -244,13 +244,13 @@ def _was_emailed_recently(person: Person, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribedPerson:
-    """A reader who stopped the mail or left. `alone`: names of the children whom no letter reaches any more."""
+    """A reader who stopped the mail or left. `unreachable_children`: names of the children whom no letter reaches any more."""
 
     person: Person
     at: datetime
     lists: tuple[str, ...]
     left: bool
-    alone: tuple[str, ...]
+    unreachable_children: tuple[str, ...]
 
 
 def recently_unsubscribed(rights: Permissions, now: datetime) -> list[UnsubscribedPerson]:
@@ -276,7 +276,7 @@ def recently_unsubscribed(rights: Permissions, now: datetime) -> list[Unsubscrib
     for row in rows:
         by_person.setdefault(row.person_id, []).append(row)
     people = [_unsubscribed_person(memberships, alone) for memberships in by_person.values()]
-    return sorted(people, key=lambda row: (not row.alone, -row.at.timestamp()))[:MAX_REPORTED]
+    return sorted(people, key=lambda row: (not row.unreachable_children, -row.at.timestamp()))[:MAX_REPORTED]
 
 
 def _unsubscribed_person(memberships: list[Membership], alone: set[int]) -> UnsubscribedPerson:
@@ -286,5 +286,7 @@ def _unsubscribed_person(memberships: list[Membership], alone: set[int]) -> Unsu
         at=max(moment for moment in moments if moment),
         lists=tuple(dict.fromkeys(row.list.name for row in memberships)),
         left=any(row.state == "left" for row in memberships),
-        alone=tuple(dict.fromkeys(row.child.name for row in memberships if row.child and row.child_id in alone)),
+        unreachable_children=tuple(
+            dict.fromkeys(row.child.name for row in memberships if row.child and row.child_id in alone)
+        ),
     )

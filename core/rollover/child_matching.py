@@ -35,30 +35,30 @@ class RosterLine:
     number: int
     row: RosterRow
     candidates: list[Child] = field(default_factory=list)
-    why: str = ""
-    decided: str = ""  # by hand: a child id, NEW or SKIP
+    doubt: str = ""
+    decision: str = ""  # by hand: a child id, NEW or SKIP
 
     @property
     def kind(self) -> str:
         if not self.candidates:
             return "new"
-        return "doubtful" if self.why else "sure"
+        return "doubtful" if self.doubt else "sure"
 
     @property
     def child(self) -> Child | None:
         """Return the matched child, as far as that is decided."""
         if self.kind == "doubtful":
-            return next((child for child in self.candidates if str(child.id) == self.decided), None)
+            return next((child for child in self.candidates if str(child.id) == self.decision), None)
         return self.candidates[0] if self.candidates else None
 
     @property
     def is_open(self) -> bool:
         """Return whether an administrator must decide."""
-        return self.kind == "doubtful" and self.child is None and self.decided not in (DECIDED_NEW, DECIDED_SKIP)
+        return self.kind == "doubtful" and self.child is None and self.decision not in (DECIDED_NEW, DECIDED_SKIP)
 
     @property
     def is_new(self) -> bool:
-        return self.kind == "new" or (self.kind == "doubtful" and self.decided == DECIDED_NEW)
+        return self.kind == "new" or (self.kind == "doubtful" and self.decision == DECIDED_NEW)
 
 
 def match_rows(rows: Iterable[RosterRow], children: Iterable[Child], decided: dict[str, str]) -> list[RosterLine]:
@@ -68,8 +68,8 @@ def match_rows(rows: Iterable[RosterRow], children: Iterable[Child], decided: di
     taken = Counter(line.candidates[0].id for line in lines if line.kind == "sure")
     for line in lines:
         if line.kind == "sure" and taken[line.candidates[0].id] > 1:
-            line.why = "shared"
-        line.decided = decided.get(str(line.number), "")
+            line.doubt = "shared"
+        line.decision = decided.get(str(line.number), "")
     return lines
 
 
@@ -120,9 +120,9 @@ def _rank_candidates(line: RosterLine, candidates: list[Child], doubt: str) -> R
     line.candidates = [*next_grade, *(child for child in candidates if child not in next_grade)]
     if len(next_grade) == 1 and doubt in ("", "half"):
         line.candidates = next_grade
-        line.why = "half" if doubt and len(candidates) > 1 else ""
+        line.doubt = "half" if doubt and len(candidates) > 1 else ""
     else:
-        line.why = doubt if doubt not in ("", "half") else "twice" if len(candidates) > 1 else "grade"
+        line.doubt = doubt if doubt not in ("", "half") else "twice" if len(candidates) > 1 else "grade"
     return line
 
 

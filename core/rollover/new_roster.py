@@ -54,28 +54,28 @@ class RosterPreview:
     lines: tuple[RosterLine, ...]
     missing: tuple[Child, ...]
     leaving: frozenset[int]
-    rooms: dict[tuple[str, str], MailingList]
-    without_list: tuple[tuple[str, str], ...]  # classes of the roster without a list
-    waiting: tuple[MailingList, ...]  # lists without a line of the roster
+    lists_by_class: dict[tuple[str, str], MailingList]
+    classes_without_list: tuple[tuple[str, str], ...]  # classes of the roster without a list
+    unfilled_lists: tuple[MailingList, ...]  # lists without a line of the roster
 
-    def of(self, kind: str) -> list[RosterLine]:
+    def lines_of_kind(self, kind: str) -> list[RosterLine]:
         return [line for line in self.lines if line.kind == kind]
 
     @property
-    def open(self) -> int:
+    def undecided(self) -> int:
         return sum(line.is_open for line in self.lines)
 
     @property
-    def base(self) -> str:
+    def base_digest(self) -> str:
         """Return a digest of the page before any decision on it."""
         text = ";".join(f"{line.number}{line.kind}{[child.id for child in line.candidates]}" for line in self.lines)
-        return hashlib.sha256(f"{text}|{sorted(self.rooms)}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{text}|{sorted(self.lists_by_class)}".encode()).hexdigest()[:16]
 
     @property
     def fingerprint(self) -> str:
         """Return a digest of what will be done."""
         text = ";".join(f"{line.number}{line.child.id if line.child else line.is_new}" for line in self.lines)
-        text += f"|{sorted(self.leaving)}|{sorted(child.id for child in self.missing)}|{sorted(self.rooms)}"
+        text += f"|{sorted(self.leaving)}|{sorted(child.id for child in self.missing)}|{sorted(self.lists_by_class)}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -139,15 +139,15 @@ def preview_roster(rollover: Rollover) -> RosterPreview:
     roster = rollover.roster
     continuing = _continuing_children(rollover)
     lines = match_rows([RosterRow(**row) for row in roster["rows"]], continuing, roster["decided"])
-    rooms = _list_by_class(rollover)
+    lists_by_class = _list_by_class(rollover)
     classes = dict.fromkeys((line.row.grade, line.row.class_name) for line in lines)
     return RosterPreview(
         lines=tuple(lines),
         missing=tuple(_missing_children(lines, continuing)),
         leaving=frozenset(roster["leaving"]),
-        rooms=rooms,
-        without_list=tuple(class_ for class_ in classes if class_ not in rooms),
-        waiting=tuple(mailing_list for class_, mailing_list in rooms.items() if class_ not in classes),
+        lists_by_class=lists_by_class,
+        classes_without_list=tuple(class_ for class_ in classes if class_ not in lists_by_class),
+        unfilled_lists=tuple(mailing_list for class_, mailing_list in lists_by_class.items() if class_ not in classes),
     )
 
 
@@ -193,8 +193,8 @@ def apply_roster(rollover: Rollover, by: User | None, now: datetime, *, fingerpr
     backup.create_backup_before("roster", now)
     with db.atomic():
         preview = preview_roster(rollover)
-        if preview.open:
-            raise UndecidedLines(number=preview.open)
+        if preview.undecided:
+            raise UndecidedLines(number=preview.undecided)
         if preview.fingerprint != fingerprint:
             raise PreviewOutdated()
         current = (Rollover.id == rollover.id) & (Rollover.state == "ended")
@@ -213,7 +213,7 @@ def _write_roster(rollover: Rollover, preview: RosterPreview, now: datetime) -> 
     for plan in plans:
         apply.apply_plan(plan, undo_log=undo_log)
     logs = [undo_log.as_json(), *_register_new_families(preview, now)]
-    lists = [row.id for row in preview.rooms.values() if row not in preview.waiting]
+    lists = [row.id for row in preview.lists_by_class.values() if row not in preview.unfilled_lists]
     MailingList.update(awaiting_roster_since=None).where(MailingList.id.in_(lists)).execute()
     return {"lists": lists, "written": logs}
 
@@ -225,7 +225,7 @@ def _plan_known_children(rollover: Rollover, preview: RosterPreview, now: dateti
     for line in preview.lines:
         if line.child is None:
             continue
-        mailing_list = preview.rooms.get((line.row.grade, line.row.class_name))
+        mailing_list = preview.lists_by_class.get((line.row.grade, line.row.class_name))
         plan = plans.setdefault(mailing_list.id if mailing_list else 0, ImportPlan(0, now, []))
         child = RowDraft(line.child, _child_fields(line, line.child))
         _add_line(plan, child=child)
@@ -238,7 +238,7 @@ def _plan_known_children(rollover: Rollover, preview: RosterPreview, now: dateti
 def _child_fields(line: RosterLine, child: Child) -> dict[str, str]:
     """Return grade and class of the line, and the name if it was decided by hand."""
     fields = {"grade": line.row.grade, "class_name": line.row.class_name, "kana": line.row.child_kana or child.kana}
-    return fields | ({"name": line.row.child_name} if line.decided else {})
+    return fields | ({"name": line.row.child_name} if line.decision else {})
 
 
 def _add_line(
@@ -333,7 +333,7 @@ def _register_new_families(preview: RosterPreview, now: datetime) -> list[dict[s
             continue
         row = line.row
         row.name = row.name or say(load_settings().language, N_("Guardian of %(child)s"), child=row.child_name)
-        room = preview.rooms.get((row.grade, row.class_name))
+        room = preview.lists_by_class.get((row.grade, row.class_name))
         for mailing_list in (*whole, *([room] if room else ())):
             by_list[mailing_list].append(row)
     return [

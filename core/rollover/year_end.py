@@ -57,19 +57,19 @@ class ClassList:
 
 @dataclass(frozen=True, slots=True)
 class YearEndPreview:
-    """What the year's end will do. `gone`: people who are in no list afterwards."""
+    """What the year's end will do. `people_without_list`: people who are in no list afterwards."""
 
     graduates: tuple[Child, ...]
     lists: tuple[ClassList, ...]
     others: tuple[tuple[MailingList, int], ...]  # other lists, and how many people leave them with the graduates
-    gone: int
-    places: tuple[int, ...]  # ids of the memberships that end
-    booked: tuple[Notice, ...]
+    people_without_list: int
+    membership_ids: tuple[int, ...]  # ids of the memberships that end
+    pending_notices: tuple[Notice, ...]
 
     @property
     def fingerprint(self) -> str:
         """Return a digest of the preview."""
-        text = f"{sorted(self.places)} {[one.list.id for one in self.lists]} {[one.id for one in self.booked]}"
+        text = f"{sorted(self.membership_ids)} {[one.list.id for one in self.lists]} {[one.id for one in self.pending_notices]}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -155,9 +155,9 @@ def preview_year_end(rollover: Rollover) -> YearEndPreview:
         graduates=tuple(_graduates(leaving)),
         lists=tuple(_class_list(row, len(people[row.id])) for row in lists),
         others=tuple((row, len(people[row.id])) for row in _lists_by_id(set(people) - {row.id for row in lists})),
-        gone=_count_without_list({row[2] for row in rows}, {row[0] for row in rows}),
-        places=tuple(row[0] for row in rows),
-        booked=tuple(_pending_notices(lists)),
+        people_without_list=_count_without_list({row[2] for row in rows}, {row[0] for row in rows}),
+        membership_ids=tuple(row[0] for row in rows),
+        pending_notices=tuple(_pending_notices(lists)),
     )
 
 
@@ -169,7 +169,7 @@ def _graduates(leaving: list[str]) -> Iterable[Child]:
 def _class_list(mailing_list: MailingList, people: int) -> ClassList:
     grade, class_name = class_from_list_name(mailing_list)
     if not grade:
-        classes = [main for main in teachers_of_classes(mailing_list) if main.grade or main.class_name]
+        classes = [row for row in teachers_of_classes(mailing_list) if row.grade or row.class_name]
         main = max(classes, key=lambda row: row.places, default=None)
         grade, class_name = (main.grade, main.class_name) if main else ("", "")
     return ClassList(mailing_list, grade, class_name, people)
@@ -210,18 +210,18 @@ def end_year(rollover: Rollover, by: User | None, now: datetime, *, fingerprint:
         if preview.fingerprint != fingerprint:
             raise PreviewOutdated()
         lists = [row.list.id for row in preview.lists]
-        undo = {"places": _membership_snapshot(preview.places), "lists": _join_codes(lists)}
+        undo = {"places": _membership_snapshot(preview.membership_ids), "lists": _join_codes(lists)}
         change = {"state": "ended", "ended_at": now, "undo": {"end": undo}}
         plan = {**rollover.plan, "rooms": {row.list.id: [row.grade, row.class_name] for row in preview.lists}}
         plan["graduates"] = [row.id for row in preview.graduates]
         current = (Rollover.id == rollover.id) & (Rollover.state == "planned")
         if not Rollover.update(**change, plan=plan).where(current).execute():
             raise StepAlreadyDone()
-        _end_memberships(preview.places, now)
+        _end_memberships(preview.membership_ids, now)
         MailingList.update(awaiting_roster_since=now).where(MailingList.id.in_(lists)).execute()
         for row in preview.lists:
             rotate_list_code(row.list, by)  # hand-outs of the old class must not lead into the new one
-        detail = {"graduates": len(preview.graduates), "places": len(preview.places), "lists": len(lists)}
+        detail = {"graduates": len(preview.graduates), "places": len(preview.membership_ids), "lists": len(lists)}
         audit.log_action(by, "rollover.ended", rollover.id, detail=detail)
     return preview
 

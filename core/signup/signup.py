@@ -158,7 +158,7 @@ def join_another_list(person: Person, list_id: int, now: datetime) -> str:
     """Join another list in which a child of the reader is registered: return active or pending, "" if none fits."""
     states = [
         join_list(SignupRequest(row, person.address or "", "link", "child", child, "letter"), now)[1]
-        for row, child in load_page(person).more
+        for row, child in load_page(person).joinable
         if row.id == list_id
     ]
     return min(states, default="")

@@ -26,7 +26,7 @@ def do(school, kind, *names, source="1-1", target="2-1"):
 def test_moving_leaves_the_one_and_joins_the_other(school):
     """T-35"""
     done = do(school, "move", "青山 健太", "石川 直樹")
-    assert (done.new, done.there) == (2, 0)
+    assert (done.new, done.already_members) == (2, 0)
     assert ("青山 健太", "青山 陽菜") in places(school, "2-1") and ("青山 健太", "青山 陽菜") not in places(
         school, "1-1"
     )
@@ -58,7 +58,7 @@ def test_what_will_happen_is_said_before(school):
     do(school, "copy", "青山 健太")
     people = [school.people[name].id for name in ("青山 健太", "石川 直樹", "加藤 誠")]
     seen = move_copy.preview_move_copy(school.lists["1-1"], school.lists["2-1"], people)
-    assert (seen.new, seen.there) == (1, 1), "加藤 誠 is not in 1年1組"
+    assert (seen.new, seen.already_members) == (1, 1), "加藤 誠 is not in 1年1組"
 
 
 def test_a_stop_goes_along_and_who_left_comes_back(school):

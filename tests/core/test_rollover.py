@@ -83,7 +83,9 @@ def test_the_plan_guesses_the_highest_grade_and_the_classes_and_changes_nothing(
         ("2年1組", "2", "1"),
     ]
     assert [(one.name, people) for one, people in shown.others] == [("全校", 3)]
-    assert shown.gone == 2 + 2  # 加藤 and 木村 with the graduates; two of the noise have no child and no other list
+    assert (
+        shown.people_without_list == 2 + 2
+    )  # 加藤 and 木村 with the graduates; two of the noise have no child and no other list
     assert everything() == before
     assert year_end.begin_rollover(admin, clock.now()) == found  # an idle one is taken up again, not doubled
 
@@ -149,7 +151,7 @@ def test_a_group_of_a_waiting_class_waits_too(school, admin):
     approval.confirm_send(made, by=admin, fingerprint=mark, at=clock.now() + timedelta(hours=1), now=clock.now())
     found = year_end.begin_rollover(admin, clock.now())
     shown = year_end.preview_year_end(found)
-    assert [one.id for one in shown.booked] == [made.id]
+    assert [one.id for one in shown.pending_notices] == [made.id]
     year_end.end_year(found, admin, clock.now(), fingerprint=shown.fingerprint)
     Membership.create(person=school.people["加藤 誠"], list=first, child=school.children["石川 蓮"])
     assert "1年1組" in _ja(find_missing(made, audience.resolve_audience(made))["targets"])
@@ -171,7 +173,7 @@ def test_what_was_booked_for_a_class_is_held(school, admin):
     )
     found = year_end.begin_rollover(admin, clock.now())
     shown = year_end.preview_year_end(found)
-    assert [one.id for one in shown.booked] == [made.id]
+    assert [one.id for one in shown.pending_notices] == [made.id]
     year_end.end_year(found, admin, clock.now(), fingerprint=shown.fingerprint)
     start.start_due_notices(at + timedelta(seconds=1))
     kept = Notice.get_by_id(made.id)
@@ -217,8 +219,8 @@ def carry_out(admin) -> new_roster.RosterPreview:
 
 def test_guardians_follow_their_children_into_the_new_classes(school, admin, ended):
     shown = bring(ended)
-    assert [len(shown.of(kind)) for kind in ("sure", "doubtful", "new")] == [4, 0, 1]
-    assert not shown.missing and not shown.without_list
+    assert [len(shown.lines_of_kind(kind)) for kind in ("sure", "doubtful", "new")] == [4, 0, 1]
+    assert not shown.missing and not shown.classes_without_list
     carry_out(admin)
     assert names_in(school.lists["2-1"]) == {
         ("青山 健太", "青山 陽菜", "active"),
@@ -261,7 +263,7 @@ def test_doubtful_lines_are_decided_by_hand_and_kept(school, admin, ended):
     Child.update(kana="アオヤマ ハルナ").where(Child.name == "青山 陽菜").execute()
     Child.update(kana="ワダ シン").where(Child.name == "和田 慎").execute()
     shown = bring(ended, DOUBTFUL)
-    assert [(line.row.child_name, line.why) for line in shown.of("doubtful")] == [
+    assert [(line.row.child_name, line.doubt) for line in shown.lines_of_kind("doubtful")] == [
         ("青山 春菜", "spelling"),
         ("佐藤 蓮", "family"),
         ("和田 慎", "reading"),
@@ -275,7 +277,7 @@ def test_doubtful_lines_are_decided_by_hand_and_kept(school, admin, ended):
     foreign = ids["加藤 悠斗"]  # a graduate is none of the candidates: not taken
     new_roster.save_decisions(ended, {first: ids["青山 陽菜"], second: "new", third: foreign, fourth: "skip"}, [])
     again = new_roster.preview_roster(year_end.current_rollover())
-    assert [line.decided for line in again.lines] == [ids["青山 陽菜"], "new", "", "skip"]
+    assert [line.decision for line in again.lines] == [ids["青山 陽菜"], "new", "", "skip"]
     new_roster.save_decisions(
         ended, {first: ids["青山 陽菜"], second: "new", third: ids["和田 慎"], fourth: "skip"}, [int(ids["石川 蓮"])]
     )
@@ -292,7 +294,7 @@ def test_twins_and_children_of_one_name_are_not_mixed_up(school, admin, ended):
     Child.update(kana="イシカワ レン").where(Child.name == "石川 蓮").execute()
     Membership.create(person=school.people["加藤 誠"], list=school.lists["whole"], child=other)
     line = next(one for one in bring(ended).lines if one.row.child_name == "石川 蓮")
-    assert (line.kind, line.why, len(line.candidates)) == ("doubtful", "twice", 2)
+    assert (line.kind, line.doubt, len(line.candidates)) == ("doubtful", "twice", 2)
     Child.update(grade="4").where(Child.id == other.id).execute()
     line = next(one for one in new_roster.preview_roster(ended).lines if one.row.child_name == "石川 蓮")
     assert (line.kind, line.child.id == other.id) == ("sure", False)
@@ -300,7 +302,7 @@ def test_twins_and_children_of_one_name_are_not_mixed_up(school, admin, ended):
 
 def test_two_lines_for_one_child_are_doubtful(school, ended):
     shown = bring(ended, ROSTER + "石川 蓮,いしかわ れん,2,1,\n")
-    assert [line.why for line in shown.of("doubtful")] == ["shared", "shared"]
+    assert [line.doubt for line in shown.lines_of_kind("doubtful")] == ["shared", "shared"]
 
 
 def test_the_new_roster_is_taken_back_and_brought_in_again(school, admin, ended):
@@ -335,9 +337,9 @@ def test_a_roster_without_children_says_so(school, ended):
 
 def test_a_class_without_a_list_is_named_and_a_list_added_since_is_known(school, admin, ended):
     text = ROSTER + "森 海,もり うみ,1,2,\n"
-    assert bring(ended, text).without_list == (("1", "2"),)
+    assert bring(ended, text).classes_without_list == (("1", "2"),)
     MailingList.create(name="1年2組", address="1nen2kumi")
-    assert new_roster.preview_roster(ended).without_list == ()
+    assert new_roster.preview_roster(ended).classes_without_list == ()
 
 
 def test_a_list_may_be_opened_without_a_roster(school, admin, ended):
