@@ -1,4 +1,4 @@
-"""`flask backup` and `flask restore`: everything as one file, and back."""
+"""`flask backup` and `flask restore`: the whole installation in one file."""
 
 import os
 from pathlib import Path
@@ -18,24 +18,24 @@ from models import Notice, Person
 @click.argument("file", type=click.Path(path_type=Path))
 @common.with_installation
 def backup(file: Path) -> None:
-    """Write everything into FILE (0600; a folder: under the name of the day), also while Kairan runs.
+    """Write everything into FILE (0600; in a folder: named after the day), also while Kairan runs.
 
     stdout: the name of the file. It holds addresses and keys: encrypt it before it leaves this machine.
     """
     try:
-        made = backups.create_backup(current_config(), file.absolute(), clock.now())
+        written = backups.create_backup(current_config(), file.absolute(), clock.now())
     except schema.DatabaseDamaged as wrong:
         common.exit_with_error(f"The database is damaged, nothing was written: {wrong}")
     except OSError as wrong:
         common.exit_with_error(f"{file} cannot be written ({wrong.strerror}).")
-    common.print_note(f"{made.files} files, {max(1, made.octets // 1024):,} kB, checked.")
-    click.echo(str(made.path))
+    common.print_note(f"{written.files} files, {max(1, written.octets // 1024):,} kB, checked.")
+    click.echo(str(written.path))
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def restore(file: Path) -> None:
-    """Put a backup in place of what is here; that is kept aside. Refuses while Kairan runs.
+    """Replace the data with a backup and keep the old data aside. Refuses while Kairan runs.
 
     Takes what `backup` wrote, or a copy of the database from the folder `backups` of the data folder.
     """
@@ -60,12 +60,12 @@ def _print_restored(result: restores.RestoreResult) -> None:
     people, notices = Person.select().count(), Notice.select().count()
     common.print_note(f"This is the state of {result.made_at}: {people} people, {notices} notices.")
     if result.kept:
-        common.print_note(f"What was here before lies in {result.kept}. Delete it when all is well.")
+        common.print_note(f"The old data is in {result.kept}. Delete it when everything works.")
     if result.asking:
-        common.print_note(
-            f"{result.asking} notices were on their way then. They wait and ask; look at them before sending."
-        )
-    common.print_note("Everybody logs in anew. Look at the users: a role or account ended since then is back.")
+        common.print_note(f"{result.asking} notices were being sent then. They are on hold; check them before sending.")
+    common.print_note(
+        "All users must log in again. Check the users: roles and accounts that ended since then are back."
+    )
 
 
 COMMANDS = (backup, restore)

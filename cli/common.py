@@ -35,7 +35,7 @@ def exit_with_domain_error(error: DomainError) -> NoReturn:
 
 
 def print_note(sentence: str) -> None:
-    """Print on stderr what is not the result."""
+    """Print a note on stderr; stdout is for the result."""
     click.echo(sentence, err=True)
 
 
@@ -48,7 +48,7 @@ def with_installation(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def prepared(*args: Any, **kwargs: Any) -> Any:
-        os.umask(0o077)  # also for the journals and locks beside the database
+        os.umask(0o077)  # also for the journals and locks of the database
         with errors_in_one_line():
             _open_installation()
             return command(*args, **kwargs)
@@ -144,6 +144,14 @@ def get_group_or_exit(wanted: str) -> Group:
 
 def _is_id(text: str) -> bool:
     return text.isdecimal() and len(text) < 19
+
+
+def catch_signals(*signals: int) -> list[int]:
+    """Replace the handlers of some signals; return the list to which received signals are added."""
+    received: list[int] = []
+    for number in signals:
+        signal.signal(number, lambda number, frame: received.append(number))
+    return received
 
 
 PARENT_PIPE = "KAIRAN_PARENT_PIPE"

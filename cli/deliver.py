@@ -16,7 +16,7 @@ from mail.imap import MailboxUnavailable
 
 HANDLED, NO_SUCH_ADDRESS, TRY_LATER = os.EX_OK, os.EX_NOUSER, os.EX_TEMPFAIL
 NULL_SENDERS = ("<>", "MAILER-DAEMON")
-"""What mail servers write for the empty envelope sender (Postfix's pipe: the second)."""
+"""How mail servers write the empty envelope sender (Postfix's pipe: the second)."""
 
 
 @click.command()
@@ -45,7 +45,7 @@ def deliver(recipient: str, sender: str) -> None:
 @click.command()
 @common.with_installation
 def collect() -> None:
-    """Take what lies in the mailbox (KAIRAN_IMAP) and handle it; print how many mails there were."""
+    """Fetch and handle the mails of the mailbox (KAIRAN_IMAP); print how many."""
     box = load_settings().box
     if box is None:
         common.exit_with_error(
@@ -65,9 +65,7 @@ def collect() -> None:
 @common.with_installation
 def mail_door() -> None:
     """The SMTP/LMTP process; started and watched by the supervisor."""
-    signals: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: signals.append(number))
+    signals = common.catch_signals(signal.SIGTERM, signal.SIGINT)
     common.exit_with_parent()
     smtpd.serve_until(lambda: bool(signals))
 

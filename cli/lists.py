@@ -45,7 +45,7 @@ _FIELDS = {"学年": "grade", "組": "class_name", "class": "class_name", "続�
 
 @list_group.command("add")
 @click.argument("name")
-@click.option("--address", required=True, metavar="LOCALPART", help="what stands before the @ of the list's address")
+@click.option("--address", required=True, metavar="LOCALPART", help="the part before the @ of the list's address")
 @click.option("--whole", is_flag=True, help="this list is the whole school or club")
 @click.option("--purpose", default="", help="what the addresses are used for; shown to families who join")
 @with_installation

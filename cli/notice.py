@@ -26,13 +26,13 @@ from models import Group, MailingList, Notice, User
 
 @click.group()
 def notice() -> None:
-    """Send notices, and look at what became of them."""
+    """Send notices and show their progress."""
 
 
 @notice.command()
 @click.option("--list", "lists", multiple=True, metavar="LIST", help="to this list; may be repeated")
 @click.option("--group", "named", multiple=True, metavar="GROUP", help="to this group (number, LIST/NAME); repeatable")
-@click.option("--not-group", "left_out", multiple=True, metavar="GROUP", help="to nobody of this group; repeatable")
+@click.option("--not-group", "left_out", multiple=True, metavar="GROUP", help="leave out this group; repeatable")
 @click.option("--subject", required=True)
 @click.option("--body-file", required=True, type=click.File("rb"), help="the text, UTF-8; - for stdin")
 @click.option("--read-confirmation", is_flag=True, help="ask the readers to press 「見ました」")
@@ -70,11 +70,12 @@ def send(
     """Send a notice to lists and groups; print its number."""
     now = clock.now()
     user = _get_user_or_exit(by)
-    chosen = [common.get_list_or_exit(one) for one in lists]
-    to, without = [common.get_group_or_exit(one) for one in named], [common.get_group_or_exit(one) for one in left_out]
+    chosen = [common.get_list_or_exit(wanted) for wanted in lists]
+    to = [common.get_group_or_exit(wanted) for wanted in named]
+    without = [common.get_group_or_exit(wanted) for wanted in left_out]
     if not chosen and not to:
         _usage_error("To whom? Give at least one --list or --group.")
-    _require_send_permission(user, [*chosen, *(one.list for one in to + without)])
+    _require_send_permission(user, [*chosen, *(group.list for group in to + without)])
     moment, text = _parse_time_option("--at", at), _read_utf8(body_file)
     asks = _parse_questions(question, choices, deadline, unit, questions_file)
     draft = drafts.create_draft(user, now=now, urgent=urgent, route="terminal")
@@ -113,7 +114,7 @@ def send(
 def _set_recipients(
     draft: Notice, user: User, now: datetime, lists: list[MailingList], to: list[Group], without: list[Group]
 ) -> None:
-    numbers = [[one.id for one in part] for part in (lists, to, without)]
+    numbers = [[row.id for row in rows] for rows in (lists, to, without)]
     try:
         drafts.set_recipients(draft, now=now, lists=numbers[0], groups=numbers[1], without_groups=numbers[2])
     except TooManyGroups as refused:
@@ -163,9 +164,7 @@ def _parse_questions(
     """Return the questions of the options: one, those of a file, or none."""
     if file is not None:
         if question or choices or deadline:
-            _usage_error(
-                "--questions-file says everything; --question, --choice and --deadline cannot stand beside it."
-            )
+            _usage_error("--questions-file cannot be combined with --question, --choice and --deadline.")
         try:
             return questions.from_json(_read_utf8(file), _parse_deadline)
         except questions.InvalidQuestionFile as fault:
@@ -201,13 +200,13 @@ def _print_recipients(draft: Notice, audience: Audience, at: datetime | None, no
     """Print the counts, the people left out with reasons, and the warnings, as the check page does."""
     common.print_note(f"{audience.letters} letters to {', '.join(audience.titles)}")
     for reason, sentence in EXCLUSION_REASONS.items():
-        count = sum(one.reason == reason for one in audience.left_out)
+        count = sum(recipient.reason == reason for recipient in audience.left_out)
         if count:
             common.print_note(f"{count} without a letter: {sentence}")
     for name, count in audience.missing.items():
         common.print_note(f"  {count} of them because “{name}” is empty")
-    for one in content_checks.collect_warnings(draft, audience, now, at, "en"):
-        common.print_note(i18n.say("en", one.message, **one.values))
+    for warning in content_checks.collect_warnings(draft, audience, now, at, "en"):
+        common.print_note(i18n.say("en", warning.message, **warning.values))
     if audience.needs_typed_count:
         common.print_note(
             "It goes to everybody, or to more than half of all: a page would ask for the number of letters."
@@ -222,7 +221,7 @@ def _print_recipients(draft: Notice, audience: Audience, at: datetime | None, no
 @click.option("--deliveries", is_flag=True, help="with every delivery, by its newest letter")
 @common.with_installation
 def show(number: int, as_json: bool, deliveries: bool) -> None:
-    """Show what became of a notice."""
+    """Show the progress of a notice."""
     row = Notice.get_or_none(Notice.id == number)
     if row is None:
         common.exit_with_error(f"There is no notice {number}.")

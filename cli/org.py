@@ -32,7 +32,7 @@ org = click.Group("org", help="The organization.")
 @click.option("--base-url", help="address of the pages as readers see it, https://…")
 @with_installation
 def change(**given: str | None) -> None:
-    """Change what is given and leave the rest."""
+    """Change the given settings."""
     fields = {name: value.strip() for name, value in given.items() if value is not None}
     if not fields:
         raise click.UsageError("Give at least one of the options.")

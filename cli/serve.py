@@ -20,7 +20,7 @@ from models import Organization
 @click.option("--demo", is_flag=True, help="with the sample school (nothing leaves this machine)")
 @common.with_installation
 def up(demo: bool) -> None:
-    """Make what is missing, print the address, and serve."""
+    """Create missing files and tables, print the address, and serve."""
     config = current_config()
     _check_port_is_free(config)
     processes = _all_processes(config)
@@ -41,7 +41,7 @@ def serve(only: str | None) -> None:
     config = current_config()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     if only == "inlet" and not config.inbound_listener:
-        common.exit_with_error("The mail door needs a place: set KAIRAN_INLET=lmtp://127.0.0.1:8024, for example.")
+        common.exit_with_error("Incoming mail needs an address: set KAIRAN_INLET=lmtp://127.0.0.1:8024, for example.")
     if only in (None, "web"):
         _check_port_is_free(config)
     processes = PROCESSES[only] if only else _all_processes(config)

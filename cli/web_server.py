@@ -28,7 +28,7 @@ class _WebServer(BaseApplication):
 
     def load_config(self) -> None:
         quiet = {
-            "loglevel": "error",  # its warnings quote the first line of broken requests, where a token may stand
+            "loglevel": "error",  # its warnings quote the first line of broken requests, which may hold a token
             "accesslog": None,
             "graceful_timeout": 20,
             "timeout": 60,

@@ -28,7 +28,7 @@ def work(drain: bool) -> None:
     """Send letters: the scheduler and two worker processes, until stopped."""
     if not drain:
         raise SystemExit(Supervisor(current_config(), PROCESSES["worker"]).run())
-    stopping = _catch_signals(signal.SIGTERM, signal.SIGINT)
+    stopping = common.catch_signals(signal.SIGTERM, signal.SIGINT)
     worker = open_worker()
     try:
         reached = worker.drain(lambda: bool(stopping))
@@ -42,17 +42,9 @@ def work(drain: bool) -> None:
 @common.with_installation
 def send_letters() -> None:
     """One worker process; started and watched by the supervisor."""
-    stopping = _catch_signals(signal.SIGTERM)
+    stopping = common.catch_signals(signal.SIGTERM)
     common.exit_with_parent()
     open_worker().run(lambda: bool(stopping))
-
-
-def _catch_signals(*signals: int) -> list[int]:
-    """Let signals end this process between two letters; the returned list holds the signals received."""
-    received: list[int] = []
-    for number in signals:
-        signal.signal(number, lambda number, frame: received.append(number))
-    return received
 
 
 COMMANDS = (work, send_letters)

@@ -21,7 +21,7 @@ PRACTICE_NEEDS = ("view", "send")
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Permissions of one user today. by_list: list number → role level; 0 stands for every list."""
+    """Permissions of one user today. by_list: list number → role level; 0: every list."""
 
     user_id: int
     by_list: dict[int, int]

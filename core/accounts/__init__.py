@@ -1,1 +1,1 @@
-"""Users, sessions, logins, roles, invitations, and who may manage what."""
+"""Users who send: accounts, logins, sessions, roles, class teachers."""

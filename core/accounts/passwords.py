@@ -138,7 +138,7 @@ def verify_password(password_hash: str | None, password: str) -> bool:
 
 @cache
 def _dummy_hash(maker: PasswordHasher) -> str:
-    return maker.hash("nobody has this password")
+    return maker.hash("no account has this password")
 
 
 def needs_rehash(password_hash: str) -> bool:

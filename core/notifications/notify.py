@@ -66,5 +66,5 @@ def clear_secrets(letter_id: int) -> None:
     letter = Letter.get_by_id(letter_id)
     secret = KINDS[letter.kind].secret if letter.kind in KINDS else ()
     if secret:
-        kept = {key: ("" if key in secret else value) for key, value in letter.payload.items()}
-        Letter.update(payload=kept).where(Letter.id == letter_id).execute()
+        payload = {key: ("" if key in secret else value) for key, value in letter.payload.items()}
+        Letter.update(payload=payload).where(Letter.id == letter_id).execute()

@@ -34,7 +34,7 @@ def test_there_and_back(run, config, tmp_path):
     assert refused.returncode == 1 and refused.stderr.count("\n") == 1 and "running" in refused.stderr
     install._lock_file.close()
     done = run("restore", str(tmp_path / "all.tar.gz"))
-    assert done.returncode == 0 and "old-" in done.stderr and "logs in anew" in done.stderr and done.stdout == ""
+    assert done.returncode == 0 and "old-" in done.stderr and "log in again" in done.stderr and done.stdout == ""
     with parts(config.data) as house:
         house.start("work")
         assert until(lambda: run("restore", str(tmp_path / "all.tar.gz")).returncode == 1)
