@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
@@ -20,6 +21,10 @@ from core import install
 from core.accounts import passwords
 from database import db
 from tests import cast
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+"""Without bytecode files every process that a test starts compiles the product and the tests anew: seconds each."""
 
 
 @pytest.fixture(scope="session")
