@@ -21,10 +21,10 @@ from mail.html import render_html
 
 @dataclass(frozen=True, slots=True)
 class LetterQuestion:
-    """A question in a letter. choices: number (as it stands in the web address) and words.
+    """A question in a letter. choices: number (as in the URL) and text.
 
-    until: the deadline in words, "" if there is none. days: of a date finding, each with the number that says yes to
-    it; all are answered on one page. who: a sentence on who answers once, "" if every household does.
+    until: the deadline as text, "" for none. days: of a date poll, each with the number that answers yes; one page
+    takes all of them. who: who answers once, "" for every household.
     """
 
     title: str
@@ -34,49 +34,48 @@ class LetterQuestion:
     who: str = ""
 
 
-def text_lines(language: str, ask: LetterQuestion, page: str) -> Iterator[str]:
-    """Return a question, how it is answered, and each choice with its own web address (T-49)."""
-    yield say(language, "[Question] %(question)s", question=merge.one_line(ask.title))
-    yield from _how_to_answer(language, ask)
+def text_lines(language: str, question: LetterQuestion, page: str) -> Iterator[str]:
+    """Yield a question, how to answer it, and each choice with its own URL (T-49)."""
+    yield say(language, "[Question] %(question)s", question=merge.one_line(question.title))
+    yield from _how_to_answer(language, question)
     yield ""
     point = "・" if language == "ja" else "- "
-    for number, day in ask.days:
+    for number, day in question.days:
         yield f"{point}{merge.one_line(day)}"
         yield f"{page}/{number}"
-    if ask.days:
+    if question.days:
         yield say(language, "All days on one page:")
         yield page
         return
-    for number, text in ask.choices:
+    for number, text in question.choices:
         yield f"{number}. {merge.one_line(text)}"
         yield f"{page}/{number}"
 
 
-def _how_to_answer(language: str, ask: LetterQuestion) -> Iterator[str]:
-    """Return how a question is answered and until when."""
-    if ask.days:
+def _how_to_answer(language: str, question: LetterQuestion) -> Iterator[str]:
+    if question.days:
         yield say(
             language,
             "Open the link of a day that suits you, choose for the other days there too, and press the button.",
         )
     else:
         yield say(language, "Open the link that is right, and press the button there.")
-    yield from answer_terms(language, ask)
+    yield from answer_terms(language, question)
 
 
-def answer_terms(language: str, ask: LetterQuestion) -> Iterator[str]:
-    """Say who answers, where that is not every household, and until when."""
-    if ask.who:
-        yield ask.who
-    if ask.until:
-        yield say(language, "Until %(day)s; you can change your answer until then.", day=ask.until)
+def answer_terms(language: str, question: LetterQuestion) -> Iterator[str]:
+    """Yield who answers, if not every household, and the deadline."""
+    if question.who:
+        yield question.who
+    if question.until:
+        yield say(language, "Until %(day)s; you can change your answer until then.", day=question.until)
 
 
-def answer_buttons(language: str, ask: LetterQuestion, page: str) -> Iterator[tuple[str, str]]:
-    """Return the same as buttons: words and web address."""
-    for number, text in ask.days or ask.choices:
+def answer_buttons(language: str, question: LetterQuestion, page: str) -> Iterator[tuple[str, str]]:
+    """Yield the choices as buttons: text and URL."""
+    for number, text in question.days or question.choices:
         yield merge.one_line(text), f"{page}/{number}"
-    if ask.days:
+    if question.days:
         yield say(language, "All days on one page"), page
 
 
@@ -84,8 +83,8 @@ def answer_buttons(language: str, ask: LetterQuestion, page: str) -> Iterator[tu
 
 _SEPARATOR = "─" * 16
 _TOKEN = render_html.TOKEN_PLACEHOLDER
-VERP_TAG_PLACEHOLDER = "{mark}"
-"""Stands for a letter's mark in its reply address."""
+VERP_TAG_PLACEHOLDER = "{verp_tag}"
+"""Placeholder for the VERP tag in `reply_base`."""
 _JAPAN = timezone(timedelta(hours=9))  # Asia/Tokyo has no summer time (RFC 5322 3.3 wants the offset alone)
 _IN_HEADER = re.compile(r"[!-~]+")
 _TO_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}")
@@ -95,17 +94,16 @@ _TO_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1
 class LetterTemplate:
     """What all letters of one notice in one list and language share; or one service letter.
 
-    subject, text: as written, may hold `{{fields}}`. html: the same words decorated (`mail.html.sanitizer`), and `pictured`
-    their pictures as `pictures.parts` gives them. page: the HTML of another letter that this one shows below its
-    own text. from_name: display name. from_address: the list's own address, `postmaster@` for service letters.
-    base_url: without slash at its end. secret: for marks. list_name, list_id: "" for service letters, which then
-    have no List headers and no leave link. leave_address: the list's `-leave` address, offered beside one-click if
-    given. reply_to: an own address that its owner ticked; None = the letter's own `r-` address, which `reply_base`
-    names with MARK for the letter's mark ("": at the mail domain). automatic: nobody pressed "send" for it (RFC
-    3834). asks: questions; with any, an HTML part of the same words is made (decision 10). image, counted: that
-    part holds a picture that counts openings, and these web addresses of the text lead by our counter there (D-31).
-    files: names and sizes of what stands on the notice's page. enclosed: the same files inside the letter, as
-    `enclose.parts` gives them. personal: to one person alone.
+    subject, text: may hold `{{fields}}`. html: the same text decorated (`mail.html.sanitizer`). inline_images: as
+    `mime_encoding.inline_image_parts` returns them. copied_page: HTML of another letter, shown below this text.
+    from_name: display name. from_address: the list's address, `postmaster@` for service letters. base_url: without
+    trailing slash. secret: for VERP tags. list_name, list_id: "" for service letters, which have no List headers and
+    no unsubscribe link. leave_address: the list's `-leave` address beside one-click, "" for none. reply_to: a user's
+    own address; None: the letter's `r-` address, built from `reply_base` with VERP_TAG_PLACEHOLDER ("": at the mail
+    domain). automatic: sent without a person's action (RFC 3834). questions: any question adds an HTML part
+    (decision 10). open_tracking: the HTML part holds an image that counts openings; tracked_urls: there these URLs
+    lead by our counter (D-31). files: names and sizes of the files on the notice's page. attachments: the same files,
+    as `mime_encoding.attachment_parts` returns them. personal: sent to one person only.
     """
 
     language: str
@@ -123,15 +121,15 @@ class LetterTemplate:
     list_id: str = ""
     leave_address: str = ""
     read_confirmation: bool = False
-    asks: tuple[LetterQuestion, ...] = ()
+    questions: tuple[LetterQuestion, ...] = ()
     files: tuple[str, ...] = ()
     personal: bool = False
     html: str = ""
-    page: str = field(default="", repr=False)
-    pictured: bytes = field(default=b"", repr=False)
-    enclosed: bytes = field(default=b"", repr=False)
-    image: bool = False
-    counted: tuple[str, ...] = ()
+    copied_page: str = field(default="", repr=False)
+    inline_images: bytes = field(default=b"", repr=False)
+    attachments: bytes = field(default=b"", repr=False)
+    open_tracking: bool = False
+    tracked_urls: tuple[str, ...] = ()
     footer: bool = True
     reply_to: str | None = None
     reply_base: str = ""
@@ -141,13 +139,12 @@ class LetterTemplate:
 
 @dataclass(frozen=True, slots=True)
 class LetterRecipient:
-    """What differs from letter to letter.
+    """What differs per letter.
 
-    number: of the letter, below 2**40. address: as `address.clean` gives it. bare: the mail server
-    wants a local part that breaks RFC 5322 unquoted. token: of the delivery, for web addresses.
-    values: every known field, "" where this reader has none; other names stay as written. child: given
-    name for the end of the subject, when the reader has a letter for each child; about: the sentence above
-    the text that says so. at: for the Date header, aware UTC.
+    number: of the letter, below 2**40. address: as `address.parse_address` returns it. bare: the mail server wants a
+    local part that breaks RFC 5322 unquoted. token: of the delivery, for URLs. values: every known field, "" without
+    value; other names stay as written. child: given name for the end of the subject, if the reader gets a letter per
+    child; about: the sentence above the text that says so. at: for the Date header, aware UTC.
     """
 
     number: int
@@ -182,7 +179,7 @@ class LetterRenderer:
         self._reply_base = _checked_header_value(form.reply_base or f"r-{VERP_TAG_PLACEHOLDER}@{form.mail_domain}")
 
     def letter(self, reader: LetterRecipient) -> bytes:
-        """Return the whole mail, lines ended by CRLF, ready to be signed. Raises BadAddress."""
+        """Return the message with CRLF line ends, ready to be signed. Raises BadAddress."""
         text = (
             mime_encoding.encode_body(self.text(reader))
             if reader.about
@@ -190,14 +187,14 @@ class LetterRenderer:
         )
         kind = mime_encoding.PLAIN_HEADERS if self._html is None else mime_encoding.ALTERNATIVE_HEADERS
         body = text if self._html is None else mime_encoding.alternative_body(text, *self._html_part(reader))
-        if self._form.enclosed:
-            kind, body = mime_encoding.MIXED_HEADERS, mime_encoding.mixed_body(kind, body, self._form.enclosed)
+        if self._form.attachments:
+            kind, body = mime_encoding.MIXED_HEADERS, mime_encoding.mixed_body(kind, body, self._form.attachments)
         return f"{self._head(reader)}{kind}\r\n".encode("ascii") + body
 
     def _html_part(self, reader: LetterRecipient) -> tuple[bytes, str]:
-        """Return the HTML part and its headers; with pictures both stand in one part of their own."""
+        """Return the HTML part and its headers; with inline images it is a multipart/related."""
         html = mime_encoding.encode_body(self.html(reader))
-        behind = self._form.pictured
+        behind = self._form.inline_images
         return (
             (mime_encoding.related_body(html, behind), mime_encoding.RELATED_HEADERS)
             if behind
@@ -205,12 +202,12 @@ class LetterRenderer:
         )
 
     def html(self, reader: LetterRecipient) -> str:
-        """Return the HTML part; "" for a letter that is text alone (decision 10)."""
+        """Return the HTML part; "" for a plain text letter (decision 10)."""
         values = {name: merge.clean_text(value) for name, value in reader.values.items()}
         return self._html.filled(values, _token(reader), merge.one_line(reader.about)) if self._html else ""
 
     def subject(self, reader: LetterRecipient) -> str:
-        """Return the subject as the reader sees it, without line breaks whatever the values hold."""
+        """Return the reader's subject, on one line."""
         filled = merge.one_line(_fill_pieces(self._subject, reader.values))
         if not reader.child:
             return filled
@@ -218,7 +215,7 @@ class LetterRenderer:
         return say(self._form.language, "%(subject)s (%(child)s)", subject=filled, child=child)
 
     def text(self, reader: LetterRecipient) -> str:
-        """Return the text as the reader sees it, with read confirmation and footer; lines end with \\n."""
+        """Return the reader's text with read confirmation and footer; lines end with \\n."""
         about = f"{merge.one_line(reader.about)}\n\n" if reader.about else ""
         return about + self._start + self._after_start(reader)
 
@@ -227,15 +224,15 @@ class LetterRenderer:
 
     def _head(self, reader: LetterRecipient) -> str:
         form = self._form
-        mark = address.make_verp_tag(reader.number, form.secret)
-        reply_to = self._reply_to(mark)
+        verp_tag = address.make_verp_tag(reader.number, form.secret)
+        reply_to = self._reply_to(verp_tag)
         return (
             f"{self._from}\r\n"
             f"To: {mime_encoding.encode_mailbox(merge.one_line(reader.name), _to_address(reader), 4)}\r\n"
             f"Reply-To: {reply_to}\r\n"
             f"{self._subject_header(reader)}\r\n"
             f"Date: {_date(reader.at.replace(microsecond=0), self._zone)}\r\n"
-            f"Message-ID: <{mark}@{form.mail_domain}>\r\n"
+            f"Message-ID: <{verp_tag}@{form.mail_domain}>\r\n"
             f"{_token(reader).join(self._list)}"
             f"{self._rest}"
         )
@@ -245,42 +242,42 @@ class LetterRenderer:
             return self._fixed_subject
         return mime_encoding.encode_header("Subject", self.subject(reader))
 
-    def _reply_to(self, mark: str) -> str:
+    def _reply_to(self, verp_tag: str) -> str:
         own = self._form.reply_to
-        return address.quote_if_needed(own) if own else self._reply_base.replace(VERP_TAG_PLACEHOLDER, mark)
+        return address.quote_if_needed(own) if own else self._reply_base.replace(VERP_TAG_PLACEHOLDER, verp_tag)
 
 
 def _html_page(form: LetterTemplate) -> render_html.HtmlPage | render_html.HtmlCopy | None:
-    """Return the HTML part of a form, None for text alone (decision 10)."""
-    if form.page:
-        return render_html.HtmlCopy(form.text.partition(_SEPARATOR)[0], form.page)
-    if not (form.asks or form.image or form.counted or form.html):
+    """Build the HTML part; None for plain text (decision 10)."""
+    if form.copied_page:
+        return render_html.HtmlCopy(form.text.partition(_SEPARATOR)[0], form.copied_page)
+    if not (form.questions or form.open_tracking or form.tracked_urls or form.html):
         return None
     ways = {}
-    for number, url in enumerate(form.counted, 1):
+    for number, url in enumerate(form.tracked_urls, 1):
         shown = say(form.language, "Open link %(number)s", number=number)
-        if len(form.counted) == 1:
+        if len(form.tracked_urls) == 1:
             shown = say(form.language, "Open the link")
         ways[url] = render_html.CountedLink(f"{form.base_url}/c/{_TOKEN}/{number}", shown)
-    image = f"{form.base_url}/o/{_TOKEN}.gif" if form.image else ""
+    image = f"{form.base_url}/o/{_TOKEN}.gif" if form.open_tracking else ""
     decorated = render_html.RichBody(form.html, form.mail_domain) if form.html else None
     return render_html.HtmlPage(form.language, form.text, _html_sections(form), ways, image, decorated)
 
 
 def _fixed_subject(cut: list[merge.TextPiece]) -> str:
-    """Return the Subject header if it is the same for every reader, else ""."""
+    """Return the Subject header if it has no fields, else ""."""
     if any(piece.field for piece in cut):
         return ""
     return mime_encoding.encode_header("Subject", "".join(piece.text for piece in cut))
 
 
 def _split_fixed_start(cut: list[merge.TextPiece]) -> tuple[str, list[merge.TextPiece]]:
-    """Cut a text into the beginning that is the same for every reader, and what comes after."""
+    """Split off the beginning without fields, which all readers share."""
     return ("", cut) if cut[0].field else (cut[0].text, cut[1:])
 
 
 def _fill_pieces(cut: list[merge.TextPiece], values: Mapping[str, str]) -> str:
-    """Return a text with the values that it asks for, each made fit for a letter."""
+    """Fill the fields with cleaned values."""
     asked = {name: merge.clean_text(values[name]) for _, name in cut if name and name in values}
     return merge.join_pieces(cut, asked, asked)
 
@@ -292,7 +289,7 @@ def _token(reader: LetterRecipient) -> str:
 
 
 def _to_address(reader: LetterRecipient) -> str:
-    """Return the To address; one that could not come from `address.clean` is refused, not repaired."""
+    """Return the To address; raise for one that `parse_address` cannot return."""
     if not _TO_ADDRESS.fullmatch(reader.address):
         raise address.BadAddress("This e-mail address holds a character that cannot stand in one.")
     return reader.address if reader.bare else address.quote_if_needed(reader.address)
@@ -300,14 +297,14 @@ def _to_address(reader: LetterRecipient) -> str:
 
 @lru_cache(maxsize=16)
 def _date(at: datetime, zone: tzinfo) -> str:
-    """Return the Date header's value; many letters share a second."""
+    """Return the value of Date; many letters share a second."""
     if at.tzinfo is None:
         raise ValueError("the time of a letter needs a zone")
     return format_datetime(at.astimezone(zone))
 
 
 def _checked_header_value(value: str) -> str:
-    """Return a value that goes into a header as it is; one with a space or break is a fault of ours."""
+    """Return a value for a header; raise if it holds a space or a line break, which is a bug of ours."""
     if not _IN_HEADER.fullmatch(value):
         raise ValueError("a value with a space or a break cannot stand in a header")  # it may be an address: unnamed
     return value
@@ -319,7 +316,7 @@ def _from(form: LetterTemplate) -> str:
 
 
 def _list_headers(form: LetterTemplate) -> str:
-    """Return the List headers, the token's place marked; readers do not post to the list (RFC 2369 3.4)."""
+    """Return the List headers with token placeholder; readers do not post to the list (RFC 2369 3.4)."""
     loop = f"X-Kairan-Loop: {_checked_header_value(form.list_id or form.mail_domain)}\r\n"
     if not form.list_id:
         return loop
@@ -334,7 +331,6 @@ def _list_headers(form: LetterTemplate) -> str:
 
 
 def _fixed_headers(form: LetterTemplate) -> str:
-    """Return the headers that are the same in every letter of a form."""
     _checked_header_value(form.mail_domain)
     lines = ["X-Auto-Response-Suppress: OOF, AutoReply"]
     if form.automatic:
@@ -349,11 +345,11 @@ def _fixed_headers(form: LetterTemplate) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LetterSections:
-    """What stands below the organizer's words, as lines, the token's place marked."""
+    """The lines below the organizer's text, with token placeholders."""
 
     files: tuple[str, ...]
     confirmation: tuple[str, ...]
-    asks: tuple[tuple[str, ...], ...]
+    questions: tuple[tuple[str, ...], ...]
     caution: str
     footer: tuple[str, ...]
 
@@ -362,16 +358,16 @@ def _sections(form: LetterTemplate) -> LetterSections:
     return LetterSections(
         tuple(_files(form)) if form.files else (),
         tuple(_confirmation(form)) if form.read_confirmation else (),
-        tuple(tuple(text_lines(form.language, ask, _answer_url(form))) for ask in form.asks),
+        tuple(tuple(text_lines(form.language, question, _answer_url(form))) for question in form.questions),
         _do_not_forward_hint(form),
         tuple(footer_lines(form)) if form.footer else (),
     )
 
 
 def _do_not_forward_hint(form: LetterTemplate) -> str:
-    """Say why the link is not to be passed on (field 4.3 no. 6)."""
+    """Return the warning not to forward the link (field 4.3 no. 6)."""
     language = form.language
-    if form.asks:
+    if form.questions:
         return say(
             language, "The link is different for every family. If somebody else presses it, the answer is yours."
         )
@@ -381,7 +377,7 @@ def _do_not_forward_hint(form: LetterTemplate) -> str:
 
 
 def _text_below_body(form: LetterTemplate) -> str:
-    """Return what stands below the organizer's words, the token's place marked."""
+    """Return the text below the organizer's text, with token placeholders."""
     parts = _sections(form)
     above = "\n\n".join("\n".join(lines) for lines in _sections_above_footer(parts) if any(lines))
     blocks = [above, "\n".join(parts.footer)]
@@ -390,14 +386,14 @@ def _text_below_body(form: LetterTemplate) -> str:
 
 
 def _sections_above_footer(parts: LetterSections) -> Iterator[tuple[str, ...]]:
-    yield from (parts.files, parts.confirmation, *parts.asks, (parts.caution,))
+    yield from (parts.files, parts.confirmation, *parts.questions, (parts.caution,))
 
 
 def _files(form: LetterTemplate) -> Iterator[str]:
-    """List the files that stand behind the link; it is written once, with the read confirmation if there is one."""
+    """Yield the files on the notice's page; the link is written once, with the read confirmation if there is one."""
     yield say(form.language, "[Files]")
     yield from (f"- {merge.one_line(one)}" for one in form.files)
-    if form.enclosed:
+    if form.attachments:
         yield say(form.language, "They are attached to this letter.")
     elif form.read_confirmation:
         yield say(form.language, "They are on the page behind the link below.")
@@ -413,22 +409,21 @@ def _confirmation(form: LetterTemplate) -> Iterator[str]:
 
 
 def _html_sections(form: LetterTemplate) -> Iterator[render_html.HtmlSection]:
-    """Return the same words as pieces of an HTML page: real buttons instead of bare addresses (decision 10)."""
+    """Yield the same text as HTML sections, with buttons for URLs (decision 10)."""
     parts, language = _sections(form), form.language
     if parts.files:
         yield render_html.HtmlSection(parts.files[0], parts.files[1:])
     if parts.confirmation:
         button = (say(language, "I have read this"), parts.confirmation[-1])
         yield render_html.HtmlSection(parts.confirmation[0], parts.confirmation[1:-1], (button,))
-    for ask in form.asks:
-        buttons = tuple(answer_buttons(language, ask, _answer_url(form)))
-        yield render_html.HtmlSection(merge.one_line(ask.title), tuple(answer_terms(language, ask)), buttons)
+    for question in form.questions:
+        buttons = tuple(answer_buttons(language, question, _answer_url(form)))
+        yield render_html.HtmlSection(merge.one_line(question.title), tuple(answer_terms(language, question)), buttons)
     yield render_html.HtmlSection("", (parts.caution,))
     yield render_html.HtmlSection("", parts.footer, small=True)
 
 
 def _answer_url(form: LetterTemplate) -> str:
-    """Return the web address under which a reader answers."""
     return f"{form.base_url}/a/{_TOKEN}"
 
 
@@ -439,7 +434,7 @@ if TYPE_CHECKING:
 
 
 def footer_lines(form: "LetterTemplate") -> Iterator[str]:
-    """Return the lines: how to stop, where replies go, how to reach the school (D-26)."""
+    """Yield how to unsubscribe, where replies go, and how to reach the school (D-26)."""
     language = form.language
     if form.list_id:
         yield say(
@@ -463,7 +458,7 @@ def _reply_lines(form: "LetterTemplate") -> str:
 
 
 def _sender_lines(form: "LetterTemplate") -> Iterator[str]:
-    """Return who sends and from where, the name once only."""
+    """Yield the sender and its postal address, the name only once."""
     organization, postal = merge.one_line(form.organization), merge.one_line(form.postal)
     if organization and postal and organization not in postal:
         yield say(form.language, "%(organization)s, %(postal)s", organization=organization, postal=postal)

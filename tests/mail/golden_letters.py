@@ -58,7 +58,7 @@ def decorated(form: LetterTemplate, html: str) -> LetterTemplate:
     """Return a form whose words are decorated, its text part made from them."""
     words = sanitizer.sanitize_html(html, {SEAL})
     behind = mime_encoding.inline_image_parts([(SEAL, "image/png", DOT)], form.mail_domain) if words.pictures() else b""
-    return replace(form, html=words.html(), text=text_part.render_text(words, form.language), pictured=behind)
+    return replace(form, html=words.html(), text=text_part.render_text(words, form.language), inline_images=behind)
 
 
 SPORTS_DAY = (
@@ -87,15 +87,15 @@ LETTERS: dict[str, tuple[LetterTemplate, LetterRecipient]] = {
     "ja-urgent-long-subject": (replace(NOTICE, subject=LONG, urgent=True), HANAKO),
     "ja-carrier-address": (NOTICE, CARRIER),
     "ja-carrier-address-bare": (NOTICE, replace(CARRIER, bare=True)),
-    "ja-question": (replace(NOTICE, asks=(PARENTS_DAY,), read_confirmation=False), HANAKO),
-    "ja-two-questions-and-confirmation": (replace(NOTICE, asks=(PARENTS_DAY, LIFT)), HANAKO),
-    "ja-days": (replace(NOTICE, asks=(DAYS,), read_confirmation=False), HANAKO),
+    "ja-question": (replace(NOTICE, questions=(PARENTS_DAY,), read_confirmation=False), HANAKO),
+    "ja-two-questions-and-confirmation": (replace(NOTICE, questions=(PARENTS_DAY, LIFT)), HANAKO),
+    "ja-days": (replace(NOTICE, questions=(DAYS,), read_confirmation=False), HANAKO),
     "ja-html": (decorated(NOTICE, SPORTS_DAY), HANAKO),
-    "ja-html-question": (decorated(replace(NOTICE, asks=(PARENTS_DAY,)), OPEN_DAY), replace(HANAKO, child="海斗")),
+    "ja-html-question": (decorated(replace(NOTICE, questions=(PARENTS_DAY,)), OPEN_DAY), replace(HANAKO, child="海斗")),
     "ja-service": (SERVICE, HANAKO),
     "en": (ENGLISH, replace(HANAKO, name="Hanako Suzuki", values={"氏名": "Ms. Suzuki"})),
     "en-question": (
-        replace(ENGLISH, asks=(BRING,), read_confirmation=False),
+        replace(ENGLISH, questions=(BRING,), read_confirmation=False),
         replace(HANAKO, name="Hanako Suzuki", values={"氏名": "Ms. Suzuki"}),
     ),
     "en-html": (

@@ -50,7 +50,7 @@ def published(pem):
         NOTICE,
         SERVICE,
         replace(NOTICE, subject="", text="", footer=False, read_confirmation=False),
-        replace(NOTICE, asks=(LetterQuestion("出席", "", ((1, "はい"), (2, "いいえ"))),)),
+        replace(NOTICE, questions=(LetterQuestion("出席", "", ((1, "はい"), (2, "いいえ"))),)),
     ],
 )
 def test_a_signed_letter_is_verified_by_dkimpy(pem, published, form):

@@ -21,12 +21,12 @@ NAMES = ("遠足のしおり（保護者の皆様へ）と持ち物の一覧に�
 @pytest.fixture
 def form():
     sent = ((NAMES[0], "application/pdf", files.PDF), (NAMES[1], "image/png", files.png()))
-    return replace(NOTICE, files=("しおり.pdf (1 KB)",), enclosed=mime_encoding.attachment_parts(sent))
+    return replace(NOTICE, files=("しおり.pdf (1 KB)",), attachments=mime_encoding.attachment_parts(sent))
 
 
 @pytest.mark.parametrize("asks", [False, True])
 def test_a_mail_program_finds_the_words_and_each_file(form, asks):
-    form = form if asks else replace(form, asks=())
+    form = form if asks else replace(form, questions=())
     raw = LetterRenderer(form).letter(HANAKO)
     read = email.message_from_bytes(raw, policy=policy)
     words, *found = list(read.iter_parts())
@@ -44,7 +44,7 @@ def test_a_mail_program_finds_the_words_and_each_file(form, asks):
 def test_small_and_large_letters_are_signed_so_that_others_verify_them(size):
     pem = generate_key()
     blob = mime_encoding.attachment_parts([("b.pdf", "application/pdf", os.urandom(size))])
-    raw = LetterRenderer(replace(NOTICE, enclosed=blob)).letter(HANAKO)
+    raw = LetterRenderer(replace(NOTICE, attachments=blob)).letter(HANAKO)
     signed = DkimSigner("k1", NOTICE.mail_domain, pem).sign(raw)
     look_up = lambda name, timeout=5: dns_record(pem).encode()  # noqa: E731
     assert dkim.verify(signed, dnsfunc=look_up)
@@ -54,7 +54,10 @@ def test_small_and_large_letters_are_signed_so_that_others_verify_them(size):
 def test_a_large_letter_costs_little_more_than_its_bytes():
     """Encoded once; each letter lays 4 MB behind its words and signs them as they stand."""
     blob = mime_encoding.attachment_parts([("a.pdf", "application/pdf", os.urandom(3 * 2**20))])
-    made, signer = LetterRenderer(replace(NOTICE, enclosed=blob)), DkimSigner("k1", NOTICE.mail_domain, generate_key())
+    made, signer = (
+        LetterRenderer(replace(NOTICE, attachments=blob)),
+        DkimSigner("k1", NOTICE.mail_domain, generate_key()),
+    )
     started = time.process_time()
     for _ in range(5):
         signer.sign(made.letter(HANAKO))
