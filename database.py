@@ -1,7 +1,7 @@
-"""The ground under the tables: how the database is opened, what its columns hold, and the statements of the hot path.
+"""Open the database, define column types, and hold the SQL statements of the hot path.
 
-Only this file knows which engine it is: opening, bulk inserts, claiming and recording. Moments are aware UTC in Python
-and whole milliseconds since 1970 in the database, on every engine alike.
+Only this file depends on the engine: opening, bulk inserts, claiming and recording. Moments are aware UTC datetimes in
+Python and whole milliseconds since 1970 in the database.
 """
 
 import functools
@@ -48,7 +48,7 @@ def millis(moment: datetime) -> int:
 JOIN_CODE_ALPHABET = "acdefghjkmnpqrtwxy34679"
 """Signs of a join code: none that looks like another on paper (0 o, 1 l i, 2 z, 5 s, 8 b, u v)."""
 JOIN_CODE_LENGTH = 10
-"""Signs of a join code: 45 bits, which nobody guesses through a door that counts (decision 0019)."""
+"""Characters of a join code: 45 bits, too many to guess under the rate limit (decision 0019)."""
 
 
 def new_join_code() -> str:
@@ -57,23 +57,23 @@ def new_join_code() -> str:
 
 
 BUSY_TIMEOUT_S = 15.0
-"""Until a writer gives up waiting for the others."""
+"""A writer that waited so long for the others raises OperationalError."""
 BUSY_RETRY_S = (0.0005, 0.002)
-"""Between two looks whether the others are done: at least, and by chance so much more."""
+"""Delay between two tries: the minimum, and the maximum random addition."""
 
 
 class RetryingSqlite(SqliteDatabase):
-    """SQLite whose writers wait for each other by short glances of their own (decision 0068).
+    """SQLite with its own busy retry (0.5 to 2.5 ms random back-off, 15 s limit; decision 0068).
 
-    SQLite itself sleeps longer each time, up to a tenth of a second, and so is overtaken by whoever comes later.
+    SQLite itself sleeps longer after each try, up to 0.1 s, so that later writers overtake it.
     """
 
     def begin(self, lock_type: str | None = None) -> None:
-        """Begin a transaction; who writes waits here for the one who does."""
+        """Begin a transaction; wait here while another connection writes."""
         self._retry_while_locked(super().begin, lock_type)
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        """Run a statement; inside a transaction there is nobody left to wait for."""
+        """Run a statement. Inside a transaction no retry is needed: this connection holds the lock."""
         if self.in_transaction():
             return super().execute_sql(sql, params)
         return self._retry_while_locked(super().execute_sql, sql, params)
@@ -104,7 +104,7 @@ def open_database(path: Path | str) -> SqliteDatabase:
             "foreign_keys": 1,
             "synchronous": "normal",
             "cache_size": -16000,
-            "busy_timeout": 0,  # from here on `Patient` waits
+            "busy_timeout": 0,  # `RetryingSqlite` waits instead
         },
     )
     db.initialize(database)
@@ -138,12 +138,12 @@ def bulk_insert(table: type[Model], rows: Iterable[dict[str, Any]]) -> None:
 
     Thirty times faster than the ORM; rows come from an iterator and are not gathered.
     """
-    fields = [one for one in table._meta.sorted_fields if one.name != "id"]
-    columns = ", ".join(f'"{one.column_name}"' for one in fields)
+    fields = [field for field in table._meta.sorted_fields if field.name != "id"]
+    columns = ", ".join(f'"{field.column_name}"' for field in fields)
     places = ", ".join(["?"] * len(fields))
-    usual = [one.default() if callable(one.default) else one.default for one in fields]
+    defaults = [field.default() if callable(field.default) else field.default for field in fields]
     values = (
-        [_column_value(one, row.get(one.name, default)) for one, default in zip(fields, usual, strict=True)]
+        [_column_value(field, row.get(field.name, default)) for field, default in zip(fields, defaults, strict=True)]
         for row in rows
     )
     statement = f'INSERT INTO "{table._meta.table_name}" ({columns}) VALUES ({places})'  # noqa: S608
@@ -165,14 +165,14 @@ WHERE l.state IN ('waiting','deferred') AND l.next_attempt_at <= ?
 
 
 def due_letters(now: datetime, limit: int, without: Sequence[str] = ()) -> list[tuple[int, str]]:
-    """Return (number, domain) of letters that may go now, urgent first, then oldest; not those to some domains."""
+    """Return (id, domain) of due letters, urgent first, then oldest; letters to the domains `without` are left out."""
     blocked = f"AND l.domain NOT IN ({','.join('?' * len(without))})" if without else ""
-    found = db.execute_sql(_DUE.format(without=blocked), (millis(now), *without, limit))
-    return list(found.fetchall())
+    cursor = db.execute_sql(_DUE.format(without=blocked), (millis(now), *without, limit))
+    return list(cursor.fetchall())
 
 
 def claim_letters(numbers: Iterable[int], owner: str, boot: str, now: datetime) -> int:
-    """Take letters for a sender process; return how many were really still free. Call inside a transaction."""
+    """Claim letters for a worker; return how many were still queued. Call inside a transaction."""
     marks = [int(one) for one in numbers]
     if not marks:
         return 0
@@ -202,7 +202,7 @@ def record_result(
     reason: str = "",
     counted: bool = True,
 ) -> bool:
-    """Write the outcome of a claimed letter; False if it was no longer this owner's. The hot path: plain SQL."""
+    """Record the result of a claimed letter; False if this owner has it no longer. Hot path: plain SQL."""
     return bool(
         db.execute_sql(
             _RECORD,
@@ -224,7 +224,7 @@ def record_result(
 
 
 def mark_handed_over(number: int, owner: str, now: datetime) -> bool:
-    """Note that a letter is about to be handed to the server (crash rules). False: it was stopped since the claim."""
+    """Record that the content is about to be sent (crash rules). False: the letter was stopped since the claim."""
     return bool(
         db.execute_sql(
             "UPDATE letter SET handed_over_at = ? WHERE id = ? AND owner = ? AND state = 'sending'",

@@ -1,6 +1,6 @@
-"""The bell: huey wakes the worker early and once a minute; the tables alone say what is due (law 1).
+"""Background tasks (huey): run due jobs on request, every minute, and housekeeping every hour.
 
-Losing the queue's file loses nothing: the sweep finds every notice whose row says that it is due.
+The tables alone say what is due (law 1). If huey's file is lost, the periodic task still finds every due notice.
 """
 
 import logging
@@ -44,46 +44,43 @@ HOURLY_JOBS: tuple[Callable[[datetime], object], ...] = (
 def get_huey(folder: Path) -> SqliteHuey:
     """Return the huey instance of a data folder, its three tasks registered."""
     huey = SqliteHuey("kairan", filename=str(folder / "huey.db"), fsync=True, results=False)
-    huey.kairan_ring = huey.task(name="ring")(_run_due_jobs)
+    huey.kairan_run_due_jobs = huey.task(name="ring")(_run_due_jobs)
     huey.periodic_task(crontab(minute="*"), name="sweep")(_run_every_minute)
     huey.periodic_task(crontab(minute="7"), name="hourly")(_housekeeping)
     return huey
 
 
 def _run_due_jobs() -> None:
-    """Begin what is due, and the letters that follow joining; the sender processes see the letters by themselves."""
+    """Run the due jobs. Workers find new letters by themselves."""
     db.connect(reuse_if_open=True)
     scheduler.run_due_jobs(clock.now())
 
 
 def _run_every_minute() -> None:
-    """Begin what is due, and ring for what begins before the next sweep: seven o'clock is seven, whatever was lost."""
+    """Run the due jobs, and schedule a run for each notice or reminder that starts within the next minute."""
     _run_due_jobs()
     for moment in scheduler.upcoming_start_times(clock.now()):
         wake_worker(moment)
 
 
 def _housekeeping() -> None:
-    """Once an hour: write the letters whose day or hour has come, and delete what nobody may see any more.
-
-    What fails in one matter does not keep the others from their turn.
-    """
+    """Run the hourly jobs. A failing job does not stop the others."""
     db.connect(reuse_if_open=True)
-    for matter in HOURLY_JOBS:
+    for job in HOURLY_JOBS:
         try:
-            matter(clock.now())
-        except Exception as fault:  # the worker goes on; what a fault says may hold an address and stays out of the log
-            log.error("hourly: %s.%s failed (%s)", matter.__module__, matter.__qualname__, type(fault).__name__)
+            job(clock.now())
+        except Exception as fault:  # its text may hold an address and is not logged
+            log.error("hourly: %s.%s failed (%s)", job.__module__, job.__qualname__, type(fault).__name__)
 
 
 def wake_worker(at: datetime | None = None) -> None:
-    """Wake the worker now, or at a moment (aware). A bell that cannot be rung is no harm: the sweep comes."""
+    """Run the due jobs now, or at an aware moment. If enqueueing fails, log it; the periodic task runs within a minute."""
     wait = (at - clock.now()).total_seconds() if at else 0
     try:
         huey = get_huey(config.current_config().data)
         if wait <= 0:
-            huey.kairan_ring()
+            huey.kairan_run_due_jobs()
         else:
-            huey.kairan_ring.schedule(delay=wait)
-    except (OSError, sqlite3.Error) as silent:
-        log.warning("the bell could not be rung (%s)", type(silent).__name__)
+            huey.kairan_run_due_jobs.schedule(delay=wait)
+    except (OSError, sqlite3.Error) as fault:
+        log.warning("the due jobs could not be enqueued (%s)", type(fault).__name__)

@@ -174,6 +174,6 @@ def _body_text(message: EmailMessage, kind: str) -> str:
     if part is None:
         return ""
     try:
-        return part.get_content()
+        return str(part.get_content())
     except LookupError:  # a charset that Python does not know
-        return part.get_payload(decode=True).decode("utf-8", "replace")
+        return bytes(part.get_payload(decode=True)).decode("utf-8", "replace")

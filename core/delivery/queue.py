@@ -82,7 +82,7 @@ class QueuedMessage:
     address: str
     domain: str
     language: str
-    payload: dict
+    payload: dict[str, Any]
     round: int
     attempts: int
     urgent: bool
@@ -94,7 +94,7 @@ class QueuedMessage:
     child_name: str | None
     child_room: str | None
     siblings: bool | None
-    values: dict | None
+    values: dict[str, str] | None
     address_state: str | None
     bare: bool | None
 

@@ -1,7 +1,7 @@
-"""How fast letters leave: token buckets for all letters and for each recipient domain (N-10, field 3.4).
+"""Token buckets that limit the sending rate: one for all letters, one per recipient domain (N-10, field 3.4).
 
-A bucket refills by its rate and holds at most two seconds' worth, so that a busy minute is not followed by a burst.
-A bucket may be paused: after connection trouble (`all`), or when a carrier refuses too many (its domain).
+A bucket refills at its rate and holds at most the tokens of two seconds, which prevents bursts. A bucket can be paused:
+`all` after a connection failure, a domain when its carrier refuses too many letters.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,10 @@ from models import ThrottleBucket
 
 GLOBAL_BUCKET = "all"
 BURST_S = 2.0
+TOKEN = 1000
+"""Tokens are stored in thousandths."""
 
-# Start values for the Japanese carriers, letters a minute; they ask senders to be slow (field 3.4).
+# Letters per minute to the Japanese carriers, which ask senders to be slow (field 3.4).
 CARRIER_RATES: dict[str, int] = {
     "docomo.ne.jp": 60,
     "ezweb.ne.jp": 30,
@@ -40,55 +42,53 @@ def carrier_domain(domain: str) -> str | None:
     return None
 
 
-def rate_for_domain(domain: str, force: Settings) -> int:
-    """Return the letters a minute for a domain (0: no limit): the carrier's own start value, else the setting."""
-    if force.practice or force.domain_rate == 0:
+def rate_for_domain(domain: str, settings: Settings) -> int:
+    """Return the letters per minute for a domain (0: no limit): the carrier's rate, else the setting."""
+    if settings.practice or settings.domain_rate == 0:
         return 0
     carrier = carrier_domain(domain)
-    return min(CARRIER_RATES[carrier], force.domain_rate) if carrier else force.domain_rate
+    return min(CARRIER_RATES[carrier], settings.domain_rate) if carrier else settings.domain_rate
 
 
-def _bucket_rate(name: str, force: Settings) -> int:
-    """Return the letters a minute of a road (0: no limit)."""
+def _bucket_rate(name: str, settings: Settings) -> int:
+    """Return the letters per minute of a bucket (0: no limit)."""
     if name == GLOBAL_BUCKET:
-        return 0 if force.practice else force.rate
-    return rate_for_domain(name, force)
+        return 0 if settings.practice else settings.rate
+    return rate_for_domain(name, settings)
 
 
-def take_tokens(wanted: Sequence[tuple[int, str]], force: Settings, now: datetime) -> list[int]:
-    """Take tokens for letters (number, domain), in order; return the numbers that may go now.
+def take_tokens(wanted: Sequence[tuple[int, str]], settings: Settings, now: datetime) -> list[int]:
+    """Take tokens for letters (id, domain), in order; return the ids that may be sent now.
 
-    Call inside the claiming transaction: the tokens are spent exactly if the letters are claimed.
+    Call inside the claiming transaction, so that tokens are spent if and only if the letters are claimed.
     """
     names = [GLOBAL_BUCKET, *sorted({domain for _, domain in wanted})]
-    limits = {name: _bucket_rate(name, force) for name in names}
-    limited = [name for name in names if limits[name]]
-    held = _refill(limited, limits, now)
-    going: list[int] = []
-    room = hourly_allowance(force, now)
-    for number, domain in wanted[:room]:
-        if all(held[name] >= 1000 for name in (GLOBAL_BUCKET, domain) if name in held):
-            for name in (GLOBAL_BUCKET, domain):
-                if name in held:
-                    held[name] -= 1000
-            going.append(number)
-    for name, tokens in held.items() if going else ():
-        ThrottleBucket.update(tokens=tokens, at=now).where(ThrottleBucket.name == name).execute()
-    if going and force.hour_rate:
-        _count_hourly(len(going), now)
-    return going
+    limits = {name: _bucket_rate(name, settings) for name in names}
+    tokens = _refill([name for name in names if limits[name]], limits, now)
+    granted: list[int] = []
+    for number, domain in wanted[: hourly_allowance(settings, now)]:
+        limited = [name for name in (GLOBAL_BUCKET, domain) if name in tokens]
+        if all(tokens[name] >= TOKEN for name in limited):
+            for name in limited:
+                tokens[name] -= TOKEN
+            granted.append(number)
+    for name, left in tokens.items() if granted else ():
+        ThrottleBucket.update(tokens=left, at=now).where(ThrottleBucket.name == name).execute()
+    if granted and settings.hour_rate:
+        _count_hourly(len(granted), now)
+    return granted
 
 
 # ── what a provider allows in an hour ────────────────────────────────────────────────────────────────────────────
 
 HOUR_PREFIX = "hour:"
 SLOT_S, SLOTS = 300, 14
-"""Letters are counted in slots of five minutes; fourteen of them hold an hour and the slots that it cuts."""
+"""Letters are counted in slots of five minutes; fourteen slots cover an hour and its partial slots."""
 
 
-def hourly_allowance(force: Settings, now: datetime) -> int | None:
-    """Return how many letters may go now so that no hour holds more than its limit; None: no limit."""
-    if force.practice or not force.hour_rate:
+def hourly_allowance(settings: Settings, now: datetime) -> int | None:
+    """Return how many letters may be sent now within the hourly limit of the provider; None: no limit."""
+    if settings.practice or not settings.hour_rate:
         return None
     since = now - timedelta(seconds=3600 + SLOT_S)
     sent = (
@@ -96,7 +96,7 @@ def hourly_allowance(force: Settings, now: datetime) -> int | None:
         .where(ThrottleBucket.name.startswith(HOUR_PREFIX), ThrottleBucket.at > since)
         .scalar()
     )
-    return max(0, force.hour_rate - (sent or 0))
+    return max(0, settings.hour_rate - (sent or 0))
 
 
 def _count_hourly(letters: int, now: datetime) -> None:
@@ -114,28 +114,28 @@ def _count_hourly(letters: int, now: datetime) -> None:
 
 
 def _refill(names: list[str], limits: dict[str, int], now: datetime) -> dict[str, int]:
-    """Return the tokens (thousandths) of each bucket as of now; a new bucket starts full."""
+    """Return the tokens of each bucket as of now; a new bucket starts full."""
     rows = {row.name: row for row in ThrottleBucket.select().where(ThrottleBucket.name.in_(names))}
-    held = {}
+    tokens = {}
     for name in names:
-        cap = max(1000, int(limits[name] * 1000 * BURST_S / 60))
+        cap = max(TOKEN, int(limits[name] * TOKEN * BURST_S / 60))
         row = rows.get(name)
         if row is None:
             ThrottleBucket.create(name=name, tokens=cap, at=now)
-            held[name] = cap
+            tokens[name] = cap
         else:
-            since = max(0, millis(now) - millis(row.at))
-            held[name] = min(cap, row.tokens + since * limits[name] // 60)
-    return held
+            elapsed_ms = max(0, millis(now) - millis(row.at))
+            tokens[name] = min(cap, row.tokens + elapsed_ms * limits[name] // 60)
+    return tokens
 
 
-def blocked_buckets(force: Settings, now: datetime) -> list[str]:
-    """Return the roads (domains, `all`) along which nothing may go at this moment: paused, or without a token."""
-    blocked = [GLOBAL_BUCKET] if hourly_allowance(force, now) == 0 else []
+def blocked_buckets(settings: Settings, now: datetime) -> list[str]:
+    """Return the names of the buckets that are paused or have no token."""
+    blocked = [GLOBAL_BUCKET] if hourly_allowance(settings, now) == 0 else []
     for row in ThrottleBucket.select().where(~ThrottleBucket.name.startswith(HOUR_PREFIX)):
-        limit = _bucket_rate(row.name, force)
-        since = max(0, millis(now) - millis(row.at))
-        if _is_paused(row, now) or (limit and row.tokens + since * limit // 60 < 1000):
+        limit = _bucket_rate(row.name, settings)
+        elapsed_ms = max(0, millis(now) - millis(row.at))
+        if _is_paused(row, now) or (limit and row.tokens + elapsed_ms * limit // 60 < TOKEN):
             blocked.append(row.name)
     return blocked
 
@@ -145,31 +145,29 @@ def _is_paused(row: ThrottleBucket, now: datetime) -> bool:
 
 
 def paused_buckets(now: datetime) -> list[str]:
-    """Return the roads that are paused, which tokens coming in do not open."""
+    """Return the names of the paused buckets; new tokens do not end a pause."""
     return [row.name for row in ThrottleBucket.select().where(ThrottleBucket.paused_until > now)]
 
 
 def pause_bucket(name: str, until: datetime, why: str, now: datetime) -> None:
-    """Let nothing go along a road until a moment."""
     ThrottleBucket.insert(name=name, at=now, tokens=0, paused_until=until, why=why).on_conflict(
         conflict_target=[ThrottleBucket.name], update={ThrottleBucket.paused_until: until, ThrottleBucket.why: why}
     ).execute()
 
 
 def pause_reason(name: str, now: datetime) -> str | None:
-    """Return why a road is paused now, or None."""
+    """Return why a bucket is paused now, or None."""
     row = ThrottleBucket.get_or_none(ThrottleBucket.name == name)
     return (row.why or "paused") if row and _is_paused(row, now) else None
 
 
 def resume_bucket(name: str) -> None:
-    """Open a road again."""
     ThrottleBucket.update(paused_until=None, why="").where(ThrottleBucket.name == name).execute()
 
 
-def estimate_duration(letters: int, force: Settings) -> timedelta:
-    """Return how long so many letters will take at the set rate (X-09); practice and no limit: seconds."""
-    a_minute = _bucket_rate(GLOBAL_BUCKET, force)
-    quick = timedelta(minutes=letters / a_minute) if a_minute else timedelta(seconds=letters / 200)
-    hourly = 0 if force.practice else force.hour_rate
-    return max(quick, timedelta(hours=letters / hourly)) if 0 < hourly < letters else quick
+def estimate_duration(letters: int, settings: Settings) -> timedelta:
+    """Return how long so many letters take at the set rate (X-09); without a limit, seconds."""
+    per_minute = _bucket_rate(GLOBAL_BUCKET, settings)
+    duration = timedelta(minutes=letters / per_minute) if per_minute else timedelta(seconds=letters / 200)
+    hourly = 0 if settings.practice else settings.hour_rate
+    return max(duration, timedelta(hours=letters / hourly)) if 0 < hourly < letters else duration

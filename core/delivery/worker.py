@@ -20,7 +20,7 @@ from core.delivery import dev_outbox, lifecycle, outage, queue, smtp_results, th
 from core.delivery.queue import QueuedMessage
 from core.notifications.notify import clear_secrets
 from core.settings import Settings, load_settings
-from database import db, mark_handed_over, record_result
+from database import db, due_letters, mark_handed_over, record_result
 from mail import address as addresses
 from mail.dkim_signer import DkimSigner
 from mail.server_urls import SmtpServer
@@ -172,7 +172,7 @@ class SmtpWorker:
             if self.run_once(stopped):
                 continue
             now = clock.now()
-            if not self.failure and not queue.due_letters(now, 1, throttle.paused_buckets(now)):
+            if not self.failure and not due_letters(now, 1, throttle.paused_buckets(now)):
                 self._recover_and_finish(now)
                 return not self.failure
             time.sleep(POLL_S)  # only the throttle delays the rest

@@ -32,7 +32,7 @@ def start_due_notices(now: datetime) -> list[int]:
     return [notice.id for notice in list(due) if start_or_hold(notice, now, settings)]
 
 
-def _due_notices(now: datetime) -> ModelSelect:
+def _due_notices(now: datetime) -> "ModelSelect[Notice]":
     return Notice.select().where(WAITS_FOR_START, Notice.send_at <= now)
 
 
