@@ -235,7 +235,8 @@ def views_by_delivery(deliveries: Iterable[int]) -> dict[int, list[AttachmentVie
         .where(AttachmentView.delivery.in_(list(deliveries)))
     )
     for row in rows.order_by(AttachmentView.at):
-        views.setdefault(row.delivery_id, []).append(row)
+        if row.delivery_id is not None:
+            views.setdefault(row.delivery_id, []).append(row)
     return views
 
 

@@ -234,8 +234,8 @@ def check_weekdays(text: str, today: date, language: str) -> Iterator[SendWarnin
         named = _nearest_date(int(month), int(day or other_day), today)
         if named and _WEEKDAYS[named.weekday()] != weekday:
             written = f"{month}月{day}日({weekday})" if day else f"{month}/{other_day}({weekday})"
-            values = {"written": written, "day": i18n.format_day(language, named)}
-            yield SendWarning("weekday", N_("“%(written)s”: that day is %(day)s."), values)
+            message = N_("“%(written)s”: that day is %(day)s.")
+            yield SendWarning("weekday", message, {"written": written, "day": i18n.format_day(language, named)})
 
 
 def check_past_dates(text: str, today: date, language: str) -> Iterator[SendWarning]:

@@ -1,7 +1,7 @@
-"""A letter to one person from the member's page (D-30, decision 3): not a notice to a list, and not made like one.
+"""A direct message to one person from the member's page (D-30, decision 3).
 
-Somebody who has stopped the mail may be written to, and the page says so; an address that bounced or complained may
-not. It goes by the same engine, with the same window to cancel, and stands in the history.
+It also goes to a person who has stopped the mail, with a warning, but not to a bounced or complained address. Otherwise
+it is an ordinary notice, with hold window and history.
 """
 
 from datetime import datetime
@@ -18,8 +18,6 @@ KIND = "individual"
 
 
 class NotReachable(DomainError):
-    """The address cannot be written to, whatever the letter (decision 3)."""
-
     message = N_("This address cannot be written to. Please telephone.")
 
 
@@ -31,26 +29,25 @@ UNREACHABLE_REASONS = {
 
 
 def unreachable_reason(person: Person) -> str:
-    """Return why nobody can write to this person, "" if one can."""
+    """Return why the address of a person gets no letter, or ""."""
     return UNREACHABLE_REASONS["none"] if not person.address else UNREACHABLE_REASONS.get(person.address_state, "")
 
 
 def warnings_for_person(person: Person) -> list[SendWarning]:
-    """Return what to think of before writing to this person alone."""
-    found = []
+    warnings = []
     places = Membership.select().join(MailingList).where(MailingList.closed_at.is_null(), Membership.person == person)
-    states = {one.state for one in places}
+    states = {place.state for place in places}
     if "active" not in states and "stopped" in states:
-        found.append(
+        warnings.append(
             SendWarning("stopped", N_("This person has stopped the mail. An individual letter still arrives."))
         )
     if person.address_state == "refusing":
-        found.append(
+        warnings.append(
             SendWarning("refusing", N_("The phone's mail filter probably refuses our mail; it may not arrive."))
         )
     if not has_ever_confirmed(person):
-        found.append(SendWarning("never", NEVER_CONFIRMED))
-    return found
+        warnings.append(SendWarning("never", NEVER_CONFIRMED))
+    return warnings
 
 
 NEVER_CONFIRMED = N_(
@@ -60,7 +57,7 @@ NEVER_CONFIRMED = N_(
 
 
 def has_ever_confirmed(person: Person) -> bool:
-    """Say whether a notice was ever confirmed from a letter to the address that this person has now."""
+    """Say whether a letter to the person's current address was ever confirmed."""
     return (
         Delivery.select()
         .join(Letter, on=(Letter.delivery == Delivery.id))
@@ -70,25 +67,26 @@ def has_ever_confirmed(person: Person) -> bool:
 
 
 def sender_lists(person: Person, rights: Permissions, came_from: int | None = None) -> list[MailingList]:
-    """Return in whose name somebody may write to this person, the likeliest list first.
+    """Return the lists of a person in whose name the user may write, most likely first.
 
-    That is the one whose page the writer came from, then those in which the person still gets mail, those that the
-    writer manages by a role in them, a class rather than the whole school.
+    Order: the list whose page the user came from, active memberships, classes before the whole school, own roles.
     """
-    mine = {one.id for one in rights.lists("send") if not one.practice_of_id}
+    sendable = {mailing_list.id for mailing_list in rights.lists("send") if not mailing_list.practice_of_id}
     rows = (
         Membership.select(Membership, MailingList)
         .join(MailingList)
         .where(
-            Membership.person == person, Membership.state.in_(("active", "stopped")), Membership.list.in_(list(mine))
+            Membership.person == person,
+            Membership.state.in_(("active", "stopped")),
+            Membership.list.in_(list(sendable)),
         )
     )
 
-    def likely(row: Membership) -> tuple:
-        own = rights.by_list.get(row.list_id, 0)
-        return row.list_id != came_from, row.state != "active", row.list.whole, -own, row.list.name, row.id
+    def order(row: Membership) -> tuple[object, ...]:
+        role_level = rights.by_list.get(row.list_id, 0)
+        return row.list_id != came_from, row.state != "active", row.list.whole, -role_level, row.list.name, row.id
 
-    return list({row.list_id: row.list for row in sorted(rows, key=likely)}.values())
+    return list({row.list_id: row.list for row in sorted(rows, key=order)}.values())
 
 
 def write_draft(
@@ -102,20 +100,19 @@ def write_draft(
     form_key: str,
     out_of: MailingList | None = None,
 ) -> Notice:
-    """Begin or change the letter of a form; `out_of`: the list in whose name it goes. Raises NotReachable, NotNow."""
+    """Create or change the draft of a form. out_of: the list in whose name it goes. Raises NotReachable, NotADraft."""
     if unreachable_reason(person):
         raise NotReachable()
     with db.atomic():
-        made = drafts.create_draft(by, form_key=form_key, now=now)
-        if made.by_id != by.id or (made.kind != KIND and Target.select().where(Target.notice == made).exists()):
+        notice = drafts.create_draft(by, form_key=form_key, now=now)
+        if notice.by_id != by.id or (notice.kind != KIND and Target.select().where(Target.notice == notice).exists()):
             raise NotADraft()
-        Notice.update(kind=KIND, out_of=out_of).where(Notice.id == made.id).execute()
-        drafts.set_recipients(made, persons=[person.id], now=now)
-        drafts.save_draft(made, subject=subject, text=text, read_confirmation=read_confirmation, now=now)
-    return Notice.get_by_id(made.id)
+        Notice.update(kind=KIND, out_of=out_of).where(Notice.id == notice.id).execute()
+        drafts.set_recipients(notice, persons=[person.id], now=now)
+        drafts.save_draft(notice, subject=subject, text=text, read_confirmation=read_confirmation, now=now)
+    return Notice.get_by_id(notice.id)
 
 
 def recipient_of(notice: Notice) -> Person | None:
-    """Return the person an individual letter is for."""
     target = Target.get_or_none(Target.notice == notice, Target.kind == "person", Target.include == True)  # noqa: E712
     return Person.get_or_none(Person.id == target.number) if target else None

@@ -359,7 +359,7 @@ def find_recipients(notice: Notice, now: datetime, until: datetime | None = None
     return [recipient for recipient in candidates if recipient.delivery_id not in settled]
 
 
-def _select_candidates(notice: Notice) -> ModelSelect:
+def _select_candidates(notice: Notice) -> "ModelSelect[Delivery]":
     """Return the readers with a sent letter, a deliverable address and an active membership."""
     active = (
         DeliveryMembership.select()

@@ -258,9 +258,9 @@ def update_template(
     """
     with db.atomic():
         row = template.row
-        if template.key and (row is None or row.list_id is None and mailing_list is not None):
+        if row is None or (template.key and row.list_id is None and mailing_list is not None):
             row = _create_version(template.key, mailing_list)
-        elif template.key and row and row.list_id != (mailing_list and mailing_list.id):
+        elif template.key and row.list_id != (mailing_list and mailing_list.id):
             _require_no_version(template.key, mailing_list)
         NoticeTemplate.update(list=mailing_list, **_row_values(content)).where(NoticeTemplate.id == row.id).execute()
         audit.log_action(by, "sample.changed", row.id)

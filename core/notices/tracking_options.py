@@ -1,8 +1,12 @@
-"""The links of a notice whose clicks are counted (D-31): the redirect leads to these addresses and nowhere else."""
+"""Click tracking and digests of a notice, as set by its author (D-18, D-31, D-32).
+
+The redirect leads only to the stored addresses of a notice. Sending of digests: `core.reports.digests`.
+"""
 
 from datetime import datetime
 
 from core.notices import sender_names
+from core.notices.questions import has_questions
 from database import bulk_insert
 from i18n import N_
 from mail import merge
@@ -83,7 +87,7 @@ def _applicable_frequencies(notice: Notice) -> dict[str, str]:
         "open": tracking.opens,
         "reopen": tracking.opens,
         "click": tracking.clicks,
-        "answer": notice.questions.exists(),
+        "answer": has_questions(notice),
     }
     return {kind: timing for kind, timing in digest_frequencies(notice).items() if possible[kind]}
 
@@ -91,6 +95,6 @@ def _applicable_frequencies(notice: Notice) -> dict[str, str]:
 def _digest_users(notice: Notice) -> list[int]:
     """Return the users who receive the responses to some letter of a notice."""
     in_charge = Delivery.select(Delivery.in_charge).where(Delivery.notice == notice, Delivery.in_charge.is_null(False))
-    numbers = {row.in_charge_id for row in in_charge.distinct()}
+    numbers = {row.in_charge_id for row in in_charge.distinct() if row.in_charge_id}
     own = sender_names.response_recipient(Delivery(notice=notice))
     return sorted(numbers | ({own.id} if own else set()))

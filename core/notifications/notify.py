@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import i18n
 from core.notifications.kinds import KINDS
@@ -54,7 +54,15 @@ def notify_users(kind: str, users: Iterable[User], now: datetime, /, **values: A
     return len([notify(kind, user, now, **values) for user in users if user.email])
 
 
-def render_message(letter: Letter, organization: str) -> tuple[str, str]:
+class ServiceLetter(Protocol):
+    """A `Letter`, or the copy of one that the worker has claimed."""
+
+    kind: Any
+    language: Any
+    payload: Any
+
+
+def render_message(letter: ServiceLetter, organization: str) -> tuple[str, str]:
     """Return subject and text of a service letter in its language."""
     kind = KINDS[letter.kind]
     values = {"organization": organization, **letter.payload}
