@@ -48,119 +48,40 @@ CONSENT_LABEL = N_("Consent record")
 _EXPORT_ONLY_HEADERS = ("Consent record", "登録の記録")
 """Columns of our export for people to read. A file cannot record consent, so an import ignores them."""
 
-
-_GUARDIAN_WORDS = ("保護者", "親", "ほごしゃ", "guardian", "parent")
-_CHILD_WORDS = (
-    "児童",
-    "生徒",
-    "園児",
-    "子",
-    "子供",
-    "子ども",
-    "こども",
-    "お子さん",
-    "お子様",
-    "お子さま",
-    "部員",
-    "選手",
-    "child",
-    "student",
-    "pupil",
-)
-_NAME_WORDS = (
-    "氏名",
-    "名前",
-    "お名前",
-    "なまえ",
-    "名",
-    "の氏名",
-    "の名前",
-    "のお名前",
-    "",
-    "name",
-    "'sname",
-    "fullname",
-)
+# Words in headers, separated by blanks.
+_GUARDIAN_WORDS = "保護者 親 ほごしゃ guardian parent"
+_CHILD_WORDS = "児童 生徒 園児 子 子供 子ども こども お子さん お子様 お子さま 部員 選手 child student pupil"
+_NAME_WORDS = "氏名 名前 お名前 なまえ 名 の氏名 の名前 のお名前 name 'sname fullname"
 _KANA_WORDS = (
-    "カナ",
-    "フリガナ",
-    "よみ",
-    "ヨミガナ",
-    "読み",
-    "読み仮名",
-    "氏名カナ",
-    "氏名フリガナ",
-    "名カナ",
-    "名フリガナ",
-    "名前カナ",
-    "名前フリガナ",
-    "のカナ",
-    "のフリガナ",
-    "kana",
-    "reading",
-    "furigana",
+    "カナ フリガナ よみ ヨミガナ 読み 読み仮名 氏名カナ 氏名フリガナ 名カナ "
+    "名フリガナ 名前カナ 名前フリガナ のカナ のフリガナ kana reading furigana"
 )
 
-_HEADER_WORDS: dict[str, tuple[str, ...]] = {
-    "name": ("会員名", "会員氏名", "登録者名", "登録者", "fullname"),
-    "relation": ("続柄", "関係", "間柄", "relation", "relationship"),
-    "grade": ("学年", "年", "grade", "schoolyear"),
-    "class_name": ("組", "クラス", "学級", "class", "classname", "homeroom"),
-    "room": ("学年組", "学年・組", "年組", "年・組", "学年クラス", "学年・クラス", "クラス名", "所属"),
+_HEADER_WORDS: dict[str, str] = {
+    "name": "会員名 会員氏名 登録者名 登録者 fullname",
+    "relation": "続柄 関係 間柄 relation relationship",
+    "grade": "学年 年 grade schoolyear",
+    "class_name": "組 クラス 学級 class classname homeroom",
+    "room": "学年組 学年・組 年組 年・組 学年クラス 学年・クラス クラス名 所属",
     "address": (
-        "メールアドレス",
-        "メール",
-        "アドレス",
-        "eメール",
-        "eメールアドレス",
-        "電子メール",
-        "電子メールアドレス",
-        "email",
-        "e-mail",
-        "mail",
-        "mailaddress",
-        "emailaddress",
-        "e-mailaddress",
-        "address",
+        "メールアドレス メール アドレス eメール eメールアドレス 電子メール 電子メールアドレス "
+        "email e-mail mail mailaddress emailaddress e-mailaddress address"
     ),
     "phone": (
-        "電話",
-        "電話番号",
-        "携帯",
-        "携帯番号",
-        "携帯電話",
-        "携帯電話番号",
-        "連絡先電話番号",
-        "緊急連絡先",
-        "tel",
-        "phone",
-        "phonenumber",
-        "telephone",
-        "telephonenumber",
-        "mobile",
+        "電話 電話番号 携帯 携帯番号 携帯電話 携帯電話番号 連絡先電話番号 緊急連絡先 "
+        "tel phone phonenumber telephone telephonenumber mobile"
     ),
-    "household": ("世帯", "世帯番号", "世帯id", "家庭番号", "household", "householdid"),
-    "state": ("状態", "配信状態", "登録状態", "state"),
-    "language": ("言語", "使用言語", "language"),
+    "household": "世帯 世帯番号 世帯id 家庭番号 household householdid",
+    "state": "状態 配信状態 登録状態 state",
+    "language": "言語 使用言語 language",
     "in_charge": (
-        "担任",
-        "担任・担当者",
-        "担任名",
-        "担任氏名",
-        "担任の先生",
-        "担当",
-        "担当者",
-        "担当者名",
-        "担当者氏名",
-        "personincharge",
-        "teacher",
-        "classteacher",
-        "homeroomteacher",
+        "担任 担任・担当者 担任名 担任氏名 担任の先生 担当 担当者 担当者名 担当者氏名 "
+        "personincharge teacher classteacher homeroomteacher"
     ),
-    "family": ("姓", "名字", "苗字", "保護者姓", "lastname", "familyname", "surname"),
-    "given": ("firstname", "givenname"),
-    "family_kana": ("セイ", "姓カナ", "姓フリガナ", "保護者セイ"),
-    "given_kana": ("メイ", "名カナ", "名フリガナ", "保護者メイ"),
+    "family": "姓 名字 苗字 保護者姓 lastname familyname surname",
+    "given": "firstname givenname",
+    "family_kana": "セイ 姓カナ 姓フリガナ 保護者セイ",
+    "given_kana": "メイ 名カナ 名フリガナ 保護者メイ",
 }
 
 
@@ -173,18 +94,18 @@ def _fold_header(text: str) -> str:
 
 def _build_header_index() -> dict[str, str]:
     known = {_fold_header(label): name for name, label in FIELDS.items()}  # headers of our English export
-    known |= {_fold_header(word): name for name, words in _HEADER_WORDS.items() for word in words}
+    known |= {_fold_header(word): name for name, words in _HEADER_WORDS.items() for word in words.split()}
     for before, name, kana in ((_GUARDIAN_WORDS, "name", "kana"), (_CHILD_WORDS, "child_name", "child_kana")):
-        known |= {_fold_header(who + word): kana for who in before for word in _KANA_WORDS}
-        known |= {_fold_header(who + word): name for who in before for word in _NAME_WORDS}
+        known |= {_fold_header(who + word): kana for who in before.split() for word in _KANA_WORDS.split()}
+        known |= {_fold_header(who + word): name for who in before.split() for word in ("", *_NAME_WORDS.split())}
     return known
 
 
 _FIELD_BY_HEADER = _build_header_index()
-_PLAIN_NAME_HEADERS = {_fold_header(word) for word in _NAME_WORDS if word and not word.startswith(("の", "'"))} - {
+_PLAIN_NAME_HEADERS = {_fold_header(word) for word in _NAME_WORDS.split() if not word.startswith(("の", "'"))} - {
     _fold_header("名")
 }
-_PLAIN_KANA_HEADERS = {_fold_header(word) for word in _KANA_WORDS}
+_PLAIN_KANA_HEADERS = {_fold_header(word) for word in _KANA_WORDS.split()}
 
 
 @dataclass(frozen=True, slots=True)

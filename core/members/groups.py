@@ -17,7 +17,6 @@ from core.members import segment_rules
 from core.members.lists import item_names
 from core.members.normalise import normalise_text
 from core.members.segment_rules import RuleBlocks
-from core.permissions import Permissions
 from database import bulk_insert, db
 from i18n import N_
 from models import DELIVERABLE_STATES, Child, Group, GroupMember, MailingList, Membership, Notice, Person, Target, User
@@ -94,11 +93,6 @@ def groups_in_lists(lists: Iterable[int]) -> list[Group]:
         .where(Group.list.in_(list(lists)), Group.closed_at.is_null(), MailingList.closed_at.is_null())
         .order_by(MailingList.whole.desc(), MailingList.name, Group.name)
     )
-
-
-def sendable_groups(rights: Permissions) -> list[Group]:
-    """Return the groups that a user may send to."""
-    return groups_in_lists(row.id for row in rights.lists("send"))
 
 
 def open_groups_by_id(numbers: Iterable[int]) -> dict[int, Group]:

@@ -255,7 +255,8 @@ def test_a_group_belongs_to_those_of_its_list(school, items):
     """T-33: another list's group cannot be chosen, and its notice is seen and steered by its list's people alone."""
     town = grouped(school, "本町", rule("地区", "is", "本町"))
     hanako, taro = (permissions_of(school.users[name]) for name in ("花子", "太郎"))
-    assert [one.id for one in groups.sendable_groups(hanako)] == [town.id] and groups.sendable_groups(taro) == []
+    mine, others = (groups.groups_in_lists(one.id for one in user.lists("send")) for user in (hanako, taro))
+    assert [one.id for one in mine] == [town.id] and others == []
     assert recipients.may_send_to_all(hanako, [], [], [town.id]) and not recipients.may_send_to_all(
         taro, [], [], [town.id]
     )
