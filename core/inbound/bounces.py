@@ -7,12 +7,15 @@ failure means for the person.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from core.delivery import smtp_results, suppression
 from core.inbound.message import InboundResult
 from core.notices import merge_fields
-from mail.bounce.report import Explanation
 from models import Bounce, Letter, Notice
+
+if TYPE_CHECKING:
+    from mail.bounce.report import Explanation  # its patterns are slow to compile; pages do not need them
 
 REPORT_VALID_FOR = timedelta(days=14)
 LETTER_REASON_BY_BOUNCE_REASON: dict[str, str] = {
@@ -25,7 +28,7 @@ LETTER_REASON_BY_BOUNCE_REASON: dict[str, str] = {
 MAX_TEXT_CHARS = 500
 
 
-def record_report(letter: Letter | None, report: Explanation, now: datetime) -> InboundResult:
+def record_report(letter: Letter | None, report: "Explanation", now: datetime) -> InboundResult:
     """Apply a report to its letter. Call inside the transaction that records the mail."""
     if letter is None:
         return InboundResult("machine", "dropped", "nothing of ours")
@@ -34,7 +37,7 @@ def record_report(letter: Letter | None, report: Explanation, now: datetime) -> 
     return _HANDLERS.get(report.kind, _record_nothing)(letter, report, now)
 
 
-def _record_failure(letter: Letter, report: Explanation, now: datetime) -> InboundResult:
+def _record_failure(letter: Letter, report: "Explanation", now: datetime) -> InboundResult:
     kind = report.reason if report.reason in LETTER_REASON_BY_BOUNCE_REASON else "other"
     _save_bounce(letter, kind, report, now)
     fields = {
@@ -54,7 +57,7 @@ def _record_failure(letter: Letter, report: Explanation, now: datetime) -> Inbou
     return InboundResult("bounce", "done", kind, letter=letter)
 
 
-def _save_bounce(letter: Letter, kind: str, report: Explanation, now: datetime) -> None:
+def _save_bounce(letter: Letter, kind: str, report: "Explanation", now: datetime) -> None:
     Bounce.create(
         letter=letter,
         person=letter.person_id,
@@ -66,13 +69,13 @@ def _save_bounce(letter: Letter, kind: str, report: Explanation, now: datetime) 
     )
 
 
-def _record_delay(letter: Letter, report: Explanation, now: datetime) -> InboundResult:
+def _record_delay(letter: Letter, report: "Explanation", now: datetime) -> InboundResult:
     """A server is still trying: record it and change nothing; a final report will follow."""
     _save_bounce(letter, "delayed", report, now)
     return InboundResult("bounce", "done", "delayed", letter=letter)
 
 
-def _record_delivered(letter: Letter, report: Explanation, now: datetime) -> InboundResult:
+def _record_delivered(letter: Letter, report: "Explanation", now: datetime) -> InboundResult:
     _mark_accepted(letter, now)
     return InboundResult("bounce", "done", report.kind, letter=letter)
 
@@ -83,7 +86,7 @@ def _mark_accepted(letter: Letter, now: datetime) -> None:
         _bump_notice_serial(letter)
 
 
-def _record_complaint(letter: Letter, report: Explanation, now: datetime) -> InboundResult:
+def _record_complaint(letter: Letter, report: "Explanation", now: datetime) -> InboundResult:
     """The reader reported our mail as spam: send nothing more, unless the reader asks for it."""
     if not report.is_about_a_reader:
         return _record_nothing(letter, report, now)
@@ -99,11 +102,11 @@ def record_auto_reply(letter: Letter, now: datetime) -> InboundResult:
     return InboundResult("automatic", "done", "auto-reply", letter=letter)
 
 
-def _record_nothing(letter: Letter, report: Explanation, now: datetime) -> InboundResult:
+def _record_nothing(letter: Letter, report: "Explanation", now: datetime) -> InboundResult:
     return InboundResult("machine", "done", report.kind, letter=letter)
 
 
-_HANDLERS: dict[str, Callable[[Letter, Explanation, datetime], InboundResult]] = {
+_HANDLERS: "dict[str, Callable[[Letter, Explanation, datetime], InboundResult]]" = {
     "bounce": _record_failure,
     "delayed": _record_delay,
     "success": _record_delivered,

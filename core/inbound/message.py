@@ -3,13 +3,15 @@
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from core.settings import Settings
 from mail import address as addresses
-from mail import classify
-from mail.bounce.report import Explanation, explain_message
 from mail.message import ParsedMessage, parse_message
 from models import Letter, MailingList, Notice, Person
+
+if TYPE_CHECKING:
+    from mail.bounce.report import Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,17 @@ class InboundMail:
             addresses.comparison_key(box.address) for value in fields[:5] for box in addresses.parse_address_list(value)
         )
 
-    def explain_report(self, recipient: str) -> Explanation:
+    def explain_report(self, recipient: str) -> "Explanation":
         """Explain a report about a letter to this recipient ("" if unknown)."""
+        from mail.bounce.report import explain_message  # its patterns are slow to compile; pages do not need them
+
         return explain_message(self.parsed, recipient)
 
 
 def read_inbound_mail(raw: bytes, envelope: str, settings: Settings) -> InboundMail:
     """Parse and classify a message. envelope: the envelope sender, "" for the null sender."""
+    from mail import classify  # loads the patterns of bounces
+
     parsed = parse_message(raw)
     classification = classify.classify_message(
         parsed, envelope, classify.OwnIdentity(settings.mail_domain, mailbox=settings.own.mailbox)
