@@ -77,7 +77,9 @@ class Organization(BaseModel):
     mail_domain = CharField(default="")
     base_url = CharField(default="")
     smtp = CharField(default="")
-    road = CharField(default="")  # how mail comes back: own, relay, collected, mailbox (`core.system.mail_settings`)
+    mail_mode = CharField(
+        default=""
+    )  # how mail comes back: own, relay, collected, mailbox (`core.system.mail_settings`)
     imap = CharField(default="")
     mailbox = CharField(default="")
     plus = BooleanField(default=False)
@@ -457,7 +459,7 @@ class Notice(BaseModel):
     in_charge = BooleanField(default=False)  # who has a person in charge gets it in that person's name (D-16)
     route = CharField(default="web")  # web, terminal, mail, monthly
     form_key = CharField(null=True, unique=True)
-    step = IntegerField(default=1)  # the compose screen that was open last
+    wizard_step = IntegerField(default=1)  # the compose screen that was open last
     urgent = BooleanField(default=False)
     read_confirmation = BooleanField(default=True)
     footer = BooleanField(default=True)
@@ -1154,7 +1156,7 @@ class ImapStatus(BaseModel):
 
 
 class ThrottleBucket(BaseModel):
-    """Pacing of one road: `all`, or a recipient domain. `tokens` letters may go now; nothing before `paused_until`."""
+    """Throttle of all letters or of one domain: name `all`, or a recipient domain. `tokens` letters may go now; nothing before `paused_until`."""
 
     name = CharField(unique=True)
     tokens = IntegerField(default=0)  # thousandths of a letter

@@ -19,7 +19,7 @@ class Settings:
 
     `rate` and `domain_rate`: letters a minute, `hour_rate`: an hour (0: no limit); `hold_s`, `hold_urgent_s`, `late_s`:
     seconds. `route` is None while letters go to the outbox (practice). `own`: our addresses; `mail_domain`: of our
-    Message-IDs, and of all addresses unless there is one mailbox only. `road`: how mail comes back; `box`: the mailbox
+    Message-IDs, and of all addresses unless there is one mailbox only. `mail_mode`: how mail comes back; `box`: the mailbox
     that is read, None if none; `door`: whether the mail door is open. `fixed` names what a restart alone can change.
     """
 
@@ -30,7 +30,7 @@ class Settings:
     mail_domain: str
     base_url: str
     route: SmtpServer | None
-    road: str
+    mail_mode: str
     own: OwnAddresses
     box: ImapAccount | None
     recipient_header: str
@@ -47,7 +47,7 @@ class Settings:
     @property
     def accepts_inbound(self) -> bool:
         """Say whether mail to our addresses reaches us; while practising everything is shown as it will be."""
-        return self.practice or (self.box is not None if self.road in ("collected", "mailbox") else self.door)
+        return self.practice or (self.box is not None if self.mail_mode in ("collected", "mailbox") else self.door)
 
     @property
     def practice(self) -> bool:
@@ -58,9 +58,9 @@ class Settings:
 def load_settings() -> Settings:
     """Put the environment, the file and the Organization row together. Read anew for each notice."""
     config, row = ground.current_config(), Organization.load_row()
-    smtp, imap, road = config.smtp or row.smtp, config.imap or row.imap, config.road or row.road
-    reads_box = road in ("collected", "mailbox")
-    own = _own_addresses(config, row, road)
+    smtp, imap, mail_mode = config.smtp or row.smtp, config.imap or row.imap, config.road or row.mail_mode
+    reads_box = mail_mode in ("collected", "mailbox")
+    own = _own_addresses(config, row, mail_mode)
     return Settings(
         name=row.name,
         postal=row.postal,
@@ -69,7 +69,7 @@ def load_settings() -> Settings:
         mail_domain=own.id_domain,
         base_url=config.base_url or row.base_url or f"http://{config.http}",
         route=SmtpServer.parse(smtp) if smtp else None,
-        road=road or "own",
+        mail_mode=mail_mode or "own",
         own=own,
         box=ImapAccount.parse(imap) if imap and reads_box else None,
         recipient_header=config.recipient_header or row.recipient_header,
@@ -91,10 +91,10 @@ _CONFIGURABLE = (
 )
 
 
-def _own_addresses(config: ground.Config, row: Organization, road: str) -> OwnAddresses:
+def _own_addresses(config: ground.Config, row: Organization, mail_mode: str) -> OwnAddresses:
     """Return our addresses: of a whole domain, or with one mailbox only what stands behind its plus."""
     mailbox = config.mailbox or row.mailbox
-    if road == "mailbox" and mailbox:
+    if mail_mode == "mailbox" and mailbox:
         host = urlsplit(config.base_url or row.base_url).hostname or ""
         plus = config.plus == "yes" if config.plus else row.plus
         return OwnAddresses(mailbox.rpartition("@")[2], id_domain(mailbox, host), mailbox, plus)

@@ -82,9 +82,9 @@ RENAMED = {
     "membership": "joined_route joined_via",
     "notice": "begin_at send_at, corrects_id correction_of_id, follows_id follow_up_to_id, forgotten_at purged_at,"
     " held_why hold_reason, of_step_id drip_step_id, paused_why pause_reason, replies_to_id reply_to_user_id,"
-    " sends_as_id sender_user_id, tells digest_settings",
+    " sends_as_id sender_user_id, step wizard_step, tells digest_settings",
     "organization": "forget_from purge_starts_at, forget_year purge_before_year, ready_at set_up_at,"
-    " renewal_told renewal_reminders_sent, second_person requires_approval, well_told last_health_email",
+    " renewal_told renewal_reminders_sent, road mail_mode, second_person requires_approval, well_told last_health_email",
     "person": "address_state_by address_state_notice_id, told_state reported_address_state",
     "reminder": "begin_at send_at",
     "sender": "tried_at last_post_at, tried_how last_auth_method",

@@ -29,7 +29,7 @@ def mail_page() -> Answer:
 
 def _mail_page(status: int = 200, **filled: FlaskForm) -> Answer:
     force = settings.load_settings()
-    forms = {"road": MailModeForm(None, road=force.road), "server": _server_form(force), "box": _mailbox_form()}
+    forms = {"road": MailModeForm(None, road=force.mail_mode), "server": _server_form(force), "box": _mailbox_form()}
     return render_page(
         "admin/mail.html",
         status=status,

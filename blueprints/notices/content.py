@@ -282,7 +282,7 @@ def _save_content(
     if not overwrite and is_stale(notice, form.seen.data) and _differs_from_saved(notice, form):
         return _content_not_saved(notice, form, elsewhere=True)
     try:
-        drafts.save_draft(notice, now=clock.now(), step=2, **_values_to_save(notice, form))
+        drafts.save_draft(notice, now=clock.now(), wizard_step=2, **_values_to_save(notice, form))
         saved = Notice.get_by_id(number)
         if not web.is_htmx() and (wrong := attachment_pages.store_uploads(saved, request.files.getlist("file"))):
             return _content_page(Notice.get_by_id(number), form, status=422, wrong=wrong)

@@ -114,7 +114,7 @@ def show(number: int) -> Any:
 
 def _redirect_to_draft(notice: Notice) -> Any:
     """Lead to the screen that was open last; a poll must take the whole page along."""
-    screen = "notices.edit_content" if notice.step > 1 else "notices.edit_recipients"
+    screen = "notices.edit_content" if notice.wizard_step > 1 else "notices.edit_recipients"
     return web.redirect_to(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
 
 

@@ -93,7 +93,7 @@ def _create_draft(entry: dict, past: DemoContext, now: datetime) -> Notice:
 def _leave_draft(entry: dict, past: DemoContext, made: dict[str, Notice]) -> Notice:
     at = min(_written_at(entry, past.today), past.now - timedelta(hours=1))
     notice = _create_draft(entry, past, at)
-    drafts.save_draft(notice, now=at, step=3 if entry["target"] == "全校" else 2)
+    drafts.save_draft(notice, now=at, wizard_step=3 if entry["target"] == "全校" else 2)
     return notice
 
 

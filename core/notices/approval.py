@@ -203,7 +203,7 @@ def cancel_review_request(notice: Notice, by: User, now: datetime) -> None:
 
 def _return_to_draft(notice: Notice, now: datetime, note: str = "", note_by: str = "") -> None:
     workflow.change_state(
-        notice, ("asked",), NotInReview(), state="draft", step=2, send_at=None, booked=False, updated_at=now
+        notice, ("asked",), NotInReview(), state="draft", wizard_step=2, send_at=None, booked=False, updated_at=now
     )
     review = notice.review
     review.requested_from = review.requested_at = None

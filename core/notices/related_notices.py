@@ -115,7 +115,7 @@ def _copy_as_draft(notice: Notice, by: User | None, now: datetime, subject: str,
             "in_charge",
             "skip_missing",
         )
-        Notice.update(step=2, **link, **{name: getattr(notice, name) for name in options}).where(
+        Notice.update(wizard_step=2, **link, **{name: getattr(notice, name) for name in options}).where(
             Notice.id == fresh.id
         ).execute()
         rule = notice.reminder_rule

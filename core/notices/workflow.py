@@ -139,7 +139,7 @@ def cancel_send(notice: Notice, by: User | None, now: datetime) -> None:
             confirmed_at=None,
             booked=False,
             updated_at=now,
-            step=2,
+            wizard_step=2,
         )
         cancel_author_copies(notice, now)
         audit.log_action(by, "notice.cancelled", notice.id)

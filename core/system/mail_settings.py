@@ -78,8 +78,8 @@ def choose_mode(by: User, mode: str) -> None:
     if mode not in MAIL_MODES:
         raise DomainError(N_("Please choose one."), "road")
     settings = load_settings()
-    if "road" not in settings.fixed and mode != settings.road:
-        update_organization(by, road=mode)
+    if "road" not in settings.fixed and mode != settings.mail_mode:
+        update_organization(by, mail_mode=mode)
 
 
 def mailbox_address() -> str:

@@ -36,13 +36,13 @@ def test_a_double_tap_on_new_begins_one_draft(hanako):
 def test_a_draft_keeps_words_options_and_recipients(school, hanako):
     now = clock.now()
     notice = drafts.create_draft(hanako, now=now, urgent=True)
-    drafts.save_draft(notice, now=now, subject=" 水筒\r\nBcc: x@example.com ", text="本文", footer=False, step=3)
+    drafts.save_draft(notice, now=now, subject=" 水筒\r\nBcc: x@example.com ", text="本文", footer=False, wizard_step=3)
     drafts.set_recipients(
         notice, now=now, lists=[school.lists["1-1"].id], without_persons=[school.people["石川 直樹"].id]
     )
     notice = fresh(notice)
     assert (notice.wording.subject, notice.wording.text) == ("水筒 Bcc: x@example.com", "本文")
-    assert (notice.urgent, notice.footer, notice.step, notice.useful_s) == (True, False, 3, 6 * 3600)
+    assert (notice.urgent, notice.footer, notice.wizard_step, notice.useful_s) == (True, False, 3, 6 * 3600)
     kept = [(one.kind, one.include) for one in notice.targets.order_by(Target.id)]
     assert kept == [("list", True), ("person", False)]
 

@@ -1,4 +1,4 @@
-"""Trouble on the road: the server is away, hangs up, or a carrier blocks us (design 5, decision 8, field 3.4)."""
+"""Outages: the server is away, hangs up, or a carrier blocks us (design 5, decision 8, field 3.4)."""
 
 from collections import Counter
 from datetime import timedelta
@@ -30,7 +30,7 @@ def host(school):
         yield found
 
 
-# trouble on the road
+# outages
 
 
 @pytest.mark.parametrize("why", ["connect", "greeting"])

@@ -270,7 +270,7 @@ def test_what_is_wrong_with_the_mailbox_stands_on_the_page(as_, free, monkeypatc
     ],
 )
 def test_a_mailbox_that_cannot_be_is_refused_and_nothing_typed_is_lost(as_, free, school, opens, field, value):
-    Organization.update(road="collected", mail_domain="momiji.example").execute()
+    Organization.update(mail_mode="collected", mail_domain="momiji.example").execute()
     answer = as_("守").post("/admin/mail/box", data={**BOX, field: value})
     assert answer.status_code == 422
     kept = "user" if field == "host" else "host"
@@ -292,7 +292,7 @@ def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_, config):
     assert all(f"KAIRAN_{name}" in text for name in ("ROAD", "IMAP", "SMTP")) and "geheim" not in text
     for one in ("road", "server", "box"):
         assert browser.post(f"/admin/mail/{one}", data={**BOX, **SERVER, "road": "own"}).status_code == 403
-    assert (Organization.load_row().road, Organization.load_row().imap, load_settings().hour_rate) == ("", "", 7)
+    assert (Organization.load_row().mail_mode, Organization.load_row().imap, load_settings().hour_rate) == ("", "", 7)
 
 
 def test_a_word_that_is_no_situation_is_refused(as_, free):
