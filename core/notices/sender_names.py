@@ -129,44 +129,45 @@ def response_recipient(delivery: Delivery) -> User | None:
     return None
 
 
-# ── each letter in the name of the class teacher ───────────────────────────────────────────────────────────────────────────────
+# ── class teachers ───────────────────────────────────────────────────────────────────────────────────────────────
 
 TeachersByReader = dict[tuple[int, int], list[tuple[int, int, str]]]
+"""{(person id, child id or 0): [(list id, user id, name)]}"""
 
 
 def teachers_by_reader(notice: Notice) -> TeachersByReader:
-    """Return {(person, child or 0): [(list, user, name)]} for a notice that goes in their names; else nothing."""
+    """Return the class teachers of all readers, if the notice is sent in their names; else {}."""
     if not notice.in_charge:
         return {}
     lists = _signing_lists(notice)
-    here = Membership.list.in_(lists) if lists is not None else Membership.id.is_null(False)
+    in_lists = Membership.list.in_(lists) if lists is not None else Membership.id.is_null(False)
     rows = (
         Membership.select(Membership.person, Membership.child, Membership.list, User.id, User.name)
         .join(User, on=(Membership.in_charge == User.id))
-        .where(here, Membership.state == "active", User.disabled_at.is_null())
+        .where(in_lists, Membership.state == "active", User.disabled_at.is_null())
         .order_by(Membership.list)
         .tuples()
     )
-    found: TeachersByReader = defaultdict(list)
+    teachers: TeachersByReader = defaultdict(list)
     for person, child, list_id, user, name in rows:
-        found[person, child or 0].append((list_id, user, name))
-    return dict(found)
+        teachers[person, child or 0].append((list_id, user, name))
+    return dict(teachers)
 
 
 def _signing_lists(notice: Notice) -> list[int] | None:
-    """Return the lists whose persons in charge may sign the letters of a notice; None: all."""
-    aimed, within = target_lists(notice), person_scope(notice)
-    if within is None or any(one.whole for one in aimed):
+    """Return the ids of the lists whose class teachers may sign the letters; None: all."""
+    targets, within = target_lists(notice), person_scope(notice)
+    if within is None or any(mailing_list.whole for mailing_list in targets):
         return None
-    return [*within, *(one.id for one in aimed)]
+    return [*within, *(mailing_list.id for mailing_list in targets)]
 
 
 def teacher_for_reader(
-    places: TeachersByReader, person: int, children: Iterable[int | None], order: dict[int, int]
+    teachers: TeachersByReader, person: int, children: Iterable[int | None], order: dict[int, int]
 ) -> tuple[int | None, str]:
-    """Return who is in charge of a reader because of some children: the first list of the notice counts."""
-    held = [one for child in children for one in places.get((person, child or 0), ())]
-    if not held:
+    """Return id and name of the class teacher of a reader with some children; the first list of the notice decides."""
+    candidates = [teacher for child in children for teacher in teachers.get((person, child or 0), ())]
+    if not candidates:
         return None, ""
-    _, user, name = min(held, key=lambda one: (order.get(one[0], len(order)), one[0]))
+    _, user, name = min(candidates, key=lambda teacher: (order.get(teacher[0], len(order)), teacher[0]))
     return user, name

@@ -57,9 +57,12 @@ def notify_users(kind: str, users: Iterable[User], now: datetime, /, **values: A
 class ServiceLetter(Protocol):
     """A `Letter`, or the copy of one that the worker has claimed."""
 
-    kind: Any
-    language: Any
-    payload: Any
+    @property
+    def kind(self) -> Any: ...
+    @property
+    def language(self) -> Any: ...
+    @property
+    def payload(self) -> Any: ...
 
 
 def render_message(letter: ServiceLetter, organization: str) -> tuple[str, str]:
