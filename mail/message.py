@@ -23,15 +23,15 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_PARTS = 200
 MAX_DEPTH = 20
 MAX_BYTES = 30 * 1024 * 1024
-"""Octets of a mail that are looked at, unless the caller says otherwise."""
+"""Default limit in octets."""
 
 
 @dataclass(frozen=True, slots=True)
 class MimePart:
-    """A mail or one part of it. fields: (lower-case name, value as bytes, folds kept). kind: "text/plain".
+    """A message or one of its parts. fields: (lower-case name, raw value with folds). kind: "text/plain".
 
-    body: the content of a part without parts, still in its transfer encoding; of a multipart what stands before
-    its first part. cut: a limit was reached, something is missing.
+    body: the content of a leaf, still in its transfer encoding; of a multipart the preamble. cut: a limit was
+    reached, and something is missing.
     """
 
     fields: tuple[tuple[str, bytes], ...] = field(repr=False)
@@ -42,20 +42,20 @@ class MimePart:
     cut: bool = False
 
     def raw(self, name: str) -> bytes | None:
-        """Return the first field of this (lower-case) name as it stands, None if there is none."""
+        """Return the first raw field of this lower-case name, None if there is none."""
         return next((value for own, value in self.fields if own == name), None)
 
     def field(self, name: str) -> str:
-        """Return the first field of this (lower-case) name as text, "" if there is none."""
+        """Return the first decoded field of this lower-case name, "" if there is none."""
         value = self.raw(name)
         return "" if value is None else charsets.decode_header(value)
 
     def every(self, name: str) -> list[str]:
-        """Return all fields of this (lower-case) name as text."""
+        """Return all decoded fields of this lower-case name."""
         return [charsets.decode_header(value) for own, value in self.fields if own == name]
 
     def walk(self) -> Iterator["MimePart"]:
-        """Go through this part and all parts in it, in the order of the mail."""
+        """Yield this part and all nested parts in document order."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -67,18 +67,18 @@ class MimePart:
 
     @property
     def name(self) -> str:
-        """Return the file name that the sender gave, without folders, "" if none."""
+        """Return the file name without folders, "" if there is none."""
         given = parse_parameters(self.raw("content-disposition") or b"").get("filename") or self.parameters.get(
             "name", ""
         )
         return _CONTROL.sub("", re.split(r"[/\\]", given)[-1]).strip()[:200]
 
     def content(self) -> bytes:
-        """Return the content without its transfer encoding; what cannot be decoded stays as it is."""
+        """Decode the transfer encoding; undecodable content stays as it is."""
         return _decoded(self.body, _token(self.raw("content-transfer-encoding") or b""))
 
     def text(self) -> str:
-        """Return the content as text with lines that end in \\n."""
+        """Return the content as text; lines end with \\n."""
         shown = charsets.decode_text(self.content(), self.parameters.get("charset", ""))
         return shown.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -87,7 +87,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def _token(raw: bytes) -> str:
-    """Return the first word of a field in lower case."""
+    """Return the first token of a field in lower case."""
     found = re.match(rb"[\s\"']*([!-:<-~]+)", raw[:200])
     return found[1].decode("ascii").strip("\"'").lower() if found else ""
 
@@ -96,7 +96,7 @@ def _token(raw: bytes) -> str:
 
 
 def parse_mime(raw: bytes, limit: int = MAX_BYTES) -> MimePart:
-    """Read a mail of any bytes. limit: octets that are looked at. Never raises."""
+    """Parse a message of any bytes. limit: octets to read. Never raises."""
     whole = raw[:limit].replace(b"\r\n", b"\n")
     if b"\n" not in whole:
         whole = whole.replace(b"\r", b"\n")
@@ -104,7 +104,7 @@ def parse_mime(raw: bytes, limit: int = MAX_BYTES) -> MimePart:
 
 
 def _without_envelope(raw: bytes) -> bytes:
-    """Drop blank lines and the line `From sender date` that mailboxes put before a mail."""
+    """Drop blank lines and the mbox line `From sender date` before a message."""
     start = _ENVELOPE.match(raw)
     return raw[start.end() :] if start else raw
 
@@ -113,7 +113,7 @@ _ENVELOPE = re.compile(rb"\n*(?:>?From [^\n]*\n){0,3}")
 
 
 def _parse_part(raw: bytes, usual: str, depth: int, left: list[int], cut: bool = False) -> MimePart:
-    """Read one part. left: how many parts may still be read, counted down in all of them together."""
+    """Parse one part. left: parts that may still be read, shared by all parts of the message."""
     left[0] -= 1
     fields, body, long = _fields(raw)
     given = next((value for name, value in fields if name == "content-type"), b"")
@@ -147,10 +147,10 @@ _USUAL_FIELD = re.compile(
 
 
 def _fields(raw: bytes) -> tuple[tuple[tuple[str, bytes], ...], bytes, bool]:
-    """Split a mail into fields and body; the third value tells that fields beyond the limit were dropped.
+    """Split a message into fields and body; the third value tells whether fields beyond the limit were dropped.
 
-    A line that is no field belongs to the one before if fields follow (a folded line that lost its blank);
-    else the blank line between header and body is missing, and the body begins here.
+    A line that is no field continues the previous field if fields follow: a folded line that lost its space.
+    Otherwise the blank line between header and body is missing, and the body begins here.
     """
     if raw.startswith(b"\n"):
         return (), raw[1:], False
@@ -180,7 +180,7 @@ def _unparse_fields(fields: list[tuple[str, list[bytes]]]) -> tuple[tuple[str, b
 def _multipart(
     body: bytes, boundary: str, kind: str, depth: int, left: list[int]
 ) -> tuple[bytes, tuple[MimePart, ...], bool]:
-    """Return what stands before the parts, the parts, and whether some are missing because of the limits."""
+    """Return the preamble, the parts, and whether parts are missing because of the limits."""
     usual = "message/rfc822" if kind == "multipart/digest" else "text/plain"
     mark = re.escape(boundary.rstrip().encode("utf-8", "replace"))
     pieces = re.split(rb"\n--" + mark + rb"(--)?[ \t]*(?=\n|\Z)", b"\n" + body, maxsplit=MAX_PARTS + 1)
@@ -211,9 +211,9 @@ def _content_type(raw: bytes, usual: str) -> tuple[str, dict[str, str]]:
 
 
 def parse_parameters(raw: bytes) -> dict[str, str]:
-    """Return {name in lower case: value} of a field: quoted, encoded and continued ones (RFC 2231), and RFC 2047.
+    """Return {lower-case name: value} of a field: quoted, encoded and continued values (RFC 2231), and encoded words.
 
-    RFC 2047 forbids encoded words here; Japanese mail programs put them here all the same.
+    RFC 2047 forbids encoded words here; Japanese mail programs write them all the same.
     """
     if b";" not in raw:
         return {}
@@ -233,7 +233,7 @@ def parse_parameters(raw: bytes) -> dict[str, str]:
 
 
 def _continued(pieces: dict[int, tuple[str, bool]]) -> str:
-    """Join the sections of one value: charset'language'text, percent-encoded where marked (RFC 2231 4.1)."""
+    """Join the sections of a value: charset'language'text, percent-encoded where marked (RFC 2231 4.1)."""
     charset, octets = "", b""
     for number, (value, encoded) in sorted(pieces.items()):
         if encoded and number == 0 and value.count("'") >= 2:
@@ -259,7 +259,7 @@ _LONGEST_UU = 1 << 20
 
 
 def _uudecoded(raw: bytes) -> bytes:
-    """Decode the lines between `begin` and `end`; lines that break the rules are left out."""
+    """Decode the lines between `begin` and `end`; skip invalid lines."""
     lines = raw.split(b"\n")
     start = next((number for number, line in enumerate(lines) if line.startswith(b"begin ")), -1)
     octets = []
@@ -276,13 +276,13 @@ def _uudecoded(raw: bytes) -> bytes:
 # ── the message ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 MAX_TEXT_CHARS = charsets.MAX_TEXT_CHARS
-"""Characters of a mail's text, all parts together."""
+"""Limit for all text parts together."""
 
 _ID = re.compile(r"<([^<>\s]{1,500})>")
 
 
 class MailAttachment(NamedTuple):
-    """A file in a mail. name: "" if the sender gave none; size: octets without transfer encoding."""
+    """An attachment. name: "" if there is none; size: octets after decoding."""
 
     name: str
     kind: str
@@ -290,16 +290,15 @@ class MailAttachment(NamedTuple):
     part: MimePart
 
     def content(self) -> bytes:
-        """Return the file itself."""
         return self.part.content()
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedMessage:
-    """An incoming mail. Addresses: local part unquoted, domain in lower case; ids: without angle brackets.
+    """A parsed message. Addresses: local part unquoted, domain in lower case; ids: without angle brackets.
 
-    from_addresses: every mailbox of every From field; a mail is from somebody only if there is exactly one, in
-    exactly one field. received: number of Received fields. cut: a limit was reached, something is missing.
+    from_addresses: every mailbox of every From field. received: number of Received fields. cut: a limit was reached,
+    and something is missing.
     """
 
     root: MimePart = field(repr=False)
@@ -317,21 +316,20 @@ class ParsedMessage:
     cut: bool
 
     def header(self, name: str) -> str:
-        """Return the first field of this name as one line of text, "" if there is none."""
+        """Return the first field of this name, "" if there is none."""
         return self.root.field(name.lower())
 
     def headers(self, name: str) -> list[str]:
-        """Return all fields of this name, each as one line of text."""
         return self.root.every(name.lower())
 
     @property
     def sole_from(self) -> str:
-        """Return the one address in the one From field; "" if there are none or more, so nobody is to be trusted."""
+        """Return the single address of a single From field, else "": nobody else is trusted."""
         return self.from_addresses[0] if self.from_fields == 1 and len(self.from_addresses) == 1 else ""
 
 
 def parse_message(raw: bytes, limit: int = MAX_BYTES) -> ParsedMessage:
-    """Read a mail. limit: octets of it that are looked at. Never raises."""
+    """Parse a message. limit: octets to read. Never raises."""
     root = parse_mime(raw, limit)
     senders = [value for name, value in root.fields if name == "from"]
     boxes = [box for value in senders[:5] for box in address.parse_address_list(value)]
@@ -353,13 +351,13 @@ def parse_message(raw: bytes, limit: int = MAX_BYTES) -> ParsedMessage:
 
 
 def _header_text(raw: bytes | None) -> str:
-    """Return a header for people: one line without control characters."""
+    """Return a header as one line without control characters."""
     text = "" if raw is None else charsets.decode_header(raw[:20_000])
     return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).strip()
 
 
 def _name_without_address(senders: list[bytes]) -> str:
-    """Return a From field without any address as a name, if it looks like one."""
+    """Return a From field without address as a name, if it looks like one."""
     return _header_text(senders[0])[:200] if senders and b"<" not in senders[0] else ""
 
 
@@ -369,7 +367,7 @@ def _ids(root: MimePart, name: str) -> tuple[str, ...]:
 
 
 def _date(text: str) -> datetime | None:
-    """Return a Date field in UTC; None if it cannot be read. Without a zone it is taken as UTC."""
+    """Return a Date field in UTC, None if it is invalid. Without zone it counts as UTC."""
     try:
         moment = parsedate_to_datetime(text[:100])
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -381,7 +379,7 @@ def _date(text: str) -> datetime | None:
 
 
 def best_text(part: MimePart) -> str:
-    """Return the best text of a part: its plain text, of alternatives the plainest, else the words of its HTML."""
+    """Return the best text: plain text, of alternatives the plainest, else the text of the HTML."""
     texts: list[str] = []
     room = MAX_TEXT_CHARS
     for leaf in _texts(part):
@@ -399,7 +397,7 @@ def _text(leaf: MimePart) -> str:
 
 
 def _texts(part: MimePart, first: bool = True) -> Iterator[MimePart]:
-    """Choose the parts whose text makes up the mail's text."""
+    """Yield the parts that make up the text."""
     if part.kind == "multipart/alternative" and part.children:
         yield from _texts(_preferred_alternative(part), first)
     elif part.kind.startswith("multipart/") and part.children:
@@ -411,13 +409,13 @@ def _texts(part: MimePart, first: bool = True) -> Iterator[MimePart]:
 
 
 def _is_text(part: MimePart, first: bool) -> bool:
-    """Tell words from files: a named text is a file unless it is the first part of all."""
+    """Tell text from attachments: a named text part is an attachment unless it is the first part."""
     is_words = part.kind in ("text/plain", "text/html") or (part.kind.startswith("multipart/") and not part.children)
     return is_words and part.disposition != "attachment" and (first or not part.name)
 
 
 def _preferred_alternative(part: MimePart) -> MimePart:
-    """Return the alternative that holds plain words, else the last, which RFC 2046 calls the best."""
+    """Return the alternative with plain text, else the last, which RFC 2046 calls the best."""
     for child in part.children:
         leaves = list(_texts(child))
         if any(leaf.kind == "text/plain" and leaf.text().strip() for leaf in leaves):
@@ -429,7 +427,7 @@ def _preferred_alternative(part: MimePart) -> MimePart:
 
 
 def _parts_outside_messages(part: MimePart) -> Iterator[MimePart]:
-    """Go through the parts of this mail, leaving out those of mails inside it."""
+    """Yield the parts of this message without those of nested messages."""
     yield part
     if part.kind.startswith("multipart/"):
         for child in part.children:
@@ -446,7 +444,7 @@ def _attachments(root: MimePart) -> Iterator[MailAttachment]:
 
 
 def _leaves_of_text(part: MimePart) -> Iterator[MimePart]:
-    """Return every part that is words, chosen or not: the other alternatives are no files."""
+    """Yield every text part: an alternative that was not chosen is no attachment."""
     for number, leaf in enumerate(
         part for part in _parts_outside_messages(part) if not part.kind.startswith("multipart/")
     ):
@@ -455,5 +453,5 @@ def _leaves_of_text(part: MimePart) -> Iterator[MimePart]:
 
 
 def _size(part: MimePart) -> int:
-    """Return the size of a file; of a mail inside this mail, of what is left of it after reading."""
+    """Return the size of an attachment; of a nested message, of its parsed parts."""
     return sum(len(child.content()) for child in part.walk())

@@ -16,7 +16,7 @@ from mail.message import MimePart, ParsedMessage
 
 MAX_REPORT_CHARS = 64 * 1024
 MAX_RECIPIENTS = 100
-"""Recipients of one report that are read."""
+"""Further recipients of a report are ignored."""
 
 _LINE = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,60})[ \t]*:[ \t]*(.*)")
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
@@ -27,10 +27,10 @@ FieldGroup = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class RecipientStatus:
-    """What a report says about one recipient. recipients: final before original address, perhaps none.
+    """The status of one recipient. recipients: final before original address, perhaps none.
 
-    action: "failed", "delayed", "delivered" (relayed and expanded too) or "". status: enhanced code or "".
-    diagnostic: the words of the server, without their type. remote: the server's name or "".
+    action: "failed", "delayed", "delivered" (also relayed, expanded) or "". status: enhanced code or "".
+    diagnostic: the server's text without its type. remote: the server's name or "".
     """
 
     recipients: tuple[str, ...]
@@ -41,7 +41,7 @@ class RecipientStatus:
 
 
 def parse_field_groups(text: str) -> list[FieldGroup]:
-    """Return the groups of fields in a report, names in lower case; the first is about the whole mail."""
+    """Return the field groups of a report, names in lower case; the first is about the whole message."""
     groups: list[FieldGroup] = [{}]
     last = ""
     for line in text[:MAX_REPORT_CHARS].split("\n"):
@@ -65,7 +65,6 @@ _GROUP_STARTS = {"final-recipient", "original-recipient", "action"}
 
 
 def recipient_statuses(groups: Iterable[FieldGroup]) -> list[RecipientStatus]:
-    """Return what a delivery-status report says about each recipient."""
     return [
         _recipient_status(group)
         for group in groups
@@ -89,12 +88,12 @@ def _recipient_status(group: FieldGroup) -> RecipientStatus:
 
 
 def _without_type(value: str) -> str:
-    """Return a value without the type before it (`smtp; 550 …`)."""
+    """Remove the type before a value (`smtp; 550 …`)."""
     return re.sub(r"^[A-Za-z][A-Za-z0-9-]{0,30}\s*;\s*", "", value).strip()
 
 
 def recipient_addresses(value: str) -> list[str]:
-    """Return the addresses in a recipient field (`rfc822; a@b`), also when they are xtext (RFC 3461 4)."""
+    """Return the addresses of a recipient field (`rfc822; a@b`), also in xtext (RFC 3461 4)."""
     plain = _without_type(value)
     return address.find_addresses(_XTEXT.sub(lambda code: chr(int(code[1], 16)), plain)) or address.find_addresses(
         plain
@@ -117,7 +116,7 @@ _ACTIONS = (
 
 
 def find_parts(root: MimePart, *kinds: str) -> Iterator[MimePart]:
-    """Go through the parts of these kinds in a report, leaving out what is in a returned mail."""
+    """Yield the parts of these types, without those of the returned message."""
     if root.kind in kinds:
         yield root
     if root.kind.startswith("multipart/"):
@@ -125,16 +124,16 @@ def find_parts(root: MimePart, *kinds: str) -> Iterator[MimePart]:
             yield from find_parts(child, *kinds)
 
 
-def read_delivery_status(root: MimePart, human: str) -> list[RecipientStatus]:
-    """Return the recipients of a mail's delivery-status part; without one, of such lines in its words."""
+def read_delivery_status(root: MimePart, text: str) -> list[RecipientStatus]:
+    """Return the statuses of the delivery-status part; without one, of such lines in the text."""
     found = [part.text() for part in find_parts(root, "message/delivery-status", "message/global-delivery-status")]
     if not found and root.kind == "multipart/report":
         others = (part for part in root.children[1:3] if not part.children and part.kind != "text/html")
         found = [
             text for text in (part.text() for part in others) if _LOOKS_LIKE_STATUS.search(text[:MAX_REPORT_CHARS])
         ]
-    if not found and _LOOKS_LIKE_STATUS.search(human):
-        found = [human[_LOOKS_LIKE_STATUS.search(human).start() :]]  # type: ignore[union-attr]
+    if not found and _LOOKS_LIKE_STATUS.search(text):
+        found = [text[_LOOKS_LIKE_STATUS.search(text).start() :]]  # type: ignore[union-attr]
     return recipient_statuses(group for text in found for group in parse_field_groups(text))
 
 
@@ -144,11 +143,11 @@ _LOOKS_LIKE_STATUS = re.compile(r"(?im)^(?:final|original)-recipient[ \t]*:[ \t]
 # ── the returned message ─────────────────────────────────────────────────────────────────────────────────────────────
 
 MAX_TEXT_CHARS = 16_000
-"""Characters of what a server says that are looked at."""
+"""Longer server texts are cut."""
 MIN_SERVER_CHARS = 20
-"""With fewer before the border, what the server says must stand behind it."""
+"""With fewer characters before the border, the server's text stands behind it."""
 
-# Each entry is one kind of line between what a server says and the mail that it returns.
+# Each entry is one kind of line between the server's text and the returned message.
 _ORIGINAL_BORDER = re.compile(
     "|".join(
         (
@@ -177,7 +176,7 @@ _ORIGINAL_BORDER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class OriginalMessage:
-    """What a bounce shows of the mail that came back; empty if it shows nothing."""
+    """What is known of the returned message; empty if nothing."""
 
     message_id: str = ""
     to: tuple[str, ...] = ()
@@ -186,7 +185,7 @@ class OriginalMessage:
 
 
 def server_text(parsed: ParsedMessage) -> str:
-    """Return what a server says in words, without the mail that it returns."""
+    """Return the server's text without the returned message."""
     text = parsed.text[:MAX_TEXT_CHARS]
     found = _ORIGINAL_BORDER.search(text)
     before = text[: found.start()] if found else text
@@ -194,12 +193,10 @@ def server_text(parsed: ParsedMessage) -> str:
 
 
 def has_original_message(parsed: ParsedMessage) -> bool:
-    """Tell whether a mail came back with this one."""
     return bool(_returned_part(parsed)) or _ORIGINAL_BORDER.search(parsed.text[:MAX_TEXT_CHARS]) is not None
 
 
 def find_original_message(parsed: ParsedMessage) -> OriginalMessage:
-    """Return what is known of the mail that came back."""
     part = _returned_part(parsed) or _in_the_text(parsed.text)
     if part is None:
         return OriginalMessage()
@@ -213,7 +210,7 @@ def find_original_message(parsed: ParsedMessage) -> OriginalMessage:
 
 
 def _returned_part(parsed: ParsedMessage) -> message.MimePart | None:
-    """Return the returned mail as a part with fields, if it came as one."""
+    """Return the returned message as a part with fields, if it came as one."""
     for part in find_parts(parsed.root, *_ORIGINAL_TYPES):
         if part.children:
             return part.children[0]
@@ -233,7 +230,7 @@ _ORIGINAL_TYPES = (
 
 
 def _in_the_text(text: str) -> message.MimePart | None:
-    """Return the returned mail that follows a border in the words."""
+    """Return the returned message that follows a border in the text."""
     found = _ORIGINAL_BORDER.search(text[:MAX_TEXT_CHARS])
     if not found:
         return None

@@ -1,9 +1,9 @@
-"""What a mail server's refusal says about a reader's address, in the session or in returned mail.
+"""Judge a refusal by a mail server, in a session or in a bounce: what it means for the recipient's address.
 
-RFC 5321 4.2 (reply codes), RFC 3463 (enhanced codes). Both lie: of refusals with 5.x.x more than half
-are temporary by their text, and Japanese carriers say "user unknown" for a reader's own filter, which
-shows by the phase alone (after the content: filter; at RCPT: unknown). So the text is asked as well, and in
-doubt a refusal is temporary: to exclude a parent wrongly costs more than one more try.
+RFC 5321 4.2 (reply codes), RFC 3463 (enhanced codes). Both are unreliable: more than half of the 5.x.x refusals are
+temporary by their text, and Japanese carriers reply "user unknown" for a reader's own filter, which only the phase
+shows (after the content: filter; at RCPT: unknown). Therefore the text is judged too, and in doubt a refusal is
+temporary: excluding a parent wrongly costs more than one more attempt.
 """
 
 import re
@@ -15,7 +15,7 @@ from mail.smtp import SmtpReply
 if TYPE_CHECKING:
     from mail.bounce.phrases import BounceReason
 
-# The one thing that a link says: that a list of bad senders is behind the refusal.
+# A link matters only if it names a blocklist.
 _BLOCKLIST_URL = re.compile(
     r"(?i)(?<![!-~])[!-~]{0,40}://[!-~]{0,60}(?:openspf|spamhaus|spamcop|sorbs|senderbase|barracudacentral)[!-~]*"
 )
@@ -28,14 +28,14 @@ MOBILE_CARRIER_DOMAINS = (
     *("disney.ne.jp", "willcom.com", "pdx.ne.jp", "emnet.ne.jp", "wcm.ne.jp", "y-mobile.ne.jp"),
     "rakumail.jp",
 )
-"""Domains of telephone companies, whose answers mean something else than they say."""
+"""Domains of mobile carriers, whose replies do not mean what they say."""
 
 _AU = ("ezweb.ne.jp", "au.com", "uqmobile.jp")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a refusal means; permanent: the address is dead, exclude it at once (decision 3)."""
+    """The meaning of a refusal. permanent: the address is dead and is excluded at once (decision 3)."""
 
     kind: "BounceReason"
     permanent: bool = False
@@ -43,9 +43,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refusal as far as it is known. code: 0 if unknown; enhanced: "" if none; domain: the reader's, lower case.
+    """A refusal. code: 0 if unknown; enhanced: "" if none; domain: of the recipient, lower case.
 
-    phase: after which command ("mail", "rcpt", "data", "end"), "" if unknown.
+    phase: the command that was refused ("mail", "rcpt", "data", "end"), "" if unknown.
     """
 
     text: str
@@ -56,15 +56,15 @@ class Refusal:
 
     @property
     def is_temporary(self) -> bool:
-        """Tell whether the codes say "try again later"; the reply code is asked first."""
+        """Tell whether the codes are temporary; the reply code counts before the enhanced code."""
         return self.code // 100 == 4 or (not self.code and self.enhanced.startswith("4."))
 
 
 def judge_smtp_reply(reply: SmtpReply, domain: str) -> Verdict:
-    """Say what a server's refusal in a session means for an address in this domain (lower case).
+    """Judge a refusal in a session for an address of this domain (lower case).
 
-    The kinds are unknown_user, filtered, full, policy, temporary and other. An unknown host is only believed
-    when the code says so too: here it may be our own resolver that is at fault.
+    Kinds: unknown_user, filtered, full, policy, temporary, other. An unknown host counts only if the code says so
+    too: our own resolver may be at fault.
     """
     found = judge_refusal(Refusal(reply.text, reply.code, reply.enhanced, reply.phase, domain))
     if reply.deferred:
@@ -77,33 +77,37 @@ def judge_smtp_reply(reply: SmtpReply, domain: str) -> Verdict:
 
 
 def judge_refusal(refusal: Refusal) -> Verdict:
-    """Say what a refusal means: by its words, which lie least, then by its codes; in doubt "other"."""
-    said = reason_from_text(refusal.text)
+    """Judge a refusal by its text, which is most reliable, then by its codes; in doubt "other"."""
+    reason = reason_from_text(refusal.text)
     if refusal.is_temporary:
         return Verdict(
-            "doubtful" if said == "unknown_user" else said if said and said not in DEAD_ADDRESS_REASONS else "temporary"
+            "doubtful"
+            if reason == "unknown_user"
+            else reason
+            if reason and reason not in DEAD_ADDRESS_REASONS
+            else "temporary"
         )
-    if _is_sender_problem(refusal, said):
+    if _is_sender_problem(refusal, reason):
         return Verdict("policy")
-    if refusal.enhanced[1:] == ".2.2" and said not in ("policy", "filtered"):
+    if refusal.enhanced[1:] == ".2.2" and reason not in ("policy", "filtered"):
         return Verdict("full")
-    if said and said not in DEAD_ADDRESS_REASONS:
-        return Verdict(said)
-    if refusal.code == 552 and not said:
+    if reason and reason not in DEAD_ADDRESS_REASONS:
+        return Verdict(reason)
+    if refusal.code == 552 and not reason:
         return Verdict("full")
     if refusal.code in _SYNTAX_ERROR_CODES:
         return Verdict("other")
     if is_mobile_carrier(refusal.domain) and _is_recipient_filter(refusal):
         return Verdict("filtered")
-    if said and (
+    if reason and (
         refusal.phase not in ("data", "end") or refusal.enhanced in _DEAD_CODES or _names_one_address(refusal)
     ):
-        return Verdict(said, permanent=True)
+        return Verdict(reason, permanent=True)
     return verdict_from_code(refusal.enhanced)
 
 
 def reason_from_text(text: str) -> "BounceReason | Literal['']":
-    """Return the class that the words of a text speak of, "" if they say nothing."""
+    """Return the reason that a text gives, "" if it gives none."""
     from mail.bounce.phrases import reason_patterns  # compiled when a server refuses for the first time
 
     words = normalize_text(text[:_MAX_TEXT_CHARS])
@@ -114,13 +118,13 @@ _MAX_TEXT_CHARS = 4000
 
 
 def verdict_from_code(enhanced: str) -> Verdict:
-    """Say what an enhanced code (RFC 3463 3) means by itself."""
+    """Return the verdict of an enhanced code alone (RFC 3463 3)."""
     kind = _BY_CODE.get(enhanced) or _BY_CODE.get(enhanced[:4]) or "other"
     return Verdict(kind, permanent=kind in DEAD_ADDRESS_REASONS)
 
 
 def is_mobile_carrier(domain: str) -> bool:
-    """Tell whether a domain belongs to a telephone company, sub-domains included."""
+    """Tell whether a domain belongs to a mobile carrier, subdomains included."""
     return _within(domain, MOBILE_CARRIER_DOMAINS)
 
 
@@ -129,7 +133,7 @@ def _within(domain: str, parents: tuple[str, ...]) -> bool:
 
 
 def normalize_text(text: str) -> str:
-    """Return the words of a text: lower case, single blanks, without addresses and links, which are nobody's words."""
+    """Normalize a text: lower case, single spaces, without addresses and links."""
     text = _BLOCKLIST_URL.sub(" blocklist ", text).replace("...", " ")  # "550 name@host...User unknown"
     bare = re.sub(r"(?<![!-~])[!-~]*(?:@|://)[!-~]*", " ", text.lower().replace("’", "'").replace("´", "'"))
     return " ".join(re.sub(r"[\"<>\[\]|*]+", " ", bare).split())
@@ -152,18 +156,18 @@ _SYNTAX_ERROR_CODES = {500, 502, 503, 504}
 _AUTH_ERROR_CODES = {530, 534, 535, 538}
 
 
-def _is_sender_problem(refusal: Refusal, said: str) -> bool:
-    """Tell by phase and code whether the server refuses us, not the reader."""
+def _is_sender_problem(refusal: Refusal, reason: str) -> bool:
+    """Tell by phase and code whether the server refuses us as sender."""
     if refusal.phase == "mail" or refusal.code in _AUTH_ERROR_CODES or refusal.enhanced in _SENDER_REJECTED_CODES:
         return True
-    return refusal.enhanced.startswith("5.7.") and said not in ("unknown_user", "full", "too_large", "suspended")
+    return refusal.enhanced.startswith("5.7.") and reason not in ("unknown_user", "full", "too_large", "suspended")
 
 
 def _is_recipient_filter(refusal: Refusal) -> bool:
-    """Tell whether a telephone company means the reader's own settings (domain-designated reception).
+    """Tell whether a carrier means the reader's own filter (domain-designated reception).
 
-    They refuse after the content; but au names the address then if it really is unknown, and at RCPT
-    leaves it out if it is not.
+    Carriers refuse it after the content. au names the address if it really is unknown, and at RCPT omits it
+    otherwise.
     """
     if refusal.enhanced == "5.2.0":
         return True
@@ -177,5 +181,5 @@ _AU_FILTER = re.compile(r"(?:550 )?(?:#?5\.\d+\.\d+ )?: ?user unknown")
 
 
 def _names_one_address(refusal: Refusal) -> bool:
-    """Tell whether a refusal after the content names one address, so that it cannot mean the content."""
+    """Tell whether a refusal after the content names one address, so it cannot mean the content."""
     return "@" in refusal.text and refusal.phase == "end"
