@@ -49,7 +49,7 @@ _ROLE_ADDRESS = re.compile(
 
 
 def find_failed_addresses(parsed: ParsedMessage, human: str) -> list[str]:
-    """Return the addresses that a returned mail says have failed, best guess first, at most 50."""
+    """Return the addresses that failed, best guess first, at most 50. Free text alone never excludes anybody."""
     head = [found for value in parsed.headers("x-failed-recipients") for found in address.find_addresses(value)]
     if head:
         return list(dict.fromkeys(head))[:50]
@@ -62,7 +62,7 @@ def find_failed_addresses(parsed: ParsedMessage, human: str) -> list[str]:
 
 
 def _unrelated_addresses(parsed: ParsedMessage, human: str) -> set[str]:
-    """Return the addresses that are not the failed ones: the server's, the sender's, ours."""
+    """Return the addresses of the server, of the sender, and ours."""
     boxes = [*parsed.from_addresses]
     for name in ("to", "cc", "return-path", "delivered-to", "reply-to", "x-original-to", "envelope-to"):
         boxes += [box.address for box in address.parse_address_list(parsed.root.raw(name) or b"")]
@@ -88,7 +88,7 @@ def _report_type(parsed: ParsedMessage) -> str:
 
 
 def is_complaint(parsed: ParsedMessage) -> bool:
-    """Tell whether a provider reports that somebody took our mail for spam (RFC 5965; Hotmail's plain form)."""
+    """Tell whether a provider reports our mail as spam (RFC 5965; Hotmail's plain form)."""
     if _report_type(parsed) == "feedback-report" or any(dsn.find_parts(parsed.root, "message/feedback-report")):
         return True
     return bool(_PLAIN_COMPLAINT.match(parsed.subject)) and dsn.has_original_message(parsed)
@@ -105,7 +105,7 @@ def is_read_receipt(parsed: ParsedMessage) -> bool:
 
 
 def is_refusal_receipt(parsed: ParsedMessage, human: str) -> bool:
-    """Tell whether a receipt says that a filter or a quota refused the mail (RFC 5429 2.1.2; older Dovecots)."""
+    """Tell whether a receipt reports a refusal by filter or quota (RFC 5429 2.1.2; older Dovecot)."""
     said = " ".join(part.text()[:4000] for part in dsn.find_parts(parsed.root, "message/disposition-notification"))
     refused = re.search(r"(?i)automatic-action.{0,60};\s*(?:deleted|failed|denied)", said)
     return bool(refused) and bool(_REFUSED.search(human[:1000]))
@@ -115,7 +115,7 @@ _REFUSED = re.compile(r"(?i)(?:automatically|was|been) (?:rejected|refused|retur
 
 
 def is_delivery_report(parsed: ParsedMessage) -> bool:
-    """Tell whether a delivery-status part is what this mail is, not something that a person sent along."""
+    """Tell whether the message is a delivery report, not a person's message that encloses one."""
     forwarded = phrases.REPLY_OR_FORWARD.match(parsed.subject) and not is_from_mailer_daemon(parsed)
     return parsed.root.kind == "multipart/report" or (
         not forwarded and (is_from_mailer_daemon(parsed) or has_null_return_path(parsed))
@@ -133,16 +133,16 @@ def is_from_mailer_daemon(parsed: ParsedMessage) -> bool:
 
 
 def has_null_return_path(parsed: ParsedMessage) -> bool:
-    """Tell whether the envelope sender was empty, as far as the mail still shows it (RFC 5321 4.5.5)."""
+    """Tell whether the envelope sender was empty, as far as the message shows it (RFC 5321 4.5.5)."""
     path = parsed.header("return-path").strip()
     return path == "<>" or bool(re.match(r"<?mailer-daemon\b", path, re.IGNORECASE))
 
 
 def is_bounce(parsed: ParsedMessage, human: str) -> bool:
-    """Tell whether a mail without a machine-readable part is returned mail. human: its words, cut at the original.
+    """Tell whether a message without machine-readable part is a bounce. human: its text without the original.
 
-    It needs a sender or an envelope as mail systems have them, a subject or an opening that says so, and a fact:
-    a server's reply, the mail that came back, or the address that failed. From anybody else all of these.
+    It needs a sender or envelope of a mail system, a subject or opening that says so, and a fact: a server reply, the
+    returned message, or the failed address. Any other sender needs all of these.
     """
     if parsed.headers("x-failed-recipients"):
         return True
@@ -152,15 +152,15 @@ def is_bounce(parsed: ParsedMessage, human: str) -> bool:
     if not (says_so or opens_so):
         return False
     replies = bool(phrases.SMTP_REPLY_LINE.search(start))
-    came_back = dsn.has_original_message(parsed)
+    original = dsn.has_original_message(parsed)
     if is_from_mailer_daemon(parsed):
-        return replies or came_back or bool(find_failed_addresses(parsed, start))
+        return replies or original or bool(find_failed_addresses(parsed, start))
     if has_null_return_path(parsed):
-        facts = replies or came_back or (says_so and bool(find_failed_addresses(parsed, start)))
+        facts = replies or original or (says_so and bool(find_failed_addresses(parsed, start)))
         return facts and not phrases.AUTO_SUBJECT.match(parsed.subject)
     if phrases.REPLY_OR_FORWARD.match(parsed.subject) or _is_conversation(parsed):
         return False
-    return says_so and opens_so and came_back and (replies or bool(reason_from_text(start[:2000])))
+    return says_so and opens_so and original and (replies or bool(reason_from_text(start[:2000])))
 
 
 def _is_conversation(parsed: ParsedMessage) -> bool:
@@ -172,7 +172,7 @@ def _unquoted(text: str) -> str:
 
 
 def is_success(parsed: ParsedMessage, human: str) -> bool:
-    """Tell whether a mail system reports in words alone that a letter arrived."""
+    """Tell whether a mail system reports a delivery in free text."""
     says_so = re.search(
         r"success|\brelayed\b|^delivered:|return receipt|delivery receipt|配信完了|送信完了",
         parsed.subject,
@@ -182,7 +182,7 @@ def is_success(parsed: ParsedMessage, human: str) -> bool:
 
 
 def is_auto_reply(parsed: ParsedMessage) -> bool:
-    """Tell whether a program answered: absence, acknowledgement, challenge (RFC 3834 and what came before it)."""
+    """Tell whether a program answered: absence, acknowledgement, challenge (RFC 3834 and older forms)."""
     submitted = parsed.header("auto-submitted").lower()
     if submitted.startswith(("auto-replied", "auto-notified")) or any(
         parsed.headers(name) for name in _AUTO_REPLY_HEADERS
@@ -205,11 +205,11 @@ def is_auto_reply(parsed: ParsedMessage) -> bool:
 
 
 MAX_AUTO_REPLY_CHARS = 3000
-"""Characters; what is longer and came with an empty envelope sender is a newsletter gone wrong."""
+"""A longer message with empty envelope sender is a misdirected newsletter."""
 
 
 def _has_automatic_signs(parsed: ParsedMessage) -> bool:
-    """Tell whether a program sent this. Old mailing lists say "Precedence: bulk" of letters that people wrote."""
+    """Tell whether a program sent this. Old mailing lists mark letters of people "Precedence: bulk"."""
     suppressed = parsed.header("x-auto-response-suppress").lower()
     if parsed.header("auto-submitted").lower().startswith("auto-") or re.search(
         r"\b(?:oof|autoreply|all)\b", suppressed
@@ -241,7 +241,7 @@ def is_delay(parsed: ParsedMessage, human: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RecipientFinding:
-    """What a report says about one recipient. text: the server's words, one line; phase, remote: "" if unknown."""
+    """The judgement of one recipient. text: the server's text, one line; phase, remote: "" if unknown."""
 
     verdict: Verdict
     status: str
@@ -251,9 +251,10 @@ class RecipientFinding:
 
 
 def judge_recipient(human: str, behind: str, block: dsn.RecipientStatus, domain: str) -> RecipientFinding:
-    """Judge one recipient: the server's own words first, then the sentences around them, then the codes alone.
+    """Judge one recipient: by the server's own text, then by the sentences around it, then by the codes alone.
 
-    human: what the server says in words; behind: the rest of the text, looked at only if all else is silent.
+    human: the server's text; behind: the rest of the message, used only if all else gives no reason. Codes in
+    Diagnostic-Code count before the Status field, and that before codes in text.
     """
     own = block.recipients[0].rpartition("@")[2] if block.recipients else domain
     carrier = next((name for name in _CARRIER_REMOTES if name in block.remote), own)
@@ -274,7 +275,7 @@ def judge_recipient(human: str, behind: str, block: dsn.RecipientStatus, domain:
 
 
 def _texts_to_judge(human: str, block: dsn.RecipientStatus, domain: str) -> list[str]:
-    """Return the texts to judge by, the most exact first. Carriers say the truth beside the server's reply."""
+    """Return the texts to judge by, most exact first. Carriers tell the truth beside the server's reply."""
     human = _COMMAND.sub("", human)
     whole = human[:4000]
     near = _paragraphs(human, domain)
@@ -288,16 +289,16 @@ def _texts_to_judge(human: str, block: dsn.RecipientStatus, domain: str) -> list
 
 
 def _text_around_replies(text: str) -> str:
-    """Return a server's reply as it is; of other stretches what stands around the replies in them.
+    """Return a server reply unchanged; of other text only what precedes a reply on its line.
 
-    Words on both sides of such a border make no sentence.
+    Words before and after a reply form no sentence.
     """
     if _CODE.match(text):
         return text
     return "\n".join(line[: found.start(1)] if (found := _CODE.search(line)) else line for line in text.split("\n"))
 
 
-# In a transcript: what the reporting server said itself, which is no evidence ("EHLO …" looks like a complaint).
+# Commands of the reporting server in a transcript are no evidence ("EHLO …" looks like a complaint).
 _COMMAND = re.compile(
     r"(?im)^[ \t]{0,12}(?:[<>]{1,3} ?|[CS]: ?)?(?:EHLO|HELO|QUIT|RSET|DATA|BDAT [^\n]{0,40})(?: [!-~]{1,255})?$"
 )
@@ -318,7 +319,7 @@ _ENHANCED = re.compile(
 
 
 def _codes(texts: list[str], status: str) -> tuple[int, str]:
-    """Return reply code and enhanced code: those in the server's words before the Status field."""
+    """Return reply code and enhanced code: those in the server's text before the Status field."""
     code = next((int(found[1]) for text in texts if (found := _CODE.search(text[:2000]))), 0)
     codes = [found[1] for text in texts for found in _ENHANCED.finditer(text[:2000])]
     codes.append(status)
@@ -327,7 +328,7 @@ def _codes(texts: list[str], status: str) -> tuple[int, str]:
 
 
 def _paragraphs(human: str, domain: str) -> list[str]:
-    """Return the stretches with facts in them: what servers replied, then what stands beside an address."""
+    """Return the paragraphs with facts: server replies, then text beside an address."""
     cut = [part[:800] for part in re.split(r"\n[ \t]*\n", human) if part.strip()][:60]
     replies = [part for part in cut if phrases.SMTP_REPLY_LINE.search(part)]
     replied = [part[found.start(1) :] for part in replies if (found := _CODE.search(part))]
@@ -360,7 +361,7 @@ _PHASE_NAMES = {
 
 
 def smtp_phase_of(text: str) -> str:
-    """Return the SMTP command after which a server refused: "mail", "rcpt", "data", "end", "" if it does not show."""
+    """Return the refused SMTP command: "mail", "rcpt", "data", "end"; "" if unknown."""
     for pattern in _PHASES:
         if found := pattern.search(text):
             return _PHASE_NAMES.get(found[1].lower(), "")
@@ -372,9 +373,9 @@ def smtp_phase_of(text: str) -> str:
 ReportKind = Literal["bounce", "delayed", "complaint", "auto-reply", "success", "mdn", "ordinary"]
 
 MAX_TEXT_CHARS = 500
-"""Characters of a server's words that are kept."""
+"""Longer server texts are cut."""
 MAX_JUDGED_RECIPIENTS = 5
-"""Recipients of one report whose fate is judged; our own letters have one."""
+"""Further recipients are not judged; our letters have one."""
 
 REASON_TEXTS: dict[str, str] = {
     "unknown_user": N_("There is no such address."),
@@ -390,16 +391,15 @@ REASON_TEXTS: dict[str, str] = {
     "doubtful": N_("The server does not know the address, but does not say that for good."),
     "other": N_("The server gave no clear reason."),
 }
-"""Sentences for the reasons of bounces and delays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a mail is. permanent: what this one mail says of the address; None where it says nothing of it.
+    """The explanation of a message. permanent: what it says of the address; None if nothing.
 
-    status: enhanced code, "" if none. reason: a class of `mail.bounce.verdict.BounceReason`, of complaints the feedback type of
-    RFC 5965 ("abuse", "auth-failure" …), else "". failed: addresses, best guess first. text: the server's words.
-    phase and remote: where it happened, as far as known. original: what is known of the mail that came back.
+    status: enhanced code, "" if none. reason: a `mail.bounce.phrases.BounceReason`; of complaints the feedback type
+    of RFC 5965 ("abuse", "auth-failure" …); else "". failed: addresses, best guess first. text: the server's text.
+    phase, remote: where it happened, if known. original: what is known of the returned message.
     """
 
     kind: ReportKind
@@ -414,14 +414,14 @@ class Explanation:
 
     @property
     def is_about_a_reader(self) -> bool:
-        """Tell whether somebody pressed "spam", not whether a machine reports on us (RFC 6591)."""
+        """Tell whether a reader reported spam, not a machine our authentication (RFC 6591)."""
         return self.kind == "complaint" and self.reason not in ("auth-failure", "not-spam", "dmarc")
 
 
 def explain_message(parsed: ParsedMessage, recipient: str = "") -> Explanation:
-    """Say what a mail is. recipient: the address of the letter it came back for, if known. Never raises.
+    """Explain a message. recipient: the address of the letter, if known. Never raises.
 
-    Of a report about several recipients only what it says about this one counts, if it names it.
+    Of a report about several recipients, only the status of this one counts, if it is named.
     """
     if is_complaint(parsed):
         return _read_complaint(parsed)
@@ -451,7 +451,7 @@ def _read_complaint(parsed: ParsedMessage) -> Explanation:
         for group in dsn.parse_field_groups(part.text())
     ]
     fields = {name: value for group in reversed(groups) for name, value in group.items()}
-    came_back = dsn.find_original_message(parsed)
+    original = dsn.find_original_message(parsed)
     named = [
         found
         for name in ("original-rcpt-to", "removal-recipient", "final-recipient")
@@ -459,14 +459,14 @@ def _read_complaint(parsed: ParsedMessage) -> Explanation:
     ]
     for part in parsed.root.walk():
         named += address.find_addresses(part.field("x-hmxmroriginalrecipient"))
-    who = tuple(dict.fromkeys(named or [one for one in came_back.to if not one.startswith("redacted")]))
+    who = tuple(dict.fromkeys(named or [one for one in original.to if not one.startswith("redacted")]))
     return Explanation(
-        "complaint", reason=fields.get("feedback-type", "abuse").lower()[:40] or "abuse", failed=who, original=came_back
+        "complaint", reason=fields.get("feedback-type", "abuse").lower()[:40] or "abuse", failed=who, original=original
     )
 
 
 def _read_delivery_report(parsed: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]) -> Explanation:
-    """Read a delivery-status report: a delay if nothing failed yet, a success if all arrived, else a bounce."""
+    """Explain a delivery report: delayed if nothing failed yet, success if all arrived, else a bounce."""
     broken = [block for block in blocks if block.action == "failed"] or [block for block in blocks if not block.action]
     if not broken:
         late = [block for block in blocks if block.action == "delayed"]
@@ -485,12 +485,12 @@ def _read_plain_bounce(parsed: ParsedMessage, human: str, blocks: list[dsn.Recip
 def _build_explanation(
     kind: ReportKind, parsed: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]
 ) -> Explanation:
-    """Put together what a bounce or a delay says; of several recipients all must be dead to call it permanent."""
-    came_back = dsn.find_original_message(parsed)
+    """Build the explanation of a bounce or delay; of several recipients, all must be dead to be permanent."""
+    original = dsn.find_original_message(parsed)
     addresses = [recipient for block in blocks for recipient in block.recipients] or find_failed_addresses(
         parsed, human
     )
-    who = tuple(dict.fromkeys(addresses or (came_back.to if len(came_back.to) == 1 else ())))[:50]
+    who = tuple(dict.fromkeys(addresses or (original.to if len(original.to) == 1 else ())))[:50]
     domain = who[0].rpartition("@")[2] if who else ""
     findings = [
         judge_recipient(human, parsed.text[len(human) : len(human) + 4000], block, domain)
@@ -503,5 +503,5 @@ def _build_explanation(
     if kind == "delayed" and reason in DEAD_ADDRESS_REASONS | {"other", "doubtful"}:
         reason = "temporary"
     return Explanation(
-        kind, is_dead, chosen.status, reason, who, chosen.text[:MAX_TEXT_CHARS], chosen.phase, chosen.remote, came_back
+        kind, is_dead, chosen.status, reason, who, chosen.text[:MAX_TEXT_CHARS], chosen.phase, chosen.remote, original
     )

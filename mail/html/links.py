@@ -14,9 +14,9 @@ _URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+", re.IGNORECA
 
 
 def split_at_urls(text: str) -> list[tuple[str, str | None]]:
-    """Cut a text at its web addresses; joined again, the pieces are the text.
+    """Split a text at its URLs; the joined pieces equal the text.
 
-    Only ASCII belongs to an address, so 「。」, 「、」 and 「）」 end it; so do a full stop and an unpaired bracket.
+    Only ASCII belongs to a URL, so 「。」, 「、」 and 「）」 end it; so do a full stop and an unpaired bracket.
     """
     found: list[tuple[str, str | None]] = []
     end = 0
@@ -29,7 +29,7 @@ def split_at_urls(text: str) -> list[tuple[str, str | None]]:
 
 
 def _trimmed(url: str) -> str:
-    """Return an address without what only stands behind it; each sign is looked at once, however many there are."""
+    """Cut trailing punctuation off a URL, in linear time."""
     too_many = {")": url.count(")") - url.count("("), "]": url.count("]") - url.count("[")}
     end = len(url)
     while (last := url[end - 1]) in ".,;:!?'*" or too_many.get(last, 0) > 0:
@@ -50,9 +50,7 @@ _LONGEST = 2000
 
 
 def clean_href(raw: str) -> str:
-    """Return a link's address as it may stand in a letter, "" for one that may not. Merge fields may stand behind the
-    host, never in it.
-    """
+    """Return a link target fit for a letter, "" if it is not allowed. Merge fields may follow the host only."""
     raw = merge.clean_text(raw).replace("\n", "").replace("\t", "").strip()[:_LONGEST]
     if other := _OTHER.fullmatch(raw):
         return f"{other[1].lower()}:{other[2]}"
@@ -62,7 +60,7 @@ def clean_href(raw: str) -> str:
 
 
 def _ascii_host(authority: str) -> str:
-    """Return host and port in ASCII; "" for a user name before it, which only serves to deceive, and for nonsense."""
+    """Return host and port in ASCII; "" if invalid, or with a user name, which only deceives."""
     host, colon, port = authority.partition(":") if not authority.startswith("[") else (authority, "", "")
     try:
         host = host if host.isascii() else host.encode("idna").decode("ascii")
@@ -74,7 +72,7 @@ def _ascii_host(authority: str) -> str:
 
 
 def _path(path: str) -> str:
-    """Return what stands behind the host in ASCII, merge fields left as they are."""
+    """Return the path in ASCII, with merge fields unchanged."""
     cut = merge.split_fields(path)
     fields = (name if name and not _MARKUP.search(name) else None for _, name in cut)
     whole = zip(cut, fields, strict=True)
@@ -82,7 +80,7 @@ def _path(path: str) -> str:
 
 
 def host_of_url(url: str) -> str:
-    """Return the host that an address names, "" if it names none; `www.` before it says nothing."""
+    """Return the host of a URL without `www.`, "" if there is none."""
     web = _WEB.fullmatch(url)
     return web[2].lower().removeprefix("www.") if web else ""
 
@@ -116,9 +114,9 @@ _FILE_EXTENSIONS = set(
 
 
 def find_bare_hosts(words: str) -> Iterator[tuple[int, int, str]]:
-    """Give where words name a host without `https://`, and which: people read 「www.example.jp」 as where a link leads.
+    """Yield start, end and host where text names a host without `https://`: readers take 「www.example.jp」 for a link.
 
-    Signs of full width count as their narrow ones; the name of a file is none.
+    Full-width characters count as ASCII; file names are skipped.
     """
     for found in _BARE.finditer(words.translate(_WIDE)):
         if found[1].lower() not in _FILE_EXTENSIONS:
@@ -126,13 +124,13 @@ def find_bare_hosts(words: str) -> Iterator[tuple[int, int, str]]:
 
 
 def find_bare_names(words: str) -> Iterator[tuple[int, int, str]]:
-    """Give the mail addresses (whole) and hosts that words name without `https://`, in their order."""
+    """Yield the mail addresses and hosts that text names without `https://`, in order."""
     mails = ((one.start(), one.end(), one[0].lower()) for one in _MAIL.finditer(words.translate(_WIDE)))
     return iter(sorted([*mails, *find_bare_hosts(words)]))
 
 
 def link_matches_text(url: str, named: str) -> bool:
-    """Say whether the link of some words leads to the host or mail address that they name; true without a link."""
+    """Tell whether a link leads to the host or mail address that its text names; true without link."""
     if url.startswith("tel:") or not url:
         return True
     if url.startswith("mailto:"):
@@ -142,14 +140,14 @@ def link_matches_text(url: str, named: str) -> bool:
 
 
 def looks_like_host(words: str) -> bool:
-    """Say whether words look like an address, whole or without its beginning."""
+    """Tell whether text looks like a URL, complete or without scheme."""
     return "://" in words.translate(_WIDE) or any(find_bare_hosts(words))
 
 
 def strip_invisible(words: str) -> str:
-    """Return the words of a link without signs that nobody sees, which hide 「www.example.jp」 from `bare_hosts`.
+    """Remove invisible characters from link text, which could hide a host name from `find_bare_hosts`.
 
-    What joins the parts of one emoji stays.
+    Joiners inside an emoji stay.
     """
     return "".join(
         one

@@ -1,7 +1,7 @@
-"""The words of an HTML part, for pages and rules that want text: blocks become lines, links 「文字 <URL>」.
+"""Convert HTML to plain text: blocks become lines, links 「文字 <URL>」.
 
-What readers do not see (scripts, styles, hidden preview lines) is left out. Python's html.parser is not used:
-some malformed pages take it time that grows with the square of their length.
+Invisible content (scripts, styles, hidden preview lines) is dropped. Python's html.parser is not used: on some
+malformed pages its time grows with the square of the length.
 """
 
 import re
@@ -25,7 +25,7 @@ _SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
 def html_to_text(html: str) -> str:
-    """Return the text of an HTML page. Never raises; time grows with the length alone."""
+    """Return the text of an HTML page in linear time. Never raises."""
     page = _drop_invisible_elements(_without_comments(html[:MAX_CHARS]))
     writer = _Writer()
     end = 0
@@ -38,7 +38,7 @@ def html_to_text(html: str) -> str:
 
 
 def _without_comments(html: str) -> str:
-    """Drop comments and declarations; one that never ends swallows nothing but itself."""
+    """Drop comments and declarations; an unclosed one drops only its own start."""
     pieces, end = [], 0
     while (start := html.find("<!", end)) >= 0:
         pieces.append(html[end:start])
@@ -51,13 +51,13 @@ def _without_comments(html: str) -> str:
 
 
 def _drop_invisible_elements(html: str) -> str:
-    """Drop elements whose content is no text for readers."""
+    """Drop elements without visible text."""
     lower = html.lower()
     pieces, end = [], 0
     while found := _INVISIBLE_ELEMENT.search(html, end):
         pieces.append(html[end : found.start()])
         close = lower.find(f"</{found[1].lower()}", found.end())
-        if close < 0:  # never closed: only the tag itself goes, or a broken page would lose all its words
+        if close < 0:  # unclosed: drop only the tag, or a broken page would lose all its text
             end = found.end()
             return "".join(pieces) + html[end:]
         end = close
@@ -65,7 +65,7 @@ def _drop_invisible_elements(html: str) -> str:
 
 
 class _Writer:
-    """Collects words and breaks; knows inside which hidden element and which link it is."""
+    """Collects text and line breaks; tracks hidden elements and the open link."""
 
     def __init__(self) -> None:
         self._out: list[str] = []
@@ -116,7 +116,7 @@ class _Writer:
             self._link = (unescape(found[1] or found[2] or found[3] or "").strip()[:2000], len(self._out))
 
     def _end_link(self) -> None:
-        """Write the address behind the words of a link, unless the words are the address."""
+        """Write the target behind the link text, unless the text is the target."""
         if self._link is None:
             return
         url, start = self._link
