@@ -104,11 +104,15 @@ def send(
         )
     except DomainError as refusal:
         drafts.delete_draft(draft, user)
-        for sentence in getattr(refusal, "fields", {}).values():
-            common.print_note(i18n.say("en", sentence))
-        common.exit_with_error(refusal.message % refusal.values if refusal.values else refusal.message)
+        _exit_refused(refusal)
     tasks.wake_worker(draft.send_at)
     click.echo(draft.id)
+
+
+def _exit_refused(refusal: DomainError) -> NoReturn:
+    for sentence in getattr(refusal, "fields", {}).values():
+        common.print_note(i18n.say("en", sentence))
+    common.exit_with_error(refusal.message % refusal.values if refusal.values else refusal.message)
 
 
 def _set_recipients(
