@@ -15,7 +15,7 @@ from typing import Any
 
 from peewee import IntegrityError
 
-import config as ground
+import config
 from core import audit
 from core.errors import DomainError
 from core.imports import apply
@@ -79,7 +79,7 @@ def create_import(
 
 
 def upload_path(job: Job) -> Path:
-    return ground.current_config().data / "imports" / str(job.id)
+    return config.current_config().data / "imports" / str(job.id)
 
 
 def awaits_confirmation(job: Job, now: datetime) -> bool:
@@ -222,7 +222,7 @@ def process_import_jobs(now: datetime) -> int:
 
 @contextmanager
 def _single_process_lock() -> Iterator[bool]:
-    with (ground.current_config().data / "run" / "import").open("w") as lock:
+    with (config.current_config().data / "run" / "import").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -8,7 +8,6 @@ from typing import Any
 
 from peewee import Field
 
-from core import settings
 from core.accounts import class_teacher
 from core.errors import DomainError
 from core.imports import columns
@@ -16,6 +15,7 @@ from core.imports.columns import RosterRow
 from core.imports.plan_model import LineNote, PlanLine, RowDraft
 from core.members.households import new_household_key
 from core.members.normalise import address_fields, has_lost_character, is_same_name, parse_member_address
+from core.settings import load_settings
 from database import in_chunks
 from i18n import N_
 from mail import address as addresses
@@ -140,7 +140,7 @@ class PersonMatcher:
 
     known: ExistingRows
     keys: dict[int, str]
-    language: str = field(default_factory=lambda: settings.load_settings().language)
+    language: str = field(default_factory=lambda: load_settings().language)
     drafts: dict[Any, RowDraft] = field(default_factory=dict)  # by address key, (name, child), or person id
 
     def find(self, lines: LineRows) -> None:

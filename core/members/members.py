@@ -191,7 +191,7 @@ def change_address(person: Person, typed: str, by: User | None, now: datetime) -
     clean = parse_member_address(typed)
     fields = {**address_fields(clean), "bare": False}
     if person.address_state in ("bounced", "refusing"):
-        fields |= _deliverable_fields(now)
+        fields |= deliverable_fields(now)
     with db.atomic():
         other = Person.get_or_none(Person.address_key == fields["address_key"], Person.id != person.id)
         if other is not None:
@@ -208,7 +208,8 @@ def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
         notify("moved", person, now, to_name="")
 
 
-def _deliverable_fields(now: datetime) -> dict[str, Any]:
+def deliverable_fields(now: datetime) -> dict[str, Any]:
+    """Return the columns of a person whose address is no longer suppressed."""
     return {"address_state": "fine", "address_reason": "", "address_state_at": now, "address_state_notice_id": None}
 
 
@@ -216,7 +217,7 @@ def clear_suppression(person: Person, by: User | None, now: datetime) -> bool:
     """Make a bounced or refusing address deliverable again (E-09, D-38); False if it was not suppressed."""
     with db.atomic():
         changed = (
-            Person.update(**_deliverable_fields(now))
+            Person.update(**deliverable_fields(now))
             .where(Person.id == person.id, Person.address_state.in_(("bounced", "refusing")))
             .execute()
         )

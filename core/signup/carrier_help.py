@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import i18n
-from core import settings
 from core.errors import DomainError
+from core.settings import update_organization
 from i18n import LANGUAGES, N_
 from mail import address as addresses
 from models import Organization, User
@@ -209,7 +209,7 @@ def reset_carrier(by: User, key: str) -> None:
 
 
 def _save_rows(by: User, rows: dict[str, dict[str, Any]]) -> None:
-    settings.update_organization(by, carriers=list(rows.values()))
+    update_organization(by, carriers=list(rows.values()))
 
 
 def _clean_text(language: str, typed: str) -> str:

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 from core import audit
 from core.accounts import class_teacher
-from core.delivery import suppression
 from core.members import consent, join_codes
 from core.members.households import put_into_household
-from core.members.members import person_by_address
+from core.members.members import deliverable_fields, person_by_address
 from core.members.normalise import address_fields
 from core.members.preference_page import load_page
 from core.settings import load_settings
@@ -175,7 +174,8 @@ def join_list(request: SignupRequest, now: datetime) -> tuple[Person, str]:
     """
     with db.atomic():
         person, named = _find_or_create_person(request, now)
-        _clear_suppression(person, now)
+        suppressed = (Person.id == person.id) & (Person.address_state != "fine")
+        Person.update(**deliverable_fields(now)).where(suppressed).execute()
         if request.child:
             put_into_household(person, request.child)
         state = _open_memberships(request, person, now)
@@ -209,10 +209,6 @@ def _guardian_without_address(mailing_list: MailingList, child: Child) -> Person
     )
     people = list(Person.select().where(Person.id.in_(rows), Person.address.is_null()).limit(2))
     return people[0] if len(people) == 1 else None
-
-
-def _clear_suppression(person: Person, now: datetime) -> None:
-    suppression.mark_deliverable((Person.id == person.id) & (Person.address_state != "fine"), now)
 
 
 def _open_memberships(request: SignupRequest, person: Person, now: datetime) -> str:
