@@ -114,10 +114,10 @@ def run_workers(config: ground.Config, count: int) -> Iterator[list[subprocess.P
         time.sleep(1)
         yield started
     finally:
-        for one in started:
-            one.terminate()
-        for one in started:
-            one.wait(40)
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(40)
 
 
 def free_port() -> int:

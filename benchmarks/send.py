@@ -1,8 +1,8 @@
-"""How fast letters leave, beside the simplest thing that could send them.
+"""Measure the sending rate beside a plain smtplib loop.
 
     python -m benchmarks.send [LETTERS]
 
-Absolute figures swing with the machine; the ratios are taken in the same run, round about, and hold (medians of
+Absolute figures vary with the machine. The ratios are taken in the same run, in turns, and are stable (medians of
 five). Goals: the send engine's part of the design.
 """
 
@@ -29,7 +29,7 @@ MANY = 20_000
 
 
 class UnsignedWorker(SmtpWorker):
-    """The engine without the arithmetic of signatures, to see what the rest costs."""
+    """A worker without DKIM signatures, to measure the rest."""
 
     def _sign(self, raw: bytes, settings: object) -> bytes:
         return raw
@@ -73,17 +73,17 @@ def _print_ratio(what: str, ratio: float, goal: float, then: float | None = None
 
 
 def _time_compose() -> tuple[float, bytes]:
-    """Return microseconds for making one letter of a running notice, and the bytes of one, signed."""
+    """Return the microseconds to render one letter of a running notice, and the signed bytes of one letter."""
     notice = harness.start_notice()
-    numbers = [one.id for one in Letter.select(Letter.id).where(Letter.notice == notice).limit(500)]
+    numbers = [letter.id for letter in Letter.select(Letter.id).where(Letter.notice == notice).limit(500)]
     rows = [queue.load_message(Letter.get_by_id(number)) for number in numbers]
-    desk, now = RenderCache(load_settings()), clock.now()
-    raw = desk.render(rows[0], False, now)
+    renderer, now = RenderCache(load_settings()), clock.now()
+    raw = renderer.render(rows[0], False, now)
 
     def once() -> float:
         began = time.perf_counter()
         for row in rows:
-            desk.render(row, False, now)
+            renderer.render(row, False, now)
         return (time.perf_counter() - began) / len(rows) * 1e6
 
     Letter.update(state="cancelled").where(Letter.notice == notice).execute()
@@ -97,7 +97,7 @@ def _key() -> bytes:
 
 
 def _time_bare_smtplib(port: int, raw: bytes, letters: int) -> float:
-    """Return letters a second of a loop that has every byte ready."""
+    """Return the letters per second of a loop whose bytes are ready."""
     from mail.smtp import dot_stuff
 
     ready = dot_stuff(raw)
@@ -114,26 +114,26 @@ def _time_bare_smtplib(port: int, raw: bytes, letters: int) -> float:
 
 
 def _time_rsa() -> float:
-    """Return the signatures a second that OpenSSL makes on two cores."""
-    said = subprocess.run(
+    """Return the signatures per second of OpenSSL on two cores."""
+    output = subprocess.run(
         ["openssl", "speed", "-seconds", "1", "-multi", "2", "rsa2048"], capture_output=True, text=True, check=True
     ).stdout
-    return float(re.search(r"rsa\s+2048 bits\s+\S+\s+\S+\s+([\d.]+)", said)[1])
+    return float(re.search(r"rsa\s+2048 bits\s+\S+\s+\S+\s+([\d.]+)", output)[1])
 
 
 def _time_unsigned(config: object, letters: int) -> float:
     harness.start_notice()
-    heart = UnsignedWorker(config, HOOKS)
+    worker = UnsignedWorker(config, HOOKS)
     began = time.perf_counter()
-    while heart.run_once(lambda: False):
+    while worker.run_once(lambda: False):
         pass
     passed = time.perf_counter() - began
-    heart.close()
+    worker.close()
     return letters / passed
 
 
 def _time_signed(config: object, letters: int) -> tuple[float, float]:
-    """Return letters a second of two real sender processes, and the seconds from confirming to the last letter."""
+    """Return the letters per second of two worker processes, and the seconds from confirmation to the last letter."""
     with harness.run_workers(config, 2):
         began = time.perf_counter()
         notice = harness.start_notice()
@@ -145,10 +145,10 @@ def _time_signed(config: object, letters: int) -> tuple[float, float]:
 
 def _peak_memory(letters: int) -> float:
     """Return the peak memory in MB of a process that sends so many letters."""
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-m", "benchmarks.send", "--memory", str(letters)], capture_output=True, text=True, check=True
     )
-    return float(said.stdout)
+    return float(output.stdout)
 
 
 def _send_and_tell_memory(letters: int) -> None:
@@ -157,14 +157,14 @@ def _send_and_tell_memory(letters: int) -> None:
             [sys.executable, "-m", "benchmarks.send", "--fill", str(config.data), str(port), str(letters)], check=True
         )
         assert made.returncode == 0
-        heart = UnsignedWorker(config, HOOKS)
-        heart.drain()
-        heart.close()
+        worker = UnsignedWorker(config, HOOKS)
+        worker.drain()
+        worker.close()
         print(harness.peak_mb())
 
 
 def _fill(folder: str, port: str, letters: int) -> None:
-    """Make letters in the installation of another process, so that its memory shows the sending alone."""
+    """Enqueue letters in another process, so that the memory of this one shows the sending alone."""
     from pathlib import Path
 
     import config as ground

@@ -17,9 +17,11 @@ from core.notices import reminders, tracking_options
 from core.notices.audience import Audience, Recipient, resolve_audience
 from core.settings import Settings, load_settings
 from database import bulk_insert, db
-from models import Child, Delivery, DeliveryMembership, Membership, Notice, Person
+from models import Child, Delivery, DeliveryMembership, Membership, Notice, NoticeState, Person
 
-WAITS_FOR_START = (Notice.state == "scheduled") | ((Notice.state == "held") & (Notice.hold_reason == "window"))
+WAITS_FOR_START = (Notice.state == NoticeState.SCHEDULED) | (
+    (Notice.state == NoticeState.HELD) & (Notice.hold_reason == "window")
+)
 
 
 def start_due_notices(now: datetime) -> list[int]:
@@ -60,7 +62,7 @@ def _start_sending(notice: Notice, now: datetime, settings: Settings) -> bool:
         return False
     started = (
         Notice.update(
-            state="sending",
+            state=NoticeState.SENDING,
             hold_reason="",
             started_at=now,
             updated_at=now,
@@ -69,7 +71,7 @@ def _start_sending(notice: Notice, now: datetime, settings: Settings) -> bool:
             serial=Notice.serial + 1,
             expected=[],  # every page of the notice would load it
         )
-        .where(Notice.id == notice.id, Notice.state.in_(("held", "scheduled")))
+        .where(Notice.id == notice.id, Notice.state.in_((NoticeState.HELD, NoticeState.SCHEDULED)))
         .execute()
     )
     if not started:

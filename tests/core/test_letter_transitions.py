@@ -35,7 +35,7 @@ def host(school):
 
 
 def test_every_change_of_state_in_a_random_life_stands_in_the_table(school, host, hanako):
-    """All UPDATEs of the engine keep to MOVES, whatever happens in whatever order."""
+    """All UPDATEs of the engine keep to TRANSITIONS, whatever happens in whatever order."""
     db.execute_sql("CREATE TEMP TABLE moves (before, after)")
     db.execute_sql(
         "CREATE TEMP TRIGGER seen AFTER UPDATE OF state ON letter WHEN OLD.state <> NEW.state"
