@@ -320,8 +320,8 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         when=lambda moment: i18n.format_datetime(language(), moment),
         day=lambda moment: i18n.format_day(language(), moment),
-        dated=lambda moment: i18n.format_full_date(language(), moment),
-        clock=i18n.format_time,
+        long_date=lambda moment: i18n.format_full_date(language(), moment),
+        time_of_day=i18n.format_time,
         iso=lambda moment: clock.to_local(moment).isoformat(timespec="seconds"),
         number=lambda value: f"{value:,}",
         subject=merge_fields.display_subject,
@@ -338,8 +338,10 @@ def init_app(app: Flask) -> None:
         is_htmx=is_htmx,
         now=clock.now,
     )
-    app.jinja_env.globals.update(house=Organization.load_row, practice=lambda: settings.load_settings().practice)
-    app.jinja_env.globals.update(own=lambda: settings.load_settings().own, mail_in=settings.accepts_list_mail)
+    app.jinja_env.globals.update(organization=Organization.load_row, practice=lambda: settings.load_settings().practice)
+    app.jinja_env.globals.update(
+        own_domain=lambda: settings.load_settings().own, mail_comes_in=settings.accepts_list_mail
+    )
 
 
 def parse_local_time(text: str) -> datetime | None:

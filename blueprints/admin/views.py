@@ -112,12 +112,7 @@ def _saved() -> Response:
 @requires("admin")
 def safety_page() -> Answer:
     """Show what protects families from letters that are not for them."""
-    return render_page(
-        "admin/safety.html",
-        organization=Organization.load_row(),
-        lists=list(MailingList.open_lists()),
-        force=settings.load_settings(),
-    )
+    return render_page("admin/safety.html", lists=list(MailingList.open_lists()), force=settings.load_settings())
 
 
 @bp.post("/admin/safety")

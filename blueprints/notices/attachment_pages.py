@@ -160,26 +160,26 @@ def _withdrawal_effects(notice: Notice, found: Attachment) -> list[str]:
 # ── templates ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@bp.app_template_global("files_of")
+@bp.app_template_global("attachments_of")
 def attachments_of(notice: Notice) -> list[Attachment]:
     """Give templates the files of a notice."""
     return list(attachments.files_of_notice(notice))
 
 
-@bp.app_template_global("may_go_inside")
+@bp.app_template_global("fit_inside_letters")
 def fit_inside_letters(files: list[Attachment]) -> bool:
     """Say whether files are small enough to go inside the letters."""
     return attachments.total_bytes(files) <= attachments.MAX_ENCLOSED_BYTES
 
 
-@bp.app_template_global("looked_at")
+@bp.app_template_global("reviewed_file_ids")
 def reviewed_file_ids(notice: Notice) -> set[int]:
     """Give templates the numbers of the files that the user has opened."""
     unseen = {one.id for one in attachments.unpreviewed_files(notice, current_user)}
     return {one.id for one in attachments.files_of_notice(notice)} - unseen
 
 
-@bp.app_template_global("times_opened")
+@bp.app_template_global("open_counts")
 def open_counts(notice: Notice) -> dict[int, int]:
     """Give templates how many readers opened each file."""
     return attachments.view_counts(notice)

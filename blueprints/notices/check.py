@@ -368,7 +368,7 @@ def relative_time_in(language: str, at: datetime) -> str:
     return i18n.say(language, names[days], time=i18n.format_time(at))
 
 
-@bp.app_template_filter("soon")
+@bp.app_template_filter("relative_time")
 def relative_time(at: datetime) -> str:
     """Return a near time in the words of this page's language."""
     return relative_time_in(web.language(), at)
@@ -380,7 +380,7 @@ def earliest() -> str:
     return _earliest_field_value()
 
 
-@bp.app_template_filter("field_time")
+@bp.app_template_filter("datetime_local_value")
 def datetime_local_value(at: datetime) -> str:
     """Return a moment as the value of a datetime-local field."""
     return clock.to_local(at).strftime("%Y-%m-%dT%H:%M")

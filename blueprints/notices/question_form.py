@@ -307,13 +307,13 @@ def questions_of(notice: Notice) -> tuple[questions.StoredQuestion, ...]:
     return questions.load_questions(notice)
 
 
-@bp.app_template_global("deadline_words")
+@bp.app_template_global("format_deadline")
 def format_deadline(deadline: datetime) -> str:
     """Return a deadline in the words of this page."""
     return questions.deadline_text(web.language(), deadline)
 
 
-@bp.app_template_global("asked_lines")
+@bp.app_template_global("question_summary_lines")
 def question_summary_lines(notice: Notice) -> list[str]:
     """Return to templates what is asked of whom until when: one line if that is the same for all questions."""
     found = questions.group_into_blocks(questions.load_questions(notice))

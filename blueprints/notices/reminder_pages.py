@@ -102,7 +102,7 @@ def reminders_of(notice: Notice) -> list[Reminder]:
     return reminders.reminders_of_notice(notice)
 
 
-@bp.app_template_global("may_remind")
+@bp.app_template_global("reminder_button_label")
 def reminder_button_label(notice: Notice) -> str:
     """Return to templates the words of the button, if it makes sense and this user may press it."""
     wants = reminders.available_reminder(notice, clock.now()) if web.permissions().may_notice("send", notice) else ""

@@ -77,7 +77,6 @@ def _sender_name_page(notice: Notice, wrong: str = "", status: int = 200) -> Any
         own=current_user,
         chosen=_current_choice(notice),
         has_charges=class_teacher.has_any_teacher(),
-        organization=load_settings().name,
         from_name=lambda name: rendering.from_display_name(load_settings().name, name, web.language()),
         back=request.values.get("back", ""),
         wrong=wrong,
@@ -107,7 +106,7 @@ def sender_of(notice: Notice) -> dict[str, Any]:
     }
 
 
-@bp.app_template_global("signed_by")
+@bp.app_template_global("letters_by_signature")
 def letters_by_signature(audience: Audience) -> list[tuple[str, int]]:
     """Give templates how many letters go in whose name; empty: the normal sender, who comes last."""
     counts = Counter(one.signed for one in audience.receiving)

@@ -134,7 +134,7 @@ def format_percent(rate: float | None) -> str:
     return f"{shown:g}%"
 
 
-@bp.app_template_filter("lasting")
+@bp.app_template_filter("duration")
 def format_duration(seconds: int | None) -> str:
     """Return a length of time in the two largest units: 3 h 20 min."""
     if seconds is None:

@@ -139,8 +139,8 @@ def test_who_steers_a_notice_sees_all_of_it(as_, school, sent):
     )
     Delivery.create(notice=made.notice, person=lone, token="x" * 26, name=lone.name, kana=lone.kana)
     hanako, viewer = (permissions.permissions_of(school.users[name]) for name in ("花子", "見る子"))
-    assert hanako.seen(made.notice) is None
-    assert viewer.seen(made.notice) == [school.lists["1-1"].id]
+    assert hanako.visible_lists(made.notice) is None
+    assert viewer.visible_lists(made.notice) == [school.lists["1-1"].id]
     assert "一人 だけ" in page(as_("花子"), f"/history/{made.notice.id}")
     assert "一人 だけ" not in page(as_("見る子"), f"/history/{made.notice.id}")
 

@@ -15,9 +15,9 @@ from tests.conftest import needs_part
 
 @pytest.fixture(autouse=True)
 def mail_comes_in(app):
-    app.jinja_env.globals["mail_in"], before = (lambda: True), app.jinja_env.globals["mail_in"]
+    app.jinja_env.globals["mail_comes_in"], before = (lambda: True), app.jinja_env.globals["mail_comes_in"]
     yield
-    app.jinja_env.globals["mail_in"] = before
+    app.jinja_env.globals["mail_comes_in"] = before
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_handout_has_both_ways_and_the_carriers(as_, the_list):
 
 
 def test_without_incoming_mail_the_page_is_the_only_way(as_, app, the_list):
-    app.jinja_env.globals["mail_in"] = lambda: False
+    app.jinja_env.globals["mail_comes_in"] = lambda: False
     for page in ("handout", "slips"):
         text = shown(as_("花子"), f"/lists/{the_list.id}/{page}")
         assert "-join-" not in text and "/j/1nen1kumi/" in text
