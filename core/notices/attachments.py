@@ -52,7 +52,8 @@ def add_file(notice: Notice, name: str, content: bytes, by: User | None, now: da
     try:
         with db.atomic():
             _touch_draft(notice, now)
-            if same := files_of_notice(notice).where(Attachment.digest == digest).first():
+            same: Attachment | None = files_of_notice(notice).where(Attachment.digest == digest).first()
+            if same:
                 _path(file).unlink()
                 return same
             _check_limits(notice, fit)
@@ -80,12 +81,10 @@ def _touch_draft(notice: Notice, now: datetime) -> None:
 
 
 def _check_limits(notice: Notice, fit: file_types.CheckedFile) -> None:
-    count, total = (
-        files_of_notice(notice).select(fn.COUNT(Attachment.id), fn.COALESCE(fn.SUM(Attachment.size), 0)).tuples().get()
-    )
-    if count >= MAX_FILES:
+    files = list(files_of_notice(notice))
+    if len(files) >= MAX_FILES:
         raise UnfitFile(N_("A notice can have %(n)s files at most."), n=MAX_FILES)
-    if total + len(fit.content) > MAX_NOTICE_BYTES:
+    if total_bytes(files) + len(fit.content) > MAX_NOTICE_BYTES:
         values = {"name": fit.name, "most": format_bytes(MAX_NOTICE_BYTES)}
         raise UnfitFile(N_("With “%(name)s” the files would be larger than %(most)s together."), **values)
 
@@ -111,7 +110,8 @@ def files_of_notice(notice: Notice | int) -> "ModelSelect[Attachment]":
 
 
 def get_file(notice: Notice | int, number: int) -> Attachment | None:
-    return files_of_notice(notice).where(Attachment.id == number).first()
+    file: Attachment | None = files_of_notice(notice).where(Attachment.id == number).first()
+    return file
 
 
 def total_bytes(files: Iterable[Attachment]) -> int:

@@ -402,7 +402,7 @@ def _largest_send(notice: Notice) -> int:
         .where(NoticeStats.notice.in_(last), NoticeStats.kept.is_null(False))
         .scalar()
     )
-    return max((*(count for (count,) in counts.tuples()), purged or 0))
+    return max([int(count) for (count,) in counts.tuples()] + [int(purged or 0)])
 
 
 def check_duplicate(notice: Notice, audience: Audience, now: datetime, language: str) -> Iterator[SendWarning]:

@@ -187,9 +187,9 @@ def steps_of_list(mailing_list: MailingList) -> list[DripStep]:
 
 def standing_notice(step: DripStep) -> Notice | None:
     """Return the notice with the current words of a step."""
-    return (
-        Notice.select().where(Notice.drip_step == step, Notice.state == "standing").order_by(Notice.id.desc()).first()
-    )
+    standing = (Notice.drip_step == step) & (Notice.state == "standing")
+    notice: Notice | None = Notice.select().where(standing).order_by(Notice.id.desc()).first()
+    return notice
 
 
 def step_content(step: DripStep) -> StepContent:

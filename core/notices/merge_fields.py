@@ -149,7 +149,7 @@ def normalize_name(name: str) -> str:
 
 @cache
 def _fields_by_name() -> dict[str, MergeField]:
-    names = {}
+    names: dict[str, MergeField] = {}
     for field in MERGE_FIELDS:
         for name in (field.ja, field.en, *field.other):
             names.setdefault(normalize_name(name), field)

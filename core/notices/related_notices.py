@@ -21,7 +21,7 @@ def latest_to_same_list(notice: Notice) -> Notice | None:
         .limit(1)
     )
     others = Target.alias()
-    return (
+    latest: Notice | None = (
         Notice.latest()
         .join(others, on=(others.notice == Notice.id))
         .where(
@@ -34,6 +34,7 @@ def latest_to_same_list(notice: Notice) -> Notice | None:
         )
         .first()
     )
+    return latest
 
 
 _NEWER = """

@@ -12,7 +12,7 @@ of the notice is open, the reminder asks for the answer of the child, household 
 from collections.abc import Collection, Sequence
 from datetime import datetime, time, timedelta
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from peewee import JOIN, Expression, IntegrityError, ModelSelect, fn
 
@@ -355,11 +355,11 @@ def find_recipients(notice: Notice, now: datetime, until: datetime | None = None
     if not wants:
         return []
     settled = _settled_deliveries(notice.id, wants, now, until=until)
-    candidates = [ReminderRecipient(*row) for row in _select_candidates(notice).tuples()]
+    candidates = map(ReminderRecipient._make, _select_candidates(notice))
     return [recipient for recipient in candidates if recipient.delivery_id not in settled]
 
 
-def _select_candidates(notice: Notice) -> "ModelSelect[Delivery]":
+def _select_candidates(notice: Notice) -> "ModelSelect[Any]":
     """Return the readers with a sent letter, a deliverable address and an active membership."""
     active = (
         DeliveryMembership.select()
@@ -381,6 +381,7 @@ def _select_candidates(notice: Notice) -> "ModelSelect[Delivery]":
             fn.EXISTS(active),
         )
         .order_by(Delivery.kana, Delivery.id)
+        .tuples()
     )
 
 
@@ -443,7 +444,7 @@ def _answered_deliveries(open_questions: list[StoredQuestion], deliveries: Expre
     return settled
 
 
-def _select_households(deliveries: Expression) -> ModelSelect:
+def _select_households(deliveries: Expression) -> "ModelSelect[Any]":
     """Return (delivery, household), the first membership of each delivery first."""
     return (
         DeliveryMembership.select(DeliveryMembership.delivery, DeliveryMembership.household)

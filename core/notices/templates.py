@@ -75,7 +75,8 @@ class TemplateChoice:
 
 @cache
 def _shipped_entries() -> list[dict[str, Any]]:
-    return json.loads(SHIPPED_FILE.read_text(encoding="utf-8"))
+    entries: list[dict[str, Any]] = json.loads(SHIPPED_FILE.read_text(encoding="utf-8"))
+    return entries
 
 
 # ── list ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -238,7 +238,7 @@ def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
 def _cancel_letters(notice: Notice, now: datetime) -> int:
     """Cancel waiting, deferred and claimed letters that no mail server has."""
     unsent = Letter.state.in_(("waiting", "deferred")) | ((Letter.state == "sending") & Letter.handed_over_at.is_null())
-    cancelled = (
+    cancelled: int = (
         Letter.update(state="cancelled", done_at=now)
         .where(Letter.notice == notice, Letter.delivery.is_null(False), unsent)
         .execute()
@@ -251,7 +251,7 @@ def resend_unknown(notice: Notice, by: User | None, now: datetime) -> int:
     """Requeue the letters with an unknown outcome; return how many. Some may arrive twice. Raises NotADraft."""
     with db.atomic():
         change_state(notice, ("sending", "paused", "sent", "stopped"), NotADraft(), updated_at=now)
-        count = (
+        count: int = (
             Letter.update(
                 state="waiting",
                 auto_resent=True,
