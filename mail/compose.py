@@ -204,7 +204,7 @@ class LetterRenderer:
     def html(self, reader: LetterRecipient) -> str:
         """Return the HTML part; "" for a plain text letter (decision 10)."""
         values = {name: merge.clean_text(value) for name, value in reader.values.items()}
-        return self._html.filled(values, _token(reader), merge.one_line(reader.about)) if self._html else ""
+        return self._html.render(values, _token(reader), merge.one_line(reader.about)) if self._html else ""
 
     def subject(self, reader: LetterRecipient) -> str:
         """Return the reader's subject, on one line."""

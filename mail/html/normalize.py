@@ -14,7 +14,7 @@ from mail.html import links
 
 @dataclass(frozen=True, slots=True)
 class TextStyle:
-    """How a stretch of words looks, and where it leads."""
+    """The style and link of a piece of text."""
 
     strong: bool = False
     em: bool = False
@@ -24,7 +24,7 @@ class TextStyle:
 
 @dataclass(frozen=True, slots=True)
 class InlinePicture:
-    """A picture among the words: its mark, and the words for those who do not see it."""
+    """A picture in the text: its id and alt text."""
 
     mark: str
     alt: str
@@ -36,7 +36,7 @@ Cell = tuple[str | InlinePicture, TextStyle]
 
 @dataclass(slots=True)
 class Block:
-    """A heading, item, quotation or stretch of lines. `lists`: what it is an item of, outermost first."""
+    """A heading, list item, quotation or run of lines. lists: the enclosing lists, outermost first."""
 
     kind: str = "div"
     lists: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Block:
     apart: bool = False  # a paragraph: a blank line before and behind
 
     def runs(self) -> Iterator[tuple[str | InlinePicture, TextStyle]]:
-        """Give the stretches that look the same; line breaks and pictures stand alone."""
+        """Yield runs of equal style; line breaks and pictures stand alone."""
         words, last = "", PLAIN_STYLE
         for what, marks in self.cells:
             if isinstance(what, InlinePicture) or what == "\n" or marks != last:
@@ -68,9 +68,9 @@ _WIDE = ("W", "F")
 
 
 def normalize_blocks(blocks: Iterable[Block], most: int) -> list[Block]:
-    """Return blocks with tidy spaces, lines of neighbours joined, fields whole and bare addresses as links.
+    """Normalize blocks: spaces, neighbouring lines, merge fields, bare URLs.
 
-    most: cells after which no further block is taken; addresses that are shown make words longer than they came.
+    most: cells after which no further block is taken; shown targets make text longer than it came.
     """
     joined: list[Block] = []
     cells = 0
@@ -85,7 +85,7 @@ def normalize_blocks(blocks: Iterable[Block], most: int) -> list[Block]:
 
 
 def _join_neighbours(blocks: Iterable[Block]) -> list[Block]:
-    """Join lines that follow each other into one block; a paragraph stands apart from its neighbours."""
+    """Join neighbouring lines into one block; a paragraph keeps a blank line around it."""
     found: list[Block] = []
     ended_blank = False
     for block in blocks:
@@ -111,7 +111,7 @@ def _without_last_break(cells: list[Cell]) -> list[Cell]:
 
 
 def _collapse_spaces(cells: list[Cell]) -> list[Cell]:
-    """Collapse spaces as browsers do; a line end of the source between Japanese characters is nothing at all."""
+    """Collapse spaces as browsers do; a source line end between Japanese characters is dropped."""
     found: list[Cell] = []
     gap: Cell | None = None
     soft = False
@@ -132,7 +132,7 @@ def _is_wide(what: str | InlinePicture) -> bool:
 
 
 def _few_breaks(cells: list[Cell]) -> list[Cell]:
-    """Take line breaks off both ends, and more than three in a row."""
+    """Strip line breaks at both ends, and allow three in a row."""
     found: list[Cell] = []
     breaks = 0
     for what, marks in cells:
@@ -145,12 +145,12 @@ def _few_breaks(cells: list[Cell]) -> list[Cell]:
 
 
 def _cell_text(cells: list[Cell]) -> str:
-    """Return the words of cells, one character for each."""
+    """Return the text of cells, one character each."""
     return "".join("\n" if isinstance(what, InlinePicture) else what for what, _ in cells)
 
 
 def _whole_fields(cells: list[Cell]) -> list[Cell]:
-    """Give each merge field one look, that of its first brace, and its name without spaces around it."""
+    """Give each merge field one style, that of its first brace, and strip spaces from its name."""
     found: list[Cell] = []
     at = 0
     for text, name in merge.split_fields(_cell_text(cells)):
@@ -164,7 +164,6 @@ def _whole_fields(cells: list[Cell]) -> list[Cell]:
 
 
 def _link_bare_urls(cells: list[Cell]) -> list[Cell]:
-    """Make bare web addresses links."""
     found: list[Cell] = []
     at = 0
     for text, url in links.split_at_urls(_cell_text(cells)):
@@ -177,9 +176,9 @@ def _link_bare_urls(cells: list[Cell]) -> list[Cell]:
 
 
 def _show_true_targets(cells: list[Cell]) -> list[Cell]:
-    """Show where a link leads in place of what its words name instead, be it only as 「www.example.jp」.
+    """Replace link text that names another target by the real target, also for 「www.example.jp」.
 
-    Each address is shown once a block: many names in one link would else make many times its length of it.
+    Each target is shown once per block: many names in one link would otherwise multiply its length.
     """
     found: list[Cell] = []
     at = 0
@@ -195,7 +194,7 @@ def _show_true_targets(cells: list[Cell]) -> list[Cell]:
 
 
 def _find_named_targets(text: str) -> Iterator[tuple[int, int, str]]:
-    """Give where words name a web address, a host or a mail address, and which."""
+    """Yield start, end and name of each URL, host or mail address in a text."""
     at = 0
     for part, url in links.split_at_urls(text):
         if url:

@@ -31,7 +31,7 @@ _SOURCE = re.compile(r'src="cid:(p-[0-9a-f]{32})"')
 
 
 class LinkTarget(Protocol):
-    """Where a counted link leads, and the words shown for it."""
+    """The target of a counted link, and the text shown for it."""
 
     @property
     def href(self) -> str: ...
@@ -40,7 +40,7 @@ class LinkTarget(Protocol):
 
 
 class FieldPart(NamedTuple):
-    """A stretch of HTML, and the merge field that it is, if it is one; place: words, link (words of one), href, alt."""
+    """A piece of HTML, and its merge field, if it is one. place: words, link (text of one), href, alt."""
 
     html: str
     field: str | None
@@ -48,9 +48,9 @@ class FieldPart(NamedTuple):
 
 
 def render_for_letter(html: str, domain: str, counted: Mapping[str, LinkTarget]) -> list[FieldPart]:
-    """Return the words for the letters of a form, cut at the merge fields.
+    """Render for the letters of a template, split at the merge fields.
 
-    domain: of the Content-IDs of the pictures. counted: web addresses that lead by our counter.
+    domain: for the Content-IDs of the pictures. counted: URLs that lead by our counter.
     """
     import css_inline  # loaded only where there is an HTML letter
 
@@ -63,7 +63,7 @@ def _with_content_ids(html: str, domain: str) -> str:
 
 
 def render_for_page(html: str, values: Mapping[str, str], pictures: Mapping[str, str], small: str = "h2") -> str:
-    """Return the words as part of a page of ours, filled; pictures: mark → address. A picture that is gone is named."""
+    """Render for a page, with fields filled. pictures: id → URL; a missing picture is shown as its alt text."""
     html = html.replace("<h1>", f"<{small}>").replace("</h1>", f"</{small}>")
     html = html.replace("<a href=", '<a rel="noopener noreferrer" href=')
     return fill_parts(_split_at_fields(_IMAGE.sub(lambda found: _page_image(found, pictures), html)), values)
@@ -78,7 +78,7 @@ def _page_image(found: re.Match[str], pictures: Mapping[str, str]) -> str:
 
 
 def fill_parts(parts: Iterator[FieldPart] | list[FieldPart], values: Mapping[str, str]) -> str:
-    """Return the words with a reader's values; a name without value in `values` stays as it was written."""
+    """Fill the parts; a field without a value in `values` stays as written."""
     return "".join(
         [_escape_value(values[name], place) if name and name in values else html for html, name, place in parts]
     )
@@ -107,7 +107,7 @@ def _split_at_fields(html: str) -> Iterator[FieldPart]:
 
 
 def _replace_counted_links(html: str, counted: Mapping[str, LinkTarget]) -> str:
-    """Lead links by our counter. One that shows an address is shown by words: these must not be two hosts."""
+    """Lead links by our counter. A link whose text names a host shows other text: text and target must agree."""
 
     def led(found: re.Match[str]) -> str:
         way = counted.get(unescape(found[2]))
@@ -144,7 +144,7 @@ _DARK = (
 
 @dataclass(frozen=True, slots=True)
 class HtmlSection:
-    """What stands below the words: a heading, lines, and buttons (words, web address)."""
+    """A section below the text: heading, lines, and buttons (text, URL)."""
 
     title: str
     lines: tuple[str, ...] = ()
@@ -154,7 +154,7 @@ class HtmlSection:
 
 @dataclass(frozen=True, slots=True)
 class CountedLink:
-    """Where a link of the text leads (may hold TOKEN), and the words that are shown for it."""
+    """The target of a link in the text (may hold TOKEN_PLACEHOLDER), and the text shown for it."""
 
     href: str
     words: str
@@ -162,14 +162,14 @@ class CountedLink:
 
 @dataclass(frozen=True, slots=True)
 class RichBody:
-    """Words as HTML (`mail.html.sanitizer`), and the domain of the Content-IDs of their pictures."""
+    """Decorated text (`mail.html.sanitizer`), and the domain for the Content-IDs of its pictures."""
 
     html: str
     domain: str
 
 
 class HtmlPage:
-    """The HTML of all letters of one form; `filled` gives one reader's."""
+    """The HTML part of all letters of a template."""
 
     def __init__(
         self,
@@ -180,9 +180,9 @@ class HtmlPage:
         image: str = "",
         decorated: RichBody | None = None,
     ) -> None:
-        """counted: web addresses of the text that lead by our counter. image: the counting picture, "" for none.
+        """counted: URLs of the text that lead by our counter. image: URL of the open-tracking image, "" for none.
 
-        decorated: the same words as HTML.
+        decorated: the same text as HTML.
         """
         self._counted = counted or {}
         self._words = merge.split_fields(merge.clean_text(text).strip("\n"))
@@ -196,29 +196,29 @@ class HtmlPage:
         below = "".join(_render_section(piece) for piece in pieces)
         self._tail = f"{below}</div>\n{_counting_picture(image)}</body>\n</html>\n".split(TOKEN_PLACEHOLDER)
 
-    def filled(self, values: Mapping[str, str], token: str, about: str = "") -> str:
-        """Return the page with a reader's values and token; about: the sentence above the words."""
+    def render(self, values: Mapping[str, str], token: str, about: str = "") -> str:
+        """Return the HTML for one reader. about: the sentence above the text."""
         if self._decorated:
-            said = _paragraph(escape(about)) if about else ""
-            said += fill_parts(self._decorated, values).replace(TOKEN_PLACEHOLDER, token) + "\n"
+            body = _paragraph(escape(about)) if about else ""
+            body += fill_parts(self._decorated, values).replace(TOKEN_PLACEHOLDER, token) + "\n"
         else:
             words = (f"{about}\n\n" if about else "") + merge.join_pieces(self._words, values, values)
-            said = _paragraph(_escape_text(words, self._counted).replace(TOKEN_PLACEHOLDER, token))
-        return f"{self._head}{said}{token.join(self._tail)}"
+            body = _paragraph(_escape_text(words, self._counted).replace(TOKEN_PLACEHOLDER, token))
+        return f"{self._head}{body}{token.join(self._tail)}"
 
 
 class HtmlCopy:
-    """The HTML of one letter below the words of another: an own copy, a test (X-04)."""
+    """The HTML of one letter below the text of another: an author's copy, a test (X-04)."""
 
     def __init__(self, text: str, page: str) -> None:
-        """text: what stands above. page: as `Page.filled` gives it."""
+        """text: shown above. page: as `HtmlPage.render` returns it."""
         above = _paragraph(_escape_text(text.strip("\n"), {})) + f'<div style="{_ASK}">\n'
         start, opening, rest = page.partition(_OPENING)
         words, end, after = rest.rpartition("</div>\n")
         self._page = f"{start}{opening}{above}{words}</div>\n{end}{after}"
 
-    def filled(self, values: Mapping[str, str], token: str, about: str = "") -> str:
-        """Return the page: it is for one reader and holds no fields any more."""
+    def render(self, values: Mapping[str, str], token: str, about: str = "") -> str:
+        """Return the HTML; it holds no fields."""
         return self._page
 
 
@@ -227,9 +227,9 @@ def _paragraph(html: str) -> str:
 
 
 def _counting_picture(url: str) -> str:
-    """Return the counting picture, as the ground of an empty cell.
+    """Return the open-tracking image as the background of an empty cell.
 
-    Filters take a letter with an `img` and few words for an advertisement: 2 to 3 points in SpamAssassin.
+    An `img` in a letter with little text costs 2 to 3 points in SpamAssassin.
     """
     if not url:
         return ""
@@ -261,15 +261,15 @@ def _button(words: str, url: str) -> str:
 
 
 def _link(line: str) -> str:
-    """Return a line of ours; one that is an address is a link."""
+    """Return a line; a URL becomes a link."""
     shown = escape(line)
     return f'<a href="{shown}" style="color:#5c5446">{shown}</a>' if line.startswith(("https://", "http://")) else shown
 
 
 def _escape_text(words: str, counted: Mapping[str, CountedLink]) -> str:
-    """Return people's words with their line breaks, indents and web addresses.
+    """Escape user text with its line breaks, indents and URLs.
 
-    A counted address is shown by words, never by itself: what is shown and where it leads must not be two hosts.
+    A counted URL is shown by other text: what is shown and its target must not be two hosts.
     """
     shown = (
         f'<a href="{escape(way.href)}" style="color:inherit">{escape(way.words)}</a>'

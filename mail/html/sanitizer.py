@@ -1,9 +1,8 @@
-"""Decorated words: HTML from an editor or a clipboard made into the few things a letter may hold (X-15).
+"""Sanitize HTML from an editor or clipboard into the few elements that a letter may hold (X-15).
 
-Bold, emphasis, struck out, headings, lists, quotations, links and pictures of ours; all else goes, its words stay.
-nh3 reads the tag soup as browsers do (HTML living standard 13.2) and drops what could act; what is left is read into
-`Document`, and every tag that stands in a letter is written by `Document.html` itself. So nothing that somebody
-pasted is ever passed on: no attribute, no style, no address that was not looked at.
+Bold, emphasis, strikethrough, headings, lists, quotations, links and our pictures; all else is dropped, its text
+stays. nh3 parses tag soup like browsers (HTML living standard 13.2) and drops active content. The rest is read into
+`RichDocument`, which writes every tag itself. So nothing pasted is passed on unchecked: no attribute, style or URL.
 """
 
 import re
@@ -28,9 +27,9 @@ from mail.html.normalize import (
 
 MAX_HTML_CHARS = 200_000
 MAX_TAGS = 20_000
-"""Characters and tags of HTML that are read at all; what stands behind is cut off. Forms refuse it before."""
+"""Limits; the rest is cut off. Forms refuse longer input earlier."""
 PICTURE_ID = re.compile(r"p-[0-9a-f]{32}")
-"""How a picture is named: by what it holds."""
+"""The id of a picture is a hash of its content."""
 
 _STYLE_TAGS = {"strong": "strong", "b": "strong", "em": "em", "i": "em", "del": "del", "s": "del", "strike": "del"}
 _HEADS = {"h1", "h2", "h3", "h4", "h5", "h6"}
@@ -60,22 +59,19 @@ _MAX_NESTING = 60  # whatever else in one another
 
 
 class RichDocument:
-    """Decorated words as blocks; `html` writes them."""
-
     def __init__(self, blocks: Iterable[Block]) -> None:
         self.blocks = [one for one in blocks if one.cells]
 
     def html(self) -> str:
-        """Return the words as HTML of ours: the same words always give the same."""
+        """Return the HTML; equal text always gives equal HTML."""
         return "".join(_write_blocks(self.blocks))
 
     def pictures(self) -> list[InlinePicture]:
-        """Return the pictures in their order."""
         return [what for block in self.blocks for what, _ in block.cells if isinstance(what, InlinePicture)]
 
 
 def sanitize_html(html: str, known: Collection[str] = ()) -> RichDocument:
-    """Read HTML of anybody. known: the marks of the pictures that may stand in it; others are left out."""
+    """Parse untrusted HTML. known: ids of the allowed pictures; others are dropped."""
     html = merge.clean_text(html)[:MAX_HTML_CHARS]
     if html.count("<") > MAX_TAGS:
         html = "<".join(html.split("<", MAX_TAGS)[:MAX_TAGS])
@@ -88,7 +84,6 @@ def sanitize_html(html: str, known: Collection[str] = ()) -> RichDocument:
 
 
 def document_from_text(text: str) -> RichDocument:
-    """Return a plain text as decorated words without decoration."""
     cells: list[Cell] = [(one, PLAIN_STYLE) for one in _indented(merge.clean_text(text).strip("\n"))]
     return RichDocument(normalize_blocks([Block(cells=cells)], MAX_HTML_CHARS))
 
@@ -98,7 +93,7 @@ def _unescaped(text: str) -> str:
 
 
 def _indented(text: str) -> str:
-    """Return a text whose spaces in a row stay as they are."""
+    """Replace runs of spaces by no-break spaces."""
     return re.sub(r"(?<=[ \n])[ \t]|^[ \t]|\t", "\xa0", text)
 
 

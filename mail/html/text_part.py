@@ -1,7 +1,7 @@
-"""The text part of decorated words: complete, to be read without HTML, pictures or anything else (T-16, X-15).
+"""Render decorated text as plain text, complete without HTML or pictures (T-16, X-15).
 
-A web address stands alone on its line, below the line that speaks of it (as `mail.compose` has it). What is struck out
-says so: "14:00 15:00" would be read as both.
+A URL stands alone on its line, below the line that mentions it (as in `mail.compose`). Struck-out text is marked:
+"14:00 15:00" would be read as both.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from mail.html.sanitizer import RichDocument
 
 
 def render_text(document: RichDocument, language: str) -> str:
-    """Return all of the words as plain text in the language of the words, lines ended by \\n."""
+    """Return the plain text in this language; lines end with \\n."""
     lines: list[str] = []
     numbers: list[int] = []
     last: Block | None = None
@@ -30,7 +30,7 @@ def render_text(document: RichDocument, language: str) -> str:
 
 
 def _item_numbers(numbers: list[int], last: Block | None, block: Block) -> list[int]:
-    """Return which item of each of its lists a block stands in; a list that begins, begins at one."""
+    """Return the item number of a block in each of its lists."""
     before = last.lists if last else ()
     same = [
         kept for kept, (old, new) in zip(numbers, zip(before, block.lists, strict=False), strict=False) if old == new
@@ -40,7 +40,7 @@ def _item_numbers(numbers: list[int], last: Block | None, block: Block) -> list[
 
 
 def _block(block: Block, language: str, numbers: list[int]) -> Iterator[str]:
-    """Give the lines of a block with what stands before each."""
+    """Yield the lines of a block with their prefixes."""
     first, other = _line_prefix(block, language, numbers)
     for number, line in enumerate(_lines(block, language)):
         address = line.startswith(("http://", "https://"))  # moved in, it would be no line of its own
@@ -60,7 +60,7 @@ def _line_prefix(block: Block, language: str, numbers: list[int]) -> tuple[str, 
 
 
 def _lines(block: Block, language: str) -> Iterator[str]:
-    """Give the lines of a block; the addresses of a line's links come behind it."""
+    """Yield the lines of a block; link targets follow their line."""
     line, after_picture = "", False
     leads: dict[str, str] = {}
     for what, marks in [*block.runs(), ("\n", PLAIN_STYLE)]:
@@ -77,12 +77,12 @@ def _lines(block: Block, language: str) -> Iterator[str]:
 
 
 def _note_link(leads: dict[str, str], words: str, marks: TextStyle) -> dict[str, str]:
-    """Note where words lead; one link may be made of several runs."""
+    """Add text to a link target; one link may consist of several runs."""
     return {**leads, marks.href: leads.get(marks.href, "") + words} if marks.href else leads
 
 
 def _finish_line(line: str, leads: dict[str, str], language: str, bare: bool = False) -> Iterator[str]:
-    """Give a finished line and the addresses that it does not show itself."""
+    """Yield a finished line and the targets that it does not show."""
     if line.strip() or leads or bare:
         if line or not leads:
             yield line
@@ -96,7 +96,7 @@ def _finish_line(line: str, leads: dict[str, str], language: str, bare: bool = F
 
 
 def _readable_href(href: str) -> str:
-    """Return an address as people read it."""
+    """Return a link target without `mailto:` or `tel:`."""
     return href.removeprefix("mailto:").removeprefix("tel:")
 
 
