@@ -19,6 +19,7 @@ from core.settings import load_settings
 from models import AllowedSender, Delivery, InboundMessage, Letter, MailingList, Notice, Person
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, body, dns, mail, signed
+from tests.web.notice_factory import confirm_notice, get_page
 
 LIST = f"1nen1kumi@{DOMAIN}"
 HANAKO = "user1@school.example"
@@ -151,6 +152,27 @@ def test_which_address_was_used_is_known(door):
     row = come(raw, envelope="hanako@docomo.ne.jp")
     assert post_by_mail.posted_from_address(row.notice) == "hanako@docomo.ne.jp"
     assert row.notice.by_name == "花子（携帯）"
+
+
+@pytest.mark.proves("T-39", "T-40", "T-28")
+def test_posts_stand_in_the_history_with_person_and_address(door, as_):
+    """A mail of each address, and a notice from the pages: one history, the same record."""
+    first = come(genuine("家から")).notice
+    second = come(mail("hanako@docomo.ne.jp", LIST, "携帯から", TEXT), envelope="hanako@docomo.ne.jp").notice
+    post_by_mail.release_post(Notice.get_by_id(second.id), clock.now())
+    pages = confirm_notice(door, subject="画面のもの")
+    clock.set_offset(load_settings().hold_s + 60)
+    assert set(start.start_due_notices(clock.now())) == {first.id, second.id, pages.id}
+    hanako = as_("花子")
+    listed = get_page(hanako, "/history")
+    for subject, way in (("家から", "メールから"), ("携帯から", "メールから"), ("画面のもの", "")):
+        (row,) = [part for part in listed.split("<li") if subject in part]
+        assert way in row and "花子" in row
+    assert f"メールから {HANAKO}" in get_page(hanako, f"/history/{first.id}")
+    assert "メールから hanako@docomo.ne.jp" in get_page(hanako, f"/history/{second.id}")
+    rows = [Notice.get_by_id(one.id).__data__ for one in (first, pages)]
+    empty = [{name for name, value in row.items() if value in (None, "", [])} for row in rows]
+    assert empty[0] ^ empty[1] <= {"form_key", "within", "fingerprint"}
 
 
 @pytest.mark.proves("T-29")

@@ -253,3 +253,10 @@ def test_a_later_try_differs_in_its_date_alone():
 def test_the_zone_of_the_given_time_does_not_matter():
     shifted = HANAKO.at.astimezone(UTC) + timedelta(0)
     assert LetterRenderer(NOTICE).letter(replace(HANAKO, at=shifted)) == LetterRenderer(NOTICE).letter(HANAKO)
+
+
+@pytest.mark.proves("N-08")
+def test_the_footer_names_the_list_and_no_other_address():
+    text = LetterRenderer(NOTICE).text(HANAKO)
+    assert "このメールは「3年2組」に登録された方へお送りしています。" in text
+    assert "@" not in text

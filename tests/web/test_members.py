@@ -172,6 +172,12 @@ def test_a_member_is_added_by_hand(as_, one):
     assert row.joined_via == "manager"
 
 
+@pytest.mark.proves("X-02")
+def test_free_items_say_what_does_not_belong_there(as_, one):
+    shown = text(as_("花子").get(f"/lists/{one.id}/members/new"))
+    assert "健康やアレルギーなど、慎重な扱いが必要なことは書かないでください。" in shown
+
+
 @pytest.mark.proves("T-24", "T-32")
 def test_a_member_is_added_stopped_resumed_and_removed_and_the_next_notice_follows(as_, one, school):
     def is_sent_to() -> bool:
