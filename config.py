@@ -32,7 +32,7 @@ class ConfigError(Exception):
 class Config:
     """The configuration of one installation. An empty string or None: not set here."""
 
-    data: Path = field(default=PROJECT_DIR / "data", metadata={"help": N_("folder of everything Kairan keeps")})
+    data: Path = field(default=PROJECT_DIR / "data", metadata={"help": N_("data folder")})
     http: str = field(default="127.0.0.1:8000", metadata={"help": N_("host:port where the pages are served")})
     base_url: str = field(default="", metadata={"help": N_("address of the pages as readers see it, https://…")})
     mail_domain: str = field(default="", metadata={"help": N_("domain of all list addresses")})
@@ -47,10 +47,10 @@ class Config:
     mailbox: str = field(default="", metadata={"help": N_("address of that mailbox")})
     plus: str = field(default="", metadata={"help": N_("yes, if mail to name+anything@ reaches the mailbox")})
     recipient_header: str = field(
-        default="", metadata={"help": N_("header in which the mailbox names the recipient; empty: found by itself")}
+        default="", metadata={"help": N_("header in which the mailbox names the recipient; empty: found automatically")}
     )
     authserv_id: str = field(
-        default="", metadata={"help": N_("whose Authentication-Results are believed; empty: nobody's")}
+        default="", metadata={"help": N_("server whose Authentication-Results are trusted; empty: none")}
     )
     rate: int | None = field(default=None, metadata={"help": N_("letters a minute in all; 0: no limit")})
     domain_rate: int | None = field(default=None, metadata={"help": N_("letters a minute to one domain; 0: no limit")})

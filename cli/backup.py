@@ -20,7 +20,7 @@ from models import Notice, Person
 def backup(file: Path) -> None:
     """Write everything into FILE (0600; in a folder: named after the day), also while Kairan runs.
 
-    stdout: the name of the file. It holds addresses and keys: encrypt it before it leaves this machine.
+    Prints the file name. The file holds addresses and keys: encrypt it before it leaves this machine.
     """
     try:
         written = backups.create_backup(current_config(), file.absolute(), clock.now())
@@ -37,7 +37,7 @@ def backup(file: Path) -> None:
 def restore(file: Path) -> None:
     """Replace the data with a backup and keep the old data aside. Refuses while Kairan runs.
 
-    Takes what `backup` wrote, or a copy of the database from the folder `backups` of the data folder.
+    FILE: a file that `backup` wrote, or a copy of the database from the folder `backups` of the data folder.
     """
     os.umask(0o077)
     with common.errors_in_one_line():

@@ -20,11 +20,11 @@ NULL_SENDERS = ("<>", "MAILER-DAEMON")
 
 
 @click.command()
-@click.option("--recipient", required=True, help="the address that the mail came for (envelope)")
-@click.option("--sender", default="", help="the envelope sender; empty or <> for machines")
+@click.option("--recipient", required=True, help="the envelope recipient")
+@click.option("--sender", default="", help="the envelope sender; empty or <> for bounces")
 @common.with_installation
 def deliver(recipient: str, sender: str) -> None:
-    """Take one mail on standard input. Exit 0: handled, 67: no such address, 75: try again later."""
+    """Handle one mail from standard input. Exit 0: handled, 67: no such address, 75: try again later."""
     if dispatch.resolve_recipient(recipient) is None:
         common.print_note("There is no such address here.")
         sys.exit(NO_SUCH_ADDRESS)

@@ -35,11 +35,11 @@ def _print_passwords(passwords: list[tuple[str, str]]) -> None:
     type=click.IntRange(school.ROSTER_HOUSEHOLDS, 1000),
     default=school.ROSTER_HOUSEHOLDS,
     show_default=True,
-    help="size of the school; more families than the roster file has are invented",
+    help="number of families; those missing in the roster file are invented",
 )
 @common.with_installation
 def demo(families: int) -> None:
-    """Fill an empty installation with a sample school, its dates computed from today."""
+    """Fill an empty installation with a sample school, with dates relative to today."""
     fill_demo(families)
 
 

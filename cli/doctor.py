@@ -16,7 +16,7 @@ STATUS_MARKS = {True: "ok", False: "!!", None: "--"}
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
 @common.with_installation
 def doctor(as_json: bool) -> None:
-    """Examine DNS, mail server, clock, disk and queue; print the DNS records to publish."""
+    """Check DNS, mail server, clock, disk and queue; print the DNS records to publish."""
     result = diagnostics.run_diagnostics(current_config(), load_settings(), clock.now())
     if as_json:
         common.print_json(result)

@@ -16,10 +16,10 @@ COLUMNS = ("kind", "permanent", "status", "reason", "failed", "from", "subject",
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="one JSON document a line and mail")
+@click.option("--json", "as_json", is_flag=True, help="one line of JSON for each mail")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[FILE …]")
 def explain(as_json: bool, files: tuple[Path, ...]) -> None:
-    """Say what Kairan makes of mails: bounce, delay, complaint, automatic answer, or ordinary.
+    """Classify mails as bounce, delay, complaint, auto-reply or ordinary.
 
     FILE: a mail, a mailbox (mbox) or a folder of mails; without FILE, standard input.
     """

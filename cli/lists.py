@@ -47,7 +47,7 @@ _FIELDS = {"学年": "grade", "組": "class_name", "class": "class_name", "続�
 @click.argument("name")
 @click.option("--address", required=True, metavar="LOCALPART", help="the part before the @ of the list's address")
 @click.option("--whole", is_flag=True, help="this list is the whole school or club")
-@click.option("--purpose", default="", help="what the addresses are used for; shown to families who join")
+@click.option("--purpose", default="", help="what the addresses are used for; shown at signup")
 @with_installation
 def add_list(name: str, address: str, whole: bool, purpose: str) -> None:
     """Add a list; print its number."""
@@ -90,7 +90,7 @@ def _lists(wanted: str | None) -> list[MailingList]:
 def import_members(wanted: str, file: Path, dry_run: bool) -> None:
     """Read FILE (CSV in any Japanese encoding, tab-separated text, .xlsx, .xls) into LIST.
 
-    Good lines are written, the others are named on stderr. Columns that Kairan does not know become items.
+    Valid lines are imported, the others are named on stderr. Unknown columns become items.
     """
     mailing_list = get_list_or_exit(wanted)
     try:
@@ -134,11 +134,11 @@ def export_members(wanted: str, language: str) -> None:
     multiple=True,
     required=True,
     metavar="RULE",
-    help='"学年 is 3", "地区 one_of 本町,川端", "or 委員 not_empty"; may be repeated, "and" unless it begins with "or"',
+    help='"学年 is 3", "地区 one_of 本町,川端", "or 委員 not_empty"; repeatable, joined by "and" unless it begins with "or"',
 )
 @with_installation
 def add_group(wanted: str, name: str, rules: tuple[str, ...]) -> None:
-    """Make a group of the members of LIST that fit a condition; print its number."""
+    """Add a group of the members of LIST that match the rules; print its number."""
     mailing_list = get_list_or_exit(wanted)
     try:
         added = groups.add_group(mailing_list, name, None, clock.now(), segment_rules.parse_blocks(_parse_rules(rules)))
@@ -166,7 +166,7 @@ def _parse_rules(rules: tuple[str, ...]) -> Iterator[tuple[str, SegmentRule]]:
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @with_installation
 def show_groups(wanted: str | None, as_json: bool) -> None:
-    """Show the groups of LIST, or of all lists: condition, people, how many of them mail reaches."""
+    """Show the groups of LIST, or of all lists: rules, number of people, number reached by mail."""
     rows = [_group_document(row) for row in groups.groups_in_lists(row.id for row in _lists(wanted))]
     if as_json:
         print_json(rows)
@@ -198,9 +198,9 @@ def _group_document(row: Group) -> dict[str, Any]:
 @click.option("--name", default="", help="name that readers see as the sender")
 @with_installation
 def add_sender(wanted: str, address: str, name: str) -> None:
-    """Register ADDRESS as a sender of LIST, or change its name; print the sender's number.
+    """Add ADDRESS as an allowed sender of LIST, or change its name; print the sender's number.
 
-    A new sender gets the letter that asks to be answered.
+    A new sender gets the trial letter, which asks for a reply.
     """
     mailing_list = get_list_or_exit(wanted)
     try:

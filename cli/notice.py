@@ -30,23 +30,27 @@ def notice() -> None:
 
 
 @notice.command()
-@click.option("--list", "lists", multiple=True, metavar="LIST", help="to this list; may be repeated")
+@click.option("--list", "lists", multiple=True, metavar="LIST", help="to this list; repeatable")
 @click.option("--group", "named", multiple=True, metavar="GROUP", help="to this group (number, LIST/NAME); repeatable")
 @click.option("--not-group", "left_out", multiple=True, metavar="GROUP", help="leave out this group; repeatable")
 @click.option("--subject", required=True)
 @click.option("--body-file", required=True, type=click.File("rb"), help="the text, UTF-8; - for stdin")
 @click.option("--read-confirmation", is_flag=True, help="ask the readers to press 「見ました」")
 @click.option("--question", metavar="Q", help="ask this; needs at least two --choice")
-@click.option("--choice", "choices", multiple=True, metavar="A", help="a choice of the question, in this order")
-@click.option("--deadline", metavar="TIME", help="answers are taken until then, 2026-11-22T21:00 or 2026-11-22")
-@click.option("--unit", type=click.Choice(list(questions.UNIT_LABELS)), default="household", help="who answers once")
+@click.option(
+    "--choice", "choices", multiple=True, metavar="A", help="a choice of the question, in this order; repeatable"
+)
+@click.option("--deadline", metavar="TIME", help="readers answer until then: 2026-11-22T21:00 or 2026-11-22")
+@click.option(
+    "--unit", type=click.Choice(list(questions.UNIT_LABELS)), default="household", help="the unit that answers once"
+)
 @click.option("--questions-file", type=click.File("rb"), help="several questions as JSON (docs/administrator.md)")
-@click.option("--attach", "attached", multiple=True, type=click.File("rb"), help="a file that goes with it")
-@click.option("--urgent", is_flag=True, help="ahead of everything; useful for six hours")
-@click.option("--at", metavar="TIME", help="send at this time, 2026-11-22T07:00 (the school's time)")
-@click.option("--hold", is_flag=True, help="wait the usual window in which it can be cancelled")
-@click.option("--fields-may-be-empty", is_flag=True, help="send also to those for whom a merge field is empty")
-@click.option("--by", required=True, metavar="USER", help="the organizer in whose name it goes")
+@click.option("--attach", "attached", multiple=True, type=click.File("rb"), help="attach this file; repeatable")
+@click.option("--urgent", is_flag=True, help="sent first; expires after six hours")
+@click.option("--at", metavar="TIME", help="schedule for this local time of the school: 2026-11-22T07:00")
+@click.option("--hold", is_flag=True, help="keep the hold window, in which it can be cancelled")
+@click.option("--fields-may-be-empty", is_flag=True, help="send also to readers with an empty merge field")
+@click.option("--by", required=True, metavar="USER", help="the organizer who sends it")
 @common.with_installation
 def send(
     lists: tuple[str, ...],
@@ -222,7 +226,7 @@ def _print_recipients(draft: Notice, audience: Audience, at: datetime | None, no
 @notice.command()
 @click.argument("number", type=click.IntRange(1, 2**63 - 1))
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
-@click.option("--deliveries", is_flag=True, help="with every delivery, by its newest letter")
+@click.option("--deliveries", is_flag=True, help="with each delivery and its newest letter")
 @common.with_installation
 def show(number: int, as_json: bool, deliveries: bool) -> None:
     """Show the progress of a notice."""

@@ -34,7 +34,7 @@ def up(demo: bool) -> None:
 
 
 @click.command()
-@click.option("--only", type=click.Choice(list(PROCESSES)), help="one part alone")
+@click.option("--only", type=click.Choice(list(PROCESSES)), help="only this process")
 @common.with_installation
 def serve(only: str | None) -> None:
     """Serve the pages and send the letters."""

@@ -22,7 +22,7 @@ COMMANDS = (user_group,)
 @user_group.command("add")
 @click.argument("name")
 @click.option("--role", required=True, type=click.Choice(Role.KINDS))
-@click.option("--list", "wanted", metavar="LIST", help="the role counts in this list only (local part, number or name)")
+@click.option("--list", "wanted", metavar="LIST", help="limit the role to this list (local part, number or name)")
 @click.option("--email", metavar="ADDRESS", help="for links, own copies and the practice list")
 @click.option("--language", type=click.Choice(list(LANGUAGES)), help="default: the organization's")
 @click.option("--password-stdin", is_flag=True, help="read the password from stdin, one line")
@@ -30,7 +30,7 @@ COMMANDS = (user_group,)
 def add(
     name: str, role: str, wanted: str | None, email: str | None, language: str | None, password_stdin: bool
 ) -> None:
-    """Add an organizer and print the number; without a password, show a one-time link that works for three days."""
+    """Add an organizer and print the number; without a password, also print a one-time link, valid for three days."""
     now = clock.now()
     list_id = get_list_or_exit(wanted).id if wanted else 0
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
