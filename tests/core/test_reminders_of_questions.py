@@ -106,7 +106,7 @@ def test_a_deadline_of_today_has_no_reminder_a_day_before(school, hanako):
         QuestionDraft("懇談会に", YES_NO, deadline=clock.now() + timedelta(hours=20)),
         reminder_rule={"before_deadline": True},
     )
-    assert notice.remind_before and questions.load_questions(notice)[0].deadline
+    assert notice.reminder_rule.before_deadline and questions.load_questions(notice)[0].deadline
     assert reminders.reminders_of_notice(notice) == []
 
 
