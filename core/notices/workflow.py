@@ -31,7 +31,7 @@ from core.permissions import person_scope_for_user
 from core.settings import load_settings
 from database import db, millis
 from i18n import N_
-from models import Letter, Notice, User
+from models import QUEUED_STATES, Letter, Notice, User
 
 STATE_LABELS: dict[str, str] = {
     "draft": N_("Draft"),
@@ -163,9 +163,7 @@ def release_held(notice: Notice, by: User | None, now: datetime) -> None:
         if notice.started_at:
             changes: dict[str, Any] = {"state": "sending", "hold_reason": "", "pause_reason": "", "paused_at": None}
             until = now + timedelta(seconds=notice.useful_s)
-            Letter.update(expires_at=until).where(
-                Letter.notice == notice, Letter.state.in_(("waiting", "deferred"))
-            ).execute()
+            Letter.update(expires_at=until).where(Letter.notice == notice, Letter.state.in_(QUEUED_STATES)).execute()
         else:
             changes = {"hold_reason": "window", "send_at": now, "expected": resolve_audience(notice).expected}
         change_state(
@@ -237,7 +235,7 @@ def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
 
 def _cancel_letters(notice: Notice, now: datetime) -> int:
     """Cancel waiting, deferred and claimed letters that no mail server has."""
-    unsent = Letter.state.in_(("waiting", "deferred")) | ((Letter.state == "sending") & Letter.handed_over_at.is_null())
+    unsent = Letter.state.in_(QUEUED_STATES) | ((Letter.state == "sending") & Letter.handed_over_at.is_null())
     cancelled: int = (
         Letter.update(state="cancelled", done_at=now)
         .where(Letter.notice == notice, Letter.delivery.is_null(False), unsent)

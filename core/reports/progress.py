@@ -11,21 +11,8 @@ from core.delivery import throttle
 from core.reports import poll_results, summaries
 from core.responses import answers
 from core.settings import Settings
-from models import AuditLog, Delivery, Letter, Notice, Person, count_letters
+from models import PENDING_STATES, AuditLog, Delivery, Letter, LetterState, Notice, Person, count_letters
 
-LETTER_STATES = (
-    "waiting",
-    "sending",
-    "accepted",
-    "deferred",
-    "refused",
-    "bounced",
-    "skipped",
-    "unknown",
-    "expired",
-    "cancelled",
-)
-PENDING_STATES = ("waiting", "sending", "deferred")
 PROBLEM_STATES = ("refused", "bounced", "unknown", "expired", "deferred")
 
 
@@ -77,20 +64,20 @@ def notice_progress(notice: Notice, force: Settings, now: datetime, lists: Colle
     """Count the newest letters of a notice and those left out, and estimate the end; `lists` as for `core.visibility`."""
     if notice.purged_at and (found := summaries.summary_of_notice(notice)):
         return _from_summary(found if lists is None else None, notice.serial)
-    counts = dict.fromkeys(LETTER_STATES, 0) | (
+    counts = dict.fromkeys(LetterState, 0) | (
         count_letters(notice.id) if lists is None else _count_by_state(notice, lists)
     )
     letters = sum(counts.values())
     counts["skipped"] += skipped_deliveries(notice, lists).count()
     going = counts["waiting"] + counts["sending"]
     ends_at = now + _time_left(notice, letters - going, going, force, now) if going else None
-    serial = "-".join(str(counts[state]) for state in LETTER_STATES) + f"-{notice.serial}"
+    serial = "-".join(str(counts[state]) for state in LetterState) + f"-{notice.serial}"
     return Progress(counts, letters, ends_at, serial)
 
 
 def _from_summary(found: summaries.NoticeSummary | None, serial: int) -> Progress:
     """Return how far a notice had come whose letters are deleted; its sums are for who may see all of it."""
-    counts = dict.fromkeys(LETTER_STATES, 0) | (found.counts if found else {})
+    counts = dict.fromkeys(LetterState, 0) | (found.counts if found else {})
     return Progress(counts, sum(found.letters.values()) if found else 0, None, f"kept-{serial}")
 
 

@@ -20,7 +20,7 @@ from core.reports.dashboard import count_households, practice_notice_ids
 from core.responses import tracking
 from core.settings import load_settings
 from database import EPOCH, millis
-from models import MailingList, Notice, NoticeStats, Target, Wording, count_letters
+from models import LetterState, MailingList, Notice, NoticeStats, Target, Wording, count_letters
 
 RECENT_AGE = timedelta(days=2)
 FINAL_AFTER = timedelta(days=30)
@@ -41,7 +41,7 @@ def delivery_rate(sent: int, failed: int) -> float | None:
 
 def sent_and_failed(letters: dict[str, int]) -> tuple[int, int]:
     """Return how many letters left or were refused, and how many of them failed: as the notice's own page counts."""
-    seen = progress.Progress(dict.fromkeys(progress.LETTER_STATES, 0) | letters, 0, None, "")
+    seen = progress.Progress(dict.fromkeys(LetterState, 0) | letters, 0, None, "")
     return seen.sent, seen.errors
 
 

@@ -26,6 +26,7 @@ from core.retention import expired_links
 from core.settings import load_settings, purge_starts_at
 from database import bulk_insert, db, due_letters
 from models import (
+    PENDING_STATES,
     AuditLog,
     BaseModel,
     Child,
@@ -52,7 +53,6 @@ PAUSE_S = 0.02
 BREACH_EVIDENCE_KEPT = timedelta(days=60)
 """So long the law leaves for the final report of a leak (個人情報保護法; field 3.2): until then its evidence stays."""
 ENDED_STATES = ("sent", "stopped", "withdrawn")
-OPEN_LETTER_STATES = ("waiting", "sending", "deferred")
 
 
 def school_year_start(year: int) -> datetime:
@@ -156,7 +156,7 @@ def _purge_steps(year: int, border: datetime, now: datetime) -> Iterator[int]:
         audit.log_action(None, "notice.forgotten", notice.id)
     for notice, last in _old_drip_notices(border):
         yield from _repeat_until_empty(partial(_delete_drip_deliveries, notice, last))
-    service_letters = (Letter.delivery.is_null(), Letter.made_at < border, Letter.state.not_in(OPEN_LETTER_STATES))
+    service_letters = (Letter.delivery.is_null(), Letter.made_at < border, Letter.state.not_in(PENDING_STATES))
     yield from _repeat_until_empty(lambda: _delete_rows(Letter, *service_letters))
     yield from _repeat_until_empty(lambda: _delete_rows(InboundMessage, InboundMessage.at < border))
     if not Rollover.select().where(Rollover.state == "ended").exists():  # its classes wait for who was in them
@@ -180,9 +180,7 @@ def _still_needed(notice: Notice, now: datetime) -> bool:
     )
     if looked.exists():
         return True
-    going = Letter.select().where(
-        Letter.notice == notice, Letter.is_current == True, Letter.state.in_(OPEN_LETTER_STATES)
-    )
+    going = Letter.select().where(Letter.notice == notice, Letter.is_current == True, Letter.state.in_(PENDING_STATES))
     return going.exists() or Reminder.select().where(Reminder.notice == notice, Reminder.state == "waiting").exists()
 
 

@@ -19,7 +19,7 @@ from core.settings import Settings
 from i18n import N_
 from mail import auth_results, dkim_signer
 from mail.smtp import SmtpConnection, Unreachable
-from models import ImapStatus, Letter
+from models import QUEUED_STATES, ImapStatus, Letter
 
 TIMEOUT_S = 3.0
 MIN_FREE_BYTES = 500 * 2**20
@@ -246,7 +246,7 @@ def _check_certificate(base_url: str, now: datetime) -> CheckResult:
 
 
 def _check_queue(now: datetime) -> CheckResult:
-    due = Letter.select().where(Letter.state.in_(("waiting", "deferred")), Letter.next_attempt_at < now)
+    due = Letter.select().where(Letter.state.in_(QUEUED_STATES), Letter.next_attempt_at < now)
     oldest = due.order_by(Letter.next_attempt_at).first()
     late = oldest is not None and now - oldest.next_attempt_at > MAX_QUEUE_AGE
     advice = N_("Letters have been waiting for more than half an hour: is the worker running?") if late else ""

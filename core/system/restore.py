@@ -21,7 +21,7 @@ from core import audit, install, schema
 from core.backup import DATABASE_NAME, MANIFEST, MANIFEST_FORMAT
 from core.delivery import lifecycle
 from database import db
-from models import Letter, Notice, Session
+from models import PENDING_STATES, Letter, Notice, Session
 
 NOT_REPLACED = ("run", "backups", "lock", "restoring")
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -142,7 +142,7 @@ def _hold_restored_notices(now: datetime) -> int:
         for notice in asking:
             lifecycle.hold_notice(notice, "late", now)
         Letter.update(state="cancelled", done_at=now, payload={}).where(
-            Letter.delivery.is_null(), Letter.state.in_(("waiting", "deferred", "sending"))
+            Letter.delivery.is_null(), Letter.state.in_(PENDING_STATES)
         ).execute()
         Session.delete().execute()
         audit.log_action(None, "house.restored", detail={"asking": len(asking)})
