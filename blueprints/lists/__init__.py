@@ -1,4 +1,4 @@
-"""Lists: their members page by page, their settings, rosters in and out."""
+"""Pages of mailing lists: members, settings, imports and exports."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""Groups of a list: who is in them, by a condition or chosen by hand (E-15, D-10, D-12)."""
+"""Groups of a list, defined by a condition or by hand (E-15, D-10, D-12)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ _PREVIEW = "lists/_group_preview.html"
 
 @bp.get("/<int:number>/groups", endpoint="groups")
 def list_groups(number: int) -> Answer:
-    """Show the groups of a list, each with its condition in words and how many people it reaches."""
+    """Show each group with its condition in words and its number of recipients."""
     mailing_list = get_list_or_404(number, "send")
     found = groups.groups_in_lists([number])
     return render_page(
@@ -41,17 +41,17 @@ def _describe_condition(group: Group) -> str:
 
 
 def _requested_draft() -> Any:
-    """Return the draft whose recipients are being chosen, if the way came from there."""
+    """Return the draft for which recipients are being chosen, if the request names one."""
     number = request.values.get("notice", 0, type=parse_row_id)
     return get_notice_or_404(number, "send") if number else None
 
 
-# ── by a condition ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── by a condition ──
 
 
 @dataclass(frozen=True, slots=True)
 class PostedCondition:
-    """A condition as it was typed: (word before it, rule) of each line, and what is wrong with one of them."""
+    """Posted condition: (connective, rule) of each line, and the error of a line."""
 
     name: str
     lines: list[tuple[str, SegmentRule]]
@@ -75,7 +75,7 @@ def _read_condition() -> PostedCondition:
 
 
 def _rule_lines(group: Group) -> list[tuple[str, SegmentRule]]:
-    """Return the rules of a group with the word before each."""
+    """Return the rules of a group with their connectives."""
     return [
         ("or" if block_place and not place else "and", rule)
         for block_place, block in enumerate(segment_rules.blocks_from_json(group.condition))
@@ -90,7 +90,7 @@ def add_group(number: int) -> Answer:
 
 @bp.get("/<int:number>/groups/<int:group>")
 def edit_group(number: int, group: int) -> Answer:
-    """Show one group of the list; another list's is 404."""
+    """Show one group; 404 for a group of another list."""
     mailing_list = get_list_or_404(number, "send")
     found = _group_or_404(mailing_list, group)
     return _group_page(mailing_list, found, PostedCondition(found.name, _rule_lines(found)))
@@ -99,7 +99,7 @@ def edit_group(number: int, group: int) -> Answer:
 @bp.post("/<int:number>/groups/new/preview", defaults={"group": None})
 @bp.post("/<int:number>/groups/<int:group>/preview")
 def preview_group(number: int, group: int | None) -> Answer:
-    """Show whom the condition finds; save nothing."""
+    """Show the matching members without saving."""
     mailing_list = get_list_or_404(number, "send")
     found, typed = _group_or_none(mailing_list, group), _read_condition()
     try:
@@ -112,7 +112,7 @@ def preview_group(number: int, group: int | None) -> Answer:
 @bp.post("/<int:number>/groups/new/rule", defaults={"group": None})
 @bp.post("/<int:number>/groups/<int:group>/rule")
 def add_rule(number: int, group: int | None) -> Answer:
-    """Show the form with one more empty rule; save nothing."""
+    """Render one more empty rule without saving."""
     mailing_list = get_list_or_404(number, "send")
     return _condition_page(mailing_list, _group_or_none(mailing_list, group), _read_condition(), looked_at=False)
 
@@ -175,7 +175,7 @@ def _save(mailing_list: MailingList, group: Group | None, typed: PostedCondition
 
 
 def _add_to_recipients(notice: Any, group: Group) -> Answer:
-    """Put a new group among the recipients that it was made for, and go on there."""
+    """Add a new group to the recipients of the draft, and return to the draft."""
     try:
         drafts.add_group(notice, group, clock.now())
         flash_message(N_("“%(name)s” is saved and among the recipients."), name=group.name)
@@ -200,7 +200,7 @@ def _condition_page(
     looked_at: bool = True,
     partial: str | None = None,
 ) -> Answer:
-    """Show the form with one empty line more than there are rules, and whom the condition finds."""
+    """Render the form with one extra empty line, and the matching members."""
     condition = typed.blocks if typed.lines and wrong is None and looked_at else ()
     return render_page(
         "lists/group.html",
@@ -224,12 +224,12 @@ def _condition_page(
     )
 
 
-# ── chosen by hand ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── chosen by hand ──
 
 
 @bp.post("/<int:number>/groups/<int:group>/fix")
 def freeze_group(number: int, group: int) -> Answer:
-    """Keep those whom the condition finds today, whatever the roster says later."""
+    """Replace the condition by its current members."""
     found = _group_or_404(get_list_or_404(number, "send"), group)
     groups.freeze_members(found, current_user)
     flash_message(N_("The members are fixed now. Who joins later is not among them."))
@@ -238,7 +238,7 @@ def freeze_group(number: int, group: int) -> Answer:
 
 @bp.post("/<int:number>/groups/put")
 def add_to_group(number: int) -> Answer:
-    """Put members who were ticked in the roster into a group, a new one if a name was typed."""
+    """Add the ticked members to a group, or to a new one if a name was typed."""
     mailing_list = get_list_or_404(number, "send")
     chosen, name = request.form.getlist("m", type=parse_row_id), request.form.get("name", "").strip()
     known = request.form.get("group", 0, type=parse_row_id)
@@ -264,7 +264,7 @@ def add_to_group(number: int) -> Answer:
 
 @bp.post("/<int:number>/groups/<int:group>/out")
 def remove_from_group(number: int, group: int) -> Answer:
-    """Take one person out of a group; the registration in the list stays."""
+    """Remove one person from a group. The membership in the list stays."""
     found = _group_or_404(get_list_or_404(number, "send"), group)
     groups.remove_group_members(found, request.form.getlist("m", type=parse_row_id), current_user)
     return redirect_to("lists.edit_group", number=number, group=group)
@@ -272,7 +272,7 @@ def remove_from_group(number: int, group: int) -> Answer:
 
 @bp.post("/<int:number>/groups/<int:group>/close")
 def close_group(number: int, group: int) -> Answer:
-    """Remove a group; its members stay where they are."""
+    """Remove a group. Its members stay in the list."""
     found = _group_or_404(get_list_or_404(number, "send"), group)
     try:
         groups.close_group(found, current_user, clock.now())

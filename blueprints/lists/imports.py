@@ -1,4 +1,4 @@
-"""Bringing a roster in: choose, look, confirm, see the result, take it back."""
+"""Roster import: upload, preview, run, result, undo."""
 
 from flask import Response, abort, request
 from flask_login import current_user
@@ -15,13 +15,13 @@ from models import Job, MailingList
 from web import _, flash_message, get_list_or_404, language, redirect_to, render_page
 
 Answer = Response | tuple[str, int]
-MAX_LINES_SHOWN = 200  # lines of each kind that a page names; a class has 40, a school 800
+MAX_LINES_SHOWN = 200  # shown per kind; a class has 40, a school 800
 SAMPLE_ROWS = 3
 
 
 @bp.route("/<int:number>/import", methods=["GET", "POST"])
 def upload_roster(number: int) -> Answer:
-    """Take a file or pasted lines; nothing is registered yet."""
+    """Take a file or pasted lines. Nothing is registered yet."""
     mailing_list = get_list_or_404(number, "manage")
     wrong, text = "", request.form.get("text", "")
     if request.method == "POST":
@@ -48,13 +48,13 @@ def upload_roster(number: int) -> Answer:
 
 
 def _job_or_404(mailing_list: MailingList, job_id: int) -> Job:
-    """Return an import of this list; another list's is 404."""
+    """Return an import of this list; 404 for an import of another list."""
     return Job.get_or_none(Job.id == job_id, Job.list == mailing_list, Job.kind == "import") or abort(404)
 
 
 @bp.get("/<int:number>/import/<int:job_id>")
 def show_import(number: int, job_id: int) -> Answer:
-    """Show what an import would do, or what it did."""
+    """Show the preview, the progress or the result of an import."""
     mailing_list = get_list_or_404(number, "manage")
     job = _job_or_404(mailing_list, job_id)
     if jobs.awaits_confirmation(job, clock.now()):
@@ -102,13 +102,13 @@ def _lines_with_notes(plan: ImportPlan) -> list[PlanLine]:
 
 
 def _is_unchanged(line: PlanLine) -> bool:
-    """Say whether a line is registered already just so, and there is nothing else to say of it."""
+    """Return whether a line changes nothing and has no other note."""
     known = line.membership is not None and line.membership.row is not None
     return known and line.outcome == "already" and len(line.notes) < 2
 
 
 def _rejected_lines(job: Job) -> list[tuple[int, str, str]]:
-    """Return (line, name, why) of the lines that were not registered."""
+    """Return (line, name, reasons) of the rejected lines."""
     found = []
     for line in job.detail.get("wrong", ()):
         notes = [plan_model.LineNote(message, values) for message, values in line["notes"]]
@@ -118,7 +118,7 @@ def _rejected_lines(job: Job) -> list[tuple[int, str, str]]:
 
 @bp.post("/<int:number>/import/<int:job_id>/read")
 def remap_import(number: int, job_id: int) -> Answer:
-    """Read the waiting file with another encoding or other columns."""
+    """Parse the waiting file again with another encoding or other columns."""
     job = _job_or_404(get_list_or_404(number, "manage"), job_id)
     mapping = tuple(request.form.getlist("column"))
     try:
@@ -130,7 +130,7 @@ def remap_import(number: int, job_id: int) -> Answer:
 
 @bp.post("/<int:number>/import/<int:job_id>/run")
 def run_import(number: int, job_id: int) -> Answer:
-    """Carry out a waiting import; a large one goes on by itself."""
+    """Run a waiting import. A large one continues in the worker."""
     job = _job_or_404(get_list_or_404(number, "manage"), job_id)
     try:
         if not jobs.start_import(job, current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()):
@@ -142,7 +142,6 @@ def run_import(number: int, job_id: int) -> Answer:
 
 @bp.post("/<int:number>/import/<int:job_id>/undo")
 def undo_import(number: int, job_id: int) -> Answer:
-    """Take an import back."""
     job = _job_or_404(get_list_or_404(number, "manage"), job_id)
     try:
         back, kept = jobs.undo_import(job, current_user, clock.now())

@@ -1,4 +1,4 @@
-"""Who never confirms, and the monthly test that finds it out (N-09, field 5.1)."""
+"""Members who confirm no notices, and the monthly test that finds them (N-09, field 5.1)."""
 
 from datetime import time
 
@@ -21,7 +21,7 @@ NOON = time(12, 30)
 
 
 class MonthlyTestForm(Form):
-    """On which day of the month, and when."""
+    """Day of the month, and time."""
 
     day = SelectField(N_("Day of the month"), coerce=int)
     at = TimeField(N_("Time of day"), [InputRequired(N_("Write a time, for example 18:00."))], default=NOON)
@@ -34,7 +34,7 @@ class MonthlyTestForm(Form):
 
 @bp.get("/<int:number>/silent")
 def show_non_readers(number: int) -> Response | tuple[str, int]:
-    """Show who has confirmed none of the last three notices, with telephone and a test letter."""
+    """Show members who confirmed none of the last three notices."""
     mailing_list = get_list_or_404(number)
     minutes = mailing_list.monthly_test_minute
     form = MonthlyTestForm(None, day=mailing_list.monthly_test_day or 0, at=time(minutes // 60, minutes % 60))
@@ -59,7 +59,7 @@ def _non_readers_page(mailing_list: MailingList, form: MonthlyTestForm, status: 
 
 @bp.post("/<int:number>/reception")
 def save_monthly_test(number: int) -> Response | tuple[str, int]:
-    """Set the monthly test, or end it."""
+    """Set or remove the monthly test."""
     mailing_list, form = get_list_or_404(number, "manage"), MonthlyTestForm()
     if not form.validate():
         return _non_readers_page(mailing_list, form, 422)

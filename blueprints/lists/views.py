@@ -1,4 +1,4 @@
-"""Forms about lists."""
+"""Pages of a mailing list: members, settings, export, class teachers, moving and copying."""
 
 from flask import Response, abort, make_response, render_template, request, url_for
 from flask_login import current_user
@@ -36,7 +36,7 @@ REQUIRED = InputRequired(N_("Please fill in this field."))
 
 
 class ListForm(Form):
-    """Name, representative address, purpose of use, and whether this is the whole organization."""
+    """whole: the list covers the whole organization."""
 
     name = StringField(N_("Name of the list"), [REQUIRED, Length(max=60)])
     address = StringField(N_("Representative address (before the @)"), [REQUIRED, Length(max=40)])
@@ -45,7 +45,7 @@ class ListForm(Form):
     answer_on_open = BooleanField(N_("Take an opened choice as the answer"))
 
 
-# ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── views ──
 
 
 Answer = Response | tuple[str, int]
@@ -53,7 +53,7 @@ Answer = Response | tuple[str, int]
 
 @bp.get("")
 def index() -> Answer:
-    """Show the lists that the user may see, the own practice list last."""
+    """Show the lists that the user may see; the own practice list is last."""
     found = list(permissions().lists("view"))
     return render_page("lists/index.html", lists=found, counts=lists.count_members_by_list(one.id for one in found))
 
@@ -61,7 +61,6 @@ def index() -> Answer:
 @bp.route("/new", methods=["GET", "POST"])
 @requires("admin")
 def add_list() -> Answer:
-    """Add a list."""
     form = ListForm()
     if form.validate_on_submit():
         try:
@@ -83,7 +82,7 @@ def add_list() -> Answer:
 
 @bp.get("/<int:number>")
 def show(number: int) -> Answer:
-    """Show the members of a list: searched, filtered, sorted, fifty a page (T-32)."""
+    """Show the members: search, filter, sorting, fifty per page (T-32)."""
     mailing_list = get_list_or_404(number)
     wish = member_list.MemberQuery(
         text=request.args.get("q", "")[:100],
@@ -110,7 +109,7 @@ def show(number: int) -> Answer:
 
 
 def _url_with(**changes: object) -> str:
-    """Return this page's address with some of its questions changed; a change of the filter begins on page 1."""
+    """Return this page's URL with changed parameters. A changed filter resets the page to 1."""
     asked = {key: request.args[key] for key in ("q", "row", "state", "sort", "page", "all") if request.args.get(key)}
     if "page" not in changes:
         asked.pop("page", None)
@@ -138,7 +137,7 @@ def approve_members(number: int) -> Answer:
 
 @bp.post("/<int:number>/members/resume")
 def resume_members(number: int) -> Answer:
-    """Resume the mail; if readers stopped it themselves, ask for `wished` first (T-24)."""
+    """Resume the mail. If readers unsubscribed themselves, ask for `wished` first (T-24)."""
     mailing_list, chosen = _chosen_members(number)
     wished = bool(request.form.get("wished"))
     try:
@@ -151,7 +150,7 @@ def resume_members(number: int) -> Answer:
 
 @bp.post("/<int:number>/members/remove")
 def remove_members(number: int) -> Answer:
-    """Ask for `sure`, then remove the chosen members."""
+    """Ask for `sure`, then remove the ticked members."""
     mailing_list, chosen = _chosen_members(number)
     if not request.form.get("sure"):
         return _confirm_page("remove", mailing_list, chosen)
@@ -166,7 +165,7 @@ def choose_group(number: int) -> Answer:
 
 
 def _chosen_members(number: int) -> tuple[MailingList, list[int]]:
-    """Return the list and the ticked members; if none is ticked, redirect to the list with a message."""
+    """Return the list and the ticked members; if none is ticked, redirect with a message."""
     mailing_list = get_list_or_404(number, "manage")
     chosen = request.form.getlist("m", type=parse_row_id)
     if not chosen:
@@ -176,14 +175,13 @@ def _chosen_members(number: int) -> tuple[MailingList, list[int]]:
 
 
 def _choose_group_page(mailing_list: MailingList, chosen: list[int]) -> Answer:
-    """Ask into which group the chosen people are to be put."""
     people = list(member_list.query_members(mailing_list, member_list.MemberQuery()).where(Person.id.in_(chosen)))
     by_hand = [one for one in groups_in_lists([mailing_list.id]) if not one.condition]
     return render_page("lists/choose_group.html", list=mailing_list, people=people, groups=by_hand)
 
 
 def _confirm_page(action: str, mailing_list: MailingList, chosen: list[int], own: int = 0) -> Answer:
-    """Ask before something that is not simply undone, naming who is meant."""
+    """Ask for confirmation and name the affected members."""
     fits = member_list.query_members(mailing_list, member_list.MemberQuery())
     people = list(fits.where(Person.id.in_(chosen)))
     return render_page("lists/confirm_bulk_action.html", list=mailing_list, action=action, people=people, own=own)
@@ -191,7 +189,7 @@ def _confirm_page(action: str, mailing_list: MailingList, chosen: list[int], own
 
 @bp.route("/<int:number>/settings", methods=["GET", "POST"])
 def edit_list(number: int) -> Answer:
-    """Change name and purpose (managers), address and the mark for the whole (administrators)."""
+    """Managers change name and purpose; admins also address and `whole`."""
     mailing_list = get_list_or_404(number, "manage")
     form = ListForm(obj=mailing_list)
     if not permissions().is_admin:
@@ -218,7 +216,7 @@ def edit_list(number: int) -> Answer:
 @bp.route("/<int:number>/close", methods=["GET", "POST"])
 @requires("admin")
 def close_list(number: int) -> Answer:
-    """Ask, then close a list."""
+    """Ask for confirmation, then close a list."""
     mailing_list = get_list_or_404(number, "manage")
     if request.method == "GET":
         return render_page("lists/confirm_close.html", list=mailing_list, counts=lists.count_members(mailing_list))
@@ -233,7 +231,7 @@ def close_list(number: int) -> Answer:
 
 @bp.post("/<int:number>/export")
 def export_csv(number: int) -> Response:
-    """Hand out the roster as a file; that is written down (field.md 3.2)."""
+    """Return the roster as CSV and record the export in the audit log (field.md 3.2)."""
     mailing_list = get_list_or_404(number, "manage")
     content = roster_export.export_csv(mailing_list, language())
     audit.log_action(current_user, "roster.exported", mailing_list.id)
@@ -247,13 +245,13 @@ def export_csv(number: int) -> Response:
 
 @bp.get("/<int:number>/export")
 def confirm_export(number: int) -> str:
-    """Say what an export means before it is made."""
+    """Explain the effects of an export before it."""
     return render_template(
         "lists/confirm_export.html", list=get_list_or_404(number, "manage"), title=_("Write the roster as a file")
     )
 
 
-# ── class teachers ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── class teachers ──
 
 
 UNCHANGED = ""
@@ -274,7 +272,7 @@ def class_teachers(number: int) -> tuple[str, int]:
 
 @bp.post("/<int:number>/in-charge", endpoint="save_class_teachers")
 def save_class_teachers(number: int) -> Response:
-    """Put the chosen users in charge; classes left alone stay as they are."""
+    """Assign the selected users. Classes without a selection stay unchanged."""
     mailing_list = get_list_or_404(number, "manage")
     wanted = {}
     for place, room in enumerate(class_teacher.teachers_of_classes(mailing_list)):
@@ -291,10 +289,10 @@ def _user_id(text: str) -> int:
     try:
         return parse_row_id(text)
     except ValueError:
-        return -1  # nobody's: changes nothing
+        return -1  # no such user: unchanged
 
 
-# ── move and copy ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── move and copy ──
 
 
 @bp.get("/<int:number>/transfer")
@@ -306,14 +304,14 @@ def show_move_copy(number: int) -> Answer:
 @bp.post("/<int:number>/transfer/choose")
 @requires("admin")
 def choose_move_copy(number: int) -> Answer:
-    """Show the page with the members ticked in the roster."""
+    """Show the form for the ticked members."""
     return _move_copy_page(get_list_or_404(number, "manage"), request.form.getlist("m", type=parse_row_id))
 
 
 @bp.post("/<int:number>/transfer")
 @requires("admin")
 def confirm_move_copy(number: int) -> Answer:
-    """Say what will happen, and ask."""
+    """Show the effects and ask for confirmation."""
     source, target, kind, chosen = _posted_move_copy(number)
     return _confirm_move_copy(source, target, kind, chosen)
 
@@ -333,7 +331,7 @@ def run_move_copy(number: int) -> Answer:
 
 
 def _posted_move_copy(number: int) -> tuple[MailingList, MailingList, str, list[int]]:
-    """Return source, target, kind and people; if one of them is missing, answer with the page and the sentence."""
+    """Return source, target, kind and members; if one is missing, abort with the page and an error."""
     source = get_list_or_404(number, "manage")
     chosen = request.form.getlist("m", type=parse_row_id)
     target, kind = _target_list(source), request.form.get("kind", "move")

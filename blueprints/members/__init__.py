@@ -1,4 +1,4 @@
-"""One member: the page, editing, the address, the states."""
+"""Pages of one member."""
 
 from flask import Blueprint
 

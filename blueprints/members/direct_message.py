@@ -1,4 +1,4 @@
-"""Writing to one person (D-30): a page and a colour of its own, so that nobody takes it for a notice to a list."""
+"""Letter to one person (D-30). A separate page and colour distinguish it from a notice to a list."""
 
 import uuid
 from typing import Any
@@ -22,7 +22,7 @@ from models import Notice, Person
 @bp.route("/members/<int:number>/letter", methods=["GET", "POST"])
 @web.requires("send")
 def write_direct_message(number: int) -> Any:
-    """Write a letter to this person alone; `?of=` goes on with one that was begun."""
+    """Write a letter to one person; `?of=` continues a draft."""
     person = get_person_or_404(number, "send")
     begun = _draft_or_404(person, request.args.get("of", type=int))
     form = DirectMessageForm(obj=begun.wording if begun else None)
@@ -69,7 +69,7 @@ def _write_page(person: Person, form: DirectMessageForm, status: int) -> Any:
 @bp.route("/members/<int:number>/letter/<int:notice>", methods=["GET", "POST"])
 @web.requires("send")
 def check_direct_message(number: int, notice: int) -> Any:
-    """Show the letter as it arrives, then send it; the window to cancel is the usual one."""
+    """Preview the letter, then send it. The usual hold allows cancelling."""
     person, made = get_person_or_404(number, "send"), web.get_notice_or_404(notice, "send")
     if made.kind != direct_message.KIND or direct_message.recipient_of(made) != person:
         abort(404)

@@ -1,4 +1,4 @@
-"""Forms about one member. Free items are lines 「項目＝値」."""
+"""Forms of one member. Free attributes are lines 「項目＝値」."""
 
 import re
 
@@ -13,18 +13,18 @@ _LINE = re.compile(r"\s*([^=＝:：\n]{1,60})\s*[=＝:：]\s*(.*)")
 
 
 def parse_attributes(text: str) -> dict[str, str]:
-    """Return {item: value} of lines 「項目＝値」; lines without a sign between are left out."""
+    """Return {attribute: value} of lines 「項目＝値」; ignore lines without a separator."""
     found = (_LINE.fullmatch(line) for line in text.splitlines())
     return {match[1].strip(): match[2].strip() for match in found if match}
 
 
 def format_attributes(items: dict[str, str]) -> str:
-    """Return free items as the lines that `items_of` reads."""
+    """Return attributes as lines for `parse_attributes`."""
     return "\n".join(f"{key}＝{' '.join(str(text).split())}" for key, text in items.items())
 
 
 class PersonForm(Form):
-    """What belongs to the person in every list."""
+    """Values of the person, shared by all lists."""
 
     name = StringField(N_("Name"), [Length(max=200)])
     kana = StringField(N_("Reading of the name"), [Length(max=200)])
@@ -35,7 +35,7 @@ class PersonForm(Form):
 
 
 class MembershipForm(Form):
-    """What belongs to the place in one list: the child, the relation, free items."""
+    """Values of one membership: child, relation, free attributes."""
 
     child_name = StringField(N_("Name of the child"), [Length(max=200)])
     child_kana = StringField(N_("Reading of the child’s name"), [Length(max=200)])
@@ -47,19 +47,15 @@ class MembershipForm(Form):
 
 
 class NewMemberForm(PersonForm, MembershipForm):
-    """A new member: person, address and place."""
-
     address = StringField(N_("E-mail address"), [Length(max=300)])
 
 
 class AddressForm(Form):
-    """A corrected address."""
-
     address = StringField(N_("New e-mail address"), [Length(max=300)])
 
 
 class DirectMessageForm(Form):
-    """A letter to one person; `key` makes a double tap one letter."""
+    """Letter to one person; `key` makes a double tap idempotent."""
 
     key = HiddenField()
     out_of = SelectField(N_("In the name of"), coerce=int, choices=[], validate_choice=False)

@@ -1,4 +1,4 @@
-"""The page of one member, and everything that is done to one."""
+"""Page of one member, and the actions on it."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ PER_PAGE = 20
 
 
 def get_person_or_404(number: int, need: str = "view") -> Person:
-    """Return a member of a list that the user may view (or `manage`); anybody else is 404 (T-33)."""
+    """Return a member of a list that the user may view (or `manage`), else 404 (T-33)."""
     person = Person.get_or_none(Person.id == number)
     if person is None or not member_list.visible_memberships(person, permissions(), "view"):
         abort(404)
@@ -64,7 +64,7 @@ def _membership_or_404(person: Person, number: int) -> Membership:
 
 @bp.get("/members/<int:number>")
 def show(number: int) -> Answer:
-    """Show a member: lists and children, household, telephone, state of the address, the fate of every letter."""
+    """Show lists, children, household, address state and the delivery of every letter."""
     person = get_person_or_404(number)
     places = member_list.visible_memberships(person, permissions())
     managed = {one.list_id for one in member_list.visible_memberships(person, permissions(), "manage")}
@@ -96,7 +96,7 @@ def show(number: int) -> Answer:
 
 @bp.get("/members/<int:number>/guidance")
 def show_carrier_help(number: int) -> Answer:
-    """Show the words for the parent, to read out or to print (field.md 4.4 no. 18)."""
+    """Show the instructions for a parent, to read out or print (field.md 4.4 no. 18)."""
     person = get_person_or_404(number)
     found = carrier_help.guidance_for_address(person.address or "", language())
     return render_page(
@@ -141,7 +141,7 @@ def _add(mailing_list: MailingList, form: NewMemberForm) -> Membership:
 
 
 def _with_teachers(form: MembershipForm, mailing_list: MailingList) -> MembershipForm:
-    """Offer the users who may be put in charge in this list."""
+    """Offer the users who may be class teachers in this list."""
     teachers = [SelectChoice(user.id, user.name) for user in class_teacher.teacher_candidates(mailing_list)]
     form.in_charge.choices = [SelectChoice(0, _("nobody")), *teachers]
     return form
@@ -149,7 +149,7 @@ def _with_teachers(form: MembershipForm, mailing_list: MailingList) -> Membershi
 
 @bp.route("/members/<int:number>/edit", methods=["GET", "POST"])
 def edit_person(number: int) -> Answer:
-    """Change what belongs to the person."""
+    """Change the values shared by all lists."""
     person = get_person_or_404(number, "manage")
     form = PersonForm(obj=person)
     if form.validate_on_submit():
@@ -172,7 +172,7 @@ def edit_person(number: int) -> Answer:
 
 @bp.route("/members/<int:number>/places/<int:place_id>", methods=["GET", "POST"])
 def edit_membership(number: int, place_id: int) -> Answer:
-    """Change the child, the relation and the free items of a place in one list."""
+    """Change child, relation and free attributes of one membership."""
     person = get_person_or_404(number, "manage")
     found = _membership_or_404(person, place_id)
     form = _with_teachers(MembershipForm(data=_membership_values(found)), found.list)
@@ -206,7 +206,7 @@ def _membership_values(found: Membership) -> dict[str, Any]:
 
 @bp.route("/members/<int:number>/address", methods=["GET", "POST"])
 def edit_address(number: int) -> Answer:
-    """Correct the address; memberships, household and history stay."""
+    """Correct the address. Memberships, household and history stay."""
     person = get_person_or_404(number, "manage")
     form = AddressForm(address=person.address or "")
     other: Person | None = None
@@ -228,7 +228,7 @@ def edit_address(number: int) -> Answer:
 
 @bp.post("/members/<int:number>/release")
 def release_address(number: int) -> Answer:
-    """Take a bounced or refusing address back (E-09)."""
+    """Remove a bounced or refusing address from suppression (E-09)."""
     if members.clear_suppression(get_person_or_404(number, "manage"), current_user, clock.now()):
         flash_message(N_("Letters go to this address again."))
     return redirect_to("members.show", number=number)
@@ -236,7 +236,6 @@ def release_address(number: int) -> Answer:
 
 @bp.post("/members/<int:number>/test")
 def send_test_email(number: int) -> Answer:
-    """Send this person the short test letter."""
     person = get_person_or_404(number, "send")
     if not person.is_deliverable:
         flash_message(N_("No letter can be sent to this person now."), "wrong")
@@ -265,7 +264,7 @@ def approve_membership(number: int, list_id: int) -> Answer:
 
 @bp.post("/members/<int:number>/lists/<int:list_id>/resume")
 def resume_membership(number: int, list_id: int) -> Answer:
-    """Resume the mail; if the reader stopped it, ask for `wished` first (T-24)."""
+    """Resume the mail. If the reader unsubscribed, ask for `wished` first (T-24)."""
     person, mailing_list = get_person_or_404(number, "manage"), get_list_or_404(list_id, "manage")
     wished = bool(request.form.get("wished"))
     try:
@@ -278,7 +277,7 @@ def resume_membership(number: int, list_id: int) -> Answer:
 
 @bp.route("/members/<int:number>/lists/<int:list_id>/remove", methods=["GET", "POST"])
 def remove_from_list(number: int, list_id: int) -> Answer:
-    """Ask, saying what is lost, then take somebody out of one list."""
+    """Show the effects and ask for confirmation, then remove the person from one list."""
     person, mailing_list = get_person_or_404(number, "manage"), get_list_or_404(list_id, "manage")
     if request.method == "GET":
         others = [one for one in member_list.visible_memberships(person, permissions()) if one.list_id != list_id]
@@ -290,12 +289,12 @@ def remove_from_list(number: int, list_id: int) -> Answer:
     return redirect_to("lists.show", number=list_id)
 
 
-# ── household ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── household ──
 
 
 @bp.route("/members/<int:number>/household", methods=["GET", "POST"])
 def edit_household(number: int) -> Answer:
-    """Find the person who belongs to the same household, and put the two together."""
+    """Find a person of the same household and merge both households."""
     person = get_person_or_404(number, "manage")
     if request.method == "POST":
         other = get_person_or_404(request.form.get("other", 0, type=int), "manage")
@@ -314,7 +313,7 @@ def edit_household(number: int) -> Answer:
 
 
 def _candidates(person: Person, wanted: str) -> list[Person]:
-    """Return who may be meant: people of the lists that the user manages, not of this household."""
+    """Return matching people of lists that the user manages, outside this household."""
     found = recipients.search_people(permissions(), wanted) if wanted else []
     return [
         one
@@ -327,18 +326,18 @@ def _candidates(person: Person, wanted: str) -> list[Person]:
 
 @bp.post("/members/<int:number>/household/split")
 def split_household(number: int) -> Answer:
-    """Give this person a household of their own."""
+    """Move this person into a new household."""
     households.split_household(get_person_or_404(number, "manage"), current_user)
     flash_message(N_("This person is a household of their own now."))
     return redirect_to("members.show", number=number)
 
 
-# ── slips for the bag ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── slips for the bag ──
 
 
 @bp.get("/lists/<int:number>/bag-slips")
 def print_bag_slips(number: int) -> Answer:
-    """Show one slip for each family of a list that is not reached; with ?person= for one of them."""
+    """Show one slip per unreachable family of a list; `?person=` limits it to one person."""
     mailing_list = get_list_or_404(number, "manage")
     person = (
         get_person_or_404(request.args.get("person", type=parse_row_id), "manage") if "person" in request.args else None

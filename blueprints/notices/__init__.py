@@ -1,4 +1,4 @@
-"""Notices: recipients, words, check, send, watch."""
+"""Pages for writing, sending and following notices."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""The second person: sees exactly what goes out, opens the files, and lets it go or sends it back (field 5.4)."""
+"""Review by a second user, who opens every file and then approves or returns the notice (field 5.4)."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from models import Notice
 
 
 def _notice_under_review(number: int) -> Notice:
-    """Return a notice whose letters the user may see as they go out; its writer, and who may let it go."""
+    """Return the notice if the user may see its letters before sending: its author or an approver. Else 404."""
     notice = web.get_notice_or_404(number, "send")
     if notice.by_id != current_user.id and not approval.may_approve(web.permissions(), notice):
         raise web.PermissionDenied(who_can.holders_for_notice(notice))
@@ -31,7 +31,7 @@ def _notice_under_review(number: int) -> Notice:
 @bp.get("/<int:number>/second")
 @web.requires("send")
 def review_page(number: int) -> Any:
-    """Show everything that goes out to the colleague who was asked, or to anybody else who may send it."""
+    """Show the letters to every user who may approve them."""
     notice = _notice_under_review(number)
     if notice.state != "asked":
         return web.redirect_to("notices.show", number=number)
@@ -41,7 +41,7 @@ def review_page(number: int) -> Any:
 @bp.get("/<int:number>/second/files")
 @web.requires("send")
 def files_under_review(number: int) -> Any:
-    """Show which files this user has opened; 204 if `?seen=` is still their number."""
+    """List the files that this user has opened; 204 if `?seen=` still equals their number."""
     notice = _notice_under_review(number)
     if notice.state != "asked":
         return web.redirect_to("notices.show", number=number)
@@ -76,7 +76,7 @@ def _review_page(
 @bp.post("/<int:number>/approve")
 @web.requires("send")
 def approve_notice(number: int) -> Any:
-    """Let it go as it was shown; refuse if anything changed since, or a file was not opened."""
+    """Send what was shown. Refuse if the notice changed since, or if a file was not opened."""
     notice, form = _notice_under_review(number), ReviewForm()
     try:
         approval.approve_notice(notice, current_user, form.mark.data or "", clock.now())
@@ -96,7 +96,6 @@ def approve_notice(number: int) -> Any:
 @bp.post("/<int:number>/send-back")
 @web.requires("send")
 def return_to_author(number: int) -> Any:
-    """Give it back to its writer with a word."""
     notice, form = _notice_under_review(number), ReviewForm()
     if not form.validate() or not (form.word.data or "").strip():
         form.word.errors = [*form.word.errors, N_("Write in a few words what should be changed.")]
@@ -112,7 +111,6 @@ def return_to_author(number: int) -> Any:
 @bp.post("/<int:number>/take-back")
 @web.requires("send")
 def cancel_review(number: int) -> Response:
-    """Take the own question back: a draft again."""
     notice = web.get_notice_or_404(number, "send")
     return _back_to_draft(
         notice,

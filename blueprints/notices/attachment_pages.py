@@ -1,6 +1,6 @@
-"""Files of a notice: added and removed on the words screen, opened on the check page, withdrawn after sending (X-01).
+"""Attachments of a notice: upload and removal, preview before sending, withdrawal afterwards (X-01).
 
-Opening is a press: the POST notes who looked, the GET behind it only gives the bytes.
+The POST records who opened a file and redirects to a GET that only returns the bytes.
 """
 
 from typing import Any
@@ -26,7 +26,6 @@ SHOWN_INLINE = ("image/jpeg", "image/png", "image/webp")
 @bp.post("/<int:number>/files")
 @web.requires("send")
 def upload_files(number: int) -> Any:
-    """Take the files chosen on the words screen, each as soon as it is chosen."""
     notice = get_draft_or_redirect(number)
     current = not is_stale(notice, request.form.get("seen"))
     try:
@@ -42,7 +41,7 @@ def _redirect_if_sent(notice: Notice) -> Response:
 
 
 def store_uploads(notice: Notice, chosen: list[FileStorage]) -> list[str]:
-    """Keep files with a draft; return a sentence for each that was not taken."""
+    """Store files with a draft; return one error message for each rejected file."""
     wrong = []
     for one in chosen:
         if not one.filename:
@@ -58,7 +57,6 @@ def store_uploads(notice: Notice, chosen: list[FileStorage]) -> list[str]:
 @bp.post("/<int:number>/files/<int:file>/remove")
 @web.requires("send")
 def remove_file(number: int, file: int) -> Any:
-    """Take a file off a draft."""
     notice = get_draft_or_redirect(number)
     current = not is_stale(notice, request.form.get("seen"))
     try:
@@ -69,13 +67,13 @@ def remove_file(number: int, file: int) -> Any:
 
 
 def remove_upload(notice: Notice, file: int) -> None:
-    """Take a file off a draft; one that is gone already is no fault."""
+    """Remove a file from a draft. Idempotent."""
     if found := attachments.get_file(notice, file):
         attachments.remove_file(found, clock.now())
 
 
 def _files_section(notice: Notice, wrong: list[str], current: bool) -> Any:
-    """Show the files as they are now. The mark of the page moves along, unless another window was faster before."""
+    """Render the files. Update the page's version mark unless another window saved a newer version first."""
     if not web.is_htmx():
         for sentence in wrong:
             web.flash_message(sentence, "wrong")
@@ -87,7 +85,7 @@ def _files_section(notice: Notice, wrong: list[str], current: bool) -> Any:
 
 @bp.errorhandler(413)
 def _on_too_large(error: Exception) -> Any:
-    """Say beside the files that they are too large together; a page of its own would take the words away."""
+    """Show the error beside the files, because a separate error page would lose the typed text."""
     if request.endpoint != "notices.upload_files" or not web.is_htmx():
         return error
     notice = get_draft_or_redirect((request.view_args or {})["number"])
@@ -95,12 +93,12 @@ def _on_too_large(error: Exception) -> Any:
     return render_template("notices/_attachments.html", notice=notice, wrong=[sentence]), 422
 
 
-# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── preview ──
 
 
 @bp.post("/<int:number>/files/<int:file>/open")
 def review_file(number: int, file: int) -> Response:
-    """Note that this organizer looks at a file, and give it."""
+    """Record that this user opened the file, then redirect to it."""
     found = _attachment_or_404(web.get_notice_or_404(number), file)
     attachments.mark_previewed(found, current_user, clock.now())
     shown = {"show": 1} if found.kind in SHOWN_INLINE else {}
@@ -109,7 +107,7 @@ def review_file(number: int, file: int) -> Response:
 
 @bp.get("/<int:number>/files/<int:file>")
 def download_file(number: int, file: int) -> Response:
-    """Give a file of a notice to who may see it; photos also as a picture for the check page (`?show=1`)."""
+    """Return a file to a user who may see the notice; with `?show=1` photos are shown inline."""
     found = _attachment_or_404(web.get_notice_or_404(number), file)
     inline = request.args.get("show") == "1" and found.kind in SHOWN_INLINE
     return web.send_stored_file(attachments.existing_path(found), found.name, found.kind, inline)
@@ -122,13 +120,13 @@ def _attachment_or_404(notice: Notice, number: int) -> Attachment:
     return found
 
 
-# ── after sending ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── withdrawal ──
 
 
 @bp.route("/<int:number>/files/<int:file>/withdraw", methods=["GET", "POST"])
 @web.requires("send")
 def withdraw_file(number: int, file: int) -> Any:
-    """Say what withdrawing a file does, then close it for all readers (X-03)."""
+    """Confirm, then close the file for all readers (X-03)."""
     notice = web.get_notice_or_404(number, "send")
     found = _attachment_or_404(notice, file)
     if notice.started_at is None:
@@ -157,31 +155,29 @@ def _withdrawal_effects(notice: Notice, found: Attachment) -> list[str]:
     return [first, web._("%(n)s readers have opened it until now; what they have saved stays with them.", n=opened)]
 
 
-# ── templates ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── templates ──
 
 
 @bp.app_template_global("attachments_of")
 def attachments_of(notice: Notice) -> list[Attachment]:
-    """Give templates the files of a notice."""
     return list(attachments.files_of_notice(notice))
 
 
 @bp.app_template_global("fit_inside_letters")
 def fit_inside_letters(files: list[Attachment]) -> bool:
-    """Say whether files are small enough to go inside the letters."""
     return attachments.total_bytes(files) <= attachments.MAX_ENCLOSED_BYTES
 
 
 @bp.app_template_global("reviewed_file_ids")
 def reviewed_file_ids(notice: Notice) -> set[int]:
-    """Give templates the numbers of the files that the user has opened."""
+    """Template global: ids of the files that the user has opened."""
     unseen = {one.id for one in attachments.unpreviewed_files(notice, current_user)}
     return {one.id for one in attachments.files_of_notice(notice)} - unseen
 
 
 @bp.app_template_global("open_counts")
 def open_counts(notice: Notice) -> dict[int, int]:
-    """Give templates how many readers opened each file."""
+    """Template global: number of readers who opened each file."""
     return attachments.view_counts(notice)
 
 

@@ -1,4 +1,4 @@
-"""The cancel link in the organizer's own copy: opened on the phone, without a login; the mark is the authority."""
+"""Cancel link in the author's copy. It needs no login: the signed mark is the authority."""
 
 from contextlib import suppress
 from typing import Any
@@ -18,14 +18,14 @@ from models import Notice, Reminder
 @bp.get("/cancel/<mark>")
 @web.public_view
 def show_cancel_link(mark: str) -> Any:
-    """Show what would be cancelled, with one button; opening it cancels nothing."""
+    """Ask for confirmation. A GET cancels nothing."""
     return _cancel_page(author_copy.notice_by_cancel_token(mark), mark)
 
 
 @bp.post("/cancel/<mark>")
 @web.public_view
 def cancel_by_link(mark: str) -> Any:
-    """Cancel what the mark names; pressing twice changes nothing more."""
+    """Cancel the notice that the mark names. Idempotent."""
     notice = author_copy.notice_by_cancel_token(mark)
     if notice is None:
         return _cancel_page(None, mark)
@@ -51,24 +51,24 @@ def _cancel_page(notice: Notice | None, mark: str, cancelled: bool = False) -> A
     return page, 200 if notice else 404
 
 
-# ── a reminder ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── a reminder ──
 
 
 @bp.get("/call-off/<mark>")
 @web.public_view
 def show_reminder_cancel_link(mark: str) -> Any:
-    """Show which reminder would be called off, with one button; opening it calls off nothing."""
+    """Ask for confirmation. A GET cancels nothing."""
     return _reminder_cancel_page(author_copy.reminder_by_cancel_token(mark))
 
 
 @bp.post("/call-off/<mark>")
 @web.public_view
 def cancel_reminder_by_link(mark: str) -> Any:
-    """Call off the reminder that the mark names; pressing twice changes nothing more."""
+    """Cancel the reminder that the mark names. Idempotent."""
     reminder = author_copy.reminder_by_cancel_token(mark)
     if reminder is None or reminder.state != "waiting":
         return _reminder_cancel_page(reminder)
-    with suppress(SendingStarted):  # somebody or the clock was faster: the page says how it stands
+    with suppress(SendingStarted):  # cancelled or begun meanwhile: the page shows the state
         reminders.cancel_reminder(reminder, None, clock.now())
     tasks.wake_worker()
     return _reminder_cancel_page(Reminder.get_by_id(reminder.id))
@@ -84,7 +84,7 @@ def _reminder_cancel_page(reminder: Reminder | None) -> Any:
 
 
 def _exempt_from_csrf(state: BlueprintSetupState) -> None:
-    """Exempt these two POSTs from the CSRF token: nobody is logged in, and who knows the mark may cancel."""
+    """Exempt both POSTs from the CSRF token: there is no session, and the mark is the authority."""
     for view in (cancel_by_link, cancel_reminder_by_link):
         state.app.extensions["csrf"].exempt(view)
 

@@ -1,4 +1,4 @@
-"""The third screen: everything once more, the time, and the one button that sends (X-04, X-06, D-36, D-41)."""
+"""Third screen: preview, warnings, time and the send button (X-04, X-06, D-36, D-41)."""
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -48,7 +48,7 @@ _DARK = "@media (prefers-color-scheme:dark)"
 
 
 def preview_mode(notice: Notice) -> dict[str, Any]:
-    """Return how the letter is looked at; only decorated words have more than one look."""
+    """Return the preview modes. Only decorated text has more than one."""
     wanted = request.args.get("look", "phone")
     return {
         "looks": PREVIEW_MODES if notice.wording.decorated else {},
@@ -57,7 +57,7 @@ def preview_mode(notice: Notice) -> dict[str, Any]:
 
 
 def framed_html(shown: rendering.RenderedLetter) -> Response:
-    """Give the HTML part of a letter for a frame; `?look=dark`: as a mail program in the dark shows it."""
+    """Return the HTML part of a letter for a frame; `?look=dark` emulates a dark mail program."""
     if not shown.html:
         abort(404)
     page = html_body.embed_as_data_urls(shown.html)
@@ -67,9 +67,9 @@ def framed_html(shown: rendering.RenderedLetter) -> Response:
 
 
 def preview_or_sent(notice: Notice, waiting: Audience | None) -> rendering.RenderedLetter:
-    """Return the letter as it went out, or as the first reader will get it (T-05).
+    """Return the letter as it was sent, or as the first recipient will get it (T-05).
 
-    waiting: who is to get it, if it has not begun and the user may see everybody.
+    waiting: the audience, if sending has not begun and the user may see all recipients.
     """
     if waiting and waiting.receiving:
         return rendering.preview_letter(notice, waiting.receiving[0], load_settings(), clock.now())
@@ -78,13 +78,13 @@ def preview_or_sent(notice: Notice, waiting: Audience | None) -> rendering.Rende
 
 @bp.get("/<int:number>/letter")
 def letter_html(number: int) -> Response:
-    """Give the HTML of a notice as it was sent, or will be, for a frame of its own."""
+    """Return the HTML of a notice, as sent or as it will be sent, for a frame."""
     notice = web.get_notice_or_404(number)
     waits = notice.started_at is None and web.permissions().visible_lists(notice) is None
     return framed_html(preview_or_sent(notice, resolve_audience(notice) if waits else None))
 
 
-# ── the screen ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the screen ──
 
 
 SUGGESTED_HOURS = (7, 17)
@@ -93,7 +93,7 @@ MIN_LEAD_TIME = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class SendTime:
-    """When a notice is to go: `at` None is now. `typed`: what stood in the field; `wrong`: what is wrong with it."""
+    """Time of sending. at: None means now; typed: the field's text; wrong: the error message."""
 
     at: datetime | None = None
     typed: str = ""
@@ -101,14 +101,14 @@ class SendTime:
 
     @property
     def value(self) -> str:
-        """Return the moment for a datetime-local field."""
+        """Return the value of a datetime-local field."""
         return clock.to_local(self.at).strftime("%Y-%m-%dT%H:%M") if self.at else self.typed
 
 
 @bp.get("/<int:number>/check")
 @web.requires("send")
 def check_page(number: int) -> Any:
-    """Show everything once more; `?at=` chooses the time, `?as=` whose letter is shown."""
+    """`?at=` chooses the time, `?as=` the recipient whose letter is shown."""
     return _render_checked(number, "notices/check.html")
 
 
@@ -127,7 +127,7 @@ def send_form(number: int) -> Any:
 @bp.get("/<int:number>/check/files")
 @web.requires("send")
 def reviewed_files(number: int) -> Any:
-    """Show which files this user has opened; 204 if `?seen=` is still their number."""
+    """List the files that this user has opened; 204 if `?seen=` still equals their number."""
     notice = get_draft_as_sender(number)
     unchanged = web.no_content_if_seen(len(attachment_pages.reviewed_file_ids(notice)))
     return unchanged or _render_checked(number, "notices/_attachments_review.html")
@@ -141,7 +141,7 @@ def unreachable_links(number: int) -> str:
 
 
 def _render_checked(number: int, template: str) -> Any:
-    """Render the page or a part of it; if something is missing, redirect to the screen where it is entered."""
+    """Render a template of the page. If something is missing, redirect to the screen where it is entered."""
     notice, when = get_draft_as_sender(number), _parse_send_time(request.args.get("at", ""))
     audience = audience_of(notice, when.at)
     if missing := find_missing(notice, audience, current_user):
@@ -152,7 +152,7 @@ def _render_checked(number: int, template: str) -> Any:
 @bp.post("/<int:number>/check")
 @web.requires("send")
 def confirm_send(number: int) -> Any:
-    """Send off or book what the page showed; refuse if anything is no longer so, and show what."""
+    """Send or schedule what the page showed. If anything changed since, refuse and show the changes."""
     notice, form = get_draft_as_sender(number), CheckForm()
     if not recipients.may_still_send(web.permissions(), notice):
         web.forbid("send", [one.id for one in target_lists(notice)])
@@ -169,7 +169,7 @@ def confirm_send(number: int) -> Any:
 
 
 def _send_off(notice: Notice, form: CheckForm, when: SendTime) -> None:
-    """Confirm the notice, or ask the chosen colleague to look at it first."""
+    """Confirm the notice, or request the chosen colleague's review first."""
     seen = {
         "fingerprint": form.fingerprint.data or "",
         "now": clock.now(),
@@ -181,7 +181,7 @@ def _send_off(notice: Notice, form: CheckForm, when: SendTime) -> None:
     else:
         approval.confirm_send(notice, by=current_user, **seen)
         tasks.wake_worker(notice.send_at)
-    tasks.wake_worker()  # the own copy, or the letter to the colleague, leaves at once
+    tasks.wake_worker()  # send the own copy or the review request immediately
 
 
 _WRONG_COUNT = N_("That is not the number. If everybody is right, type %(number)s.")
@@ -189,7 +189,7 @@ _CHANGED = N_("The words were changed in another window since this page was show
 
 
 def parse_typed_number(typed: str) -> str:
-    """Return a typed number in plain digits: ４１２ and "412通" are 412."""
+    """Return a typed number in ASCII digits: ４１２ and "412通" are 412."""
     plain = typed.translate({0xFF10 + digit: str(digit) for digit in range(10)})
     return plain.strip().removesuffix("通").replace(",", "").strip()
 
@@ -224,7 +224,7 @@ def _handle_error(notice: Notice, form: CheckForm, when: SendTime, refusal: Doma
 
 
 def _check_page_again(notice: Notice, form: CheckForm, when: SendTime, told: str = "", **more: Any) -> Any:
-    """Show the page again as things are now, with what was chosen and typed."""
+    """Render the current state with the values that were posted."""
     notice = audiences.as_sent_by(Notice.get_by_id(notice.id), current_user)
     audience = audience_of(notice, when.at)
     if missing := find_missing(notice, audience, current_user):
@@ -234,7 +234,7 @@ def _check_page_again(notice: Notice, form: CheckForm, when: SendTime, told: str
 
 
 def _changed_recipients(notice: Notice, shown: str) -> list[str]:
-    """Return the names of those who came, left, stopped or got another address since the page was shown."""
+    """Return the names of people added, removed, unsubscribed or readdressed since the page was shown."""
     if not shown.isdecimal() or len(shown) > 15:
         return []
     return [
@@ -242,7 +242,7 @@ def _changed_recipients(notice: Notice, shown: str) -> list[str]:
     ]
 
 
-# ── what the page shows ──────────────────────────────────────────────────────────────────────────────────────────
+# ── what the page shows ──
 def _parse_send_time(typed: str) -> SendTime:
     typed = typed.strip()
     if not typed:
@@ -276,14 +276,14 @@ def _check_values(notice: Notice, audience: Audience, when: SendTime, form: Chec
 
 
 def _colleagues(notice: Notice) -> list[User]:
-    """Return who may be asked to look before it goes; nobody if it goes without."""
+    """Return the users who may review the notice; empty if no review is needed."""
     return approval.eligible_approvers(notice, current_user) if approval.must_be_approved(notice, current_user) else []
 
 
 def _duration_estimate(
     notice: Notice, audience: Audience, when: SendTime, force: Settings, now: datetime
 ) -> dict[str, Any]:
-    """Return when sending begins, how long it takes, and when the last letter leaves (X-09)."""
+    """Return the start of sending, its duration and its end (X-09)."""
     hold_s = force.hold_urgent_s if notice.urgent else force.hold_s
     begins = when.at or now + timedelta(seconds=hold_s)
     takes = throttle.estimate_duration(audience.letters, force)
@@ -305,11 +305,11 @@ def _reader_preview(notice: Notice, audience: Audience, force: Settings, now: da
 
 
 LINK_CHECKS = 30
-"""How often one organizer's pages may ask other machines within ten minutes."""
+"""Link checks per user within ten minutes."""
 
 
 def _unreachable_links(notice: Notice) -> list[str]:
-    """Return the addresses that do not answer; nothing while somebody asks too often."""
+    """Return the URLs that do not answer; empty above the rate limit."""
     if rate_limits.record_hit(f"links:{current_user.id}", clock.now(), 600) > LINK_CHECKS:
         return []
     return link_check.dead_links(link_check.external_urls(notice))
@@ -318,7 +318,7 @@ def _unreachable_links(notice: Notice) -> list[str]:
 @bp.get("/<int:number>/check/buttons")
 @web.requires("send")
 def preview_html(number: int) -> Response:
-    """Give the HTML part of a letter with questions, as one reader gets it, for a frame of its own."""
+    """Return the HTML part of a letter with questions, as one recipient gets it, for a frame."""
     notice = get_draft_as_sender(number)
     audience = audience_of(notice)
     if not audience.receiving:
@@ -328,7 +328,7 @@ def preview_html(number: int) -> Response:
 
 
 def suggested_times(now: datetime) -> list[datetime]:
-    """Return times to book with one tap: today's that are still far enough away, and tomorrow at seven."""
+    """Return the times offered as buttons: today's later ones and tomorrow at seven."""
     today = clock.to_local(now).date()
     moments = [clock.from_local(datetime.combine(today, time(hour))) for hour in SUGGESTED_HOURS]
     moments.append(clock.from_local(datetime.combine(today + timedelta(days=1), time(SUGGESTED_HOURS[0]))))
@@ -338,7 +338,7 @@ def suggested_times(now: datetime) -> list[datetime]:
 @bp.post("/<int:number>/test")
 @web.requires("send")
 def send_test_email(number: int) -> Response:
-    """Send the writer the letter as a test; nobody else gets it."""
+    """Send the letter as a test to the current user only."""
     notice = get_draft_as_sender(number)
     audience = audience_of(notice, _parse_send_time(request.args.get("at", "")).at)
     like = audience.receiving[request.args.get("as", 0, type=int) % audience.letters] if audience.letters else None
@@ -355,12 +355,12 @@ def send_test_email(number: int) -> Response:
 
 
 def _earliest_field_value() -> str:
-    """Return the earliest time a datetime-local field offers."""
+    """Return the earliest value of a datetime-local field."""
     return clock.to_local(clock.now() + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M")
 
 
 def relative_time_in(language: str, at: datetime) -> str:
-    """Return a time to book as people say it: 「あす 7:00」."""
+    """Return a time relative to today, such as 「あす 7:00」."""
     days = (clock.to_local(at).date() - clock.today()).days
     names = {0: N_("Today %(time)s"), 1: N_("Tomorrow %(time)s")}
     if days not in names:
@@ -370,17 +370,15 @@ def relative_time_in(language: str, at: datetime) -> str:
 
 @bp.app_template_filter("relative_time")
 def relative_time(at: datetime) -> str:
-    """Return a near time in the words of this page's language."""
     return relative_time_in(web.language(), at)
 
 
 @bp.app_template_global("earliest")
 def earliest() -> str:
-    """Give templates the `min` of a datetime-local field."""
+    """Template global: the `min` of a datetime-local field."""
     return _earliest_field_value()
 
 
 @bp.app_template_filter("datetime_local_value")
 def datetime_local_value(at: datetime) -> str:
-    """Return a moment as the value of a datetime-local field."""
     return clock.to_local(at).strftime("%Y-%m-%dT%H:%M")

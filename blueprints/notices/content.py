@@ -1,4 +1,4 @@
-"""The second screen: what it says, plain or decorated (X-15). Everything is saved as it is typed."""
+"""Second screen: subject, plain or decorated text (X-15), options. The page saves while the user types."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,24 +31,24 @@ from models import Notice
 
 
 def is_rich_text_posted(form: ContentForm) -> bool:
-    """Say whether a form was posted from a page with decorated words."""
+    """Return whether the posted form contains the decorated text editor."""
     return "html" in request.form if request.method == "POST" else False
 
 
 def posted_body(form: ContentForm) -> dict[str, str]:
-    """Return the body as it was posted, for `notices.save`."""
+    """Return the posted body as keywords for `drafts.save_draft`."""
     if is_rich_text_posted(form):
         return {"html": form.html.data or ""}
     return {"text": (form.text.data or "").replace("\r\n", "\n")}
 
 
 def body_field(part: str) -> str:
-    """Return the field of the words screen where a part of the words stands."""
+    """Return the name of the form field that holds a part of the text."""
     return "html" if part == "text" and "html" in request.form else part
 
 
 def add_length_error(notice: Notice, form: ContentForm) -> bool:
-    """Say on the field that decorated words are longer than a letter may be."""
+    """Add a field error if decorated text exceeds the limit; return whether it does."""
     if not is_rich_text_posted(form) or not html_body.is_too_long(form.html.data or "", notice.wording.language):
         return False
     form.html.errors = [*form.html.errors, html_body.TEXT_TOO_LONG]
@@ -56,7 +56,7 @@ def add_length_error(notice: Notice, form: ContentForm) -> bool:
 
 
 def body_differs(notice: Notice, form: ContentForm) -> bool:
-    """Say whether the body that was posted is another one than what is saved."""
+    """Return whether the posted body differs from the saved one."""
     wording, posted = notice.wording, posted_body(form)
     if wording.decorated != is_rich_text_posted(form):
         return True
@@ -66,20 +66,20 @@ def body_differs(notice: Notice, form: ContentForm) -> bool:
 
 
 def body_values(notice: Notice, form: ContentForm) -> dict[str, Any]:
-    """Return what the words screen needs: which of the two fields, and its name among the errors."""
+    """Return the template values of the body: the editor's kind and its field name for errors."""
     on = is_rich_text_posted(form) if request.method == "POST" else notice.wording.decorated
     return {"decorated": on, "body": "html" if on else "text", "most_picture": html_body.MAX_IMAGE_BYTES}
 
 
 def decorate(notice: Notice) -> None:
-    """Switch decoration on; nothing if it is on."""
+    """Switch decoration on. Idempotent."""
     wording = notice.wording
     if not wording.decorated:
         drafts.save_draft(notice, now=clock.now(), html=html_body.initial_html(wording, wording.language))
 
 
 def remove_decoration(notice: Notice) -> None:
-    """Switch decoration off; nothing if it is off."""
+    """Switch decoration off. Idempotent."""
     if notice.wording.decorated:
         drafts.save_draft(notice, now=clock.now(), text=notice.wording.text)
         web.flash_message(
@@ -88,7 +88,7 @@ def remove_decoration(notice: Notice) -> None:
 
 
 def append_posted_image(notice: Notice) -> None:
-    """Put the posted picture behind the words; flash why if it cannot be stored."""
+    """Append the posted image to the text; flash the reason if it cannot be stored."""
     mark, wrong = _store_image(request.files.get("picture"))
     if wrong:
         web.flash_message(wrong, "wrong")
@@ -98,7 +98,7 @@ def append_posted_image(notice: Notice) -> None:
 
 
 def _store_image(chosen: FileStorage | None) -> tuple[str, str]:
-    """Keep a picture; return its mark, and else the sentence that says why not."""
+    """Store an image; return its mark, or an error message."""
     if chosen is None or not chosen.filename:
         return "", web._(N_("Choose a picture first."))
     try:
@@ -110,7 +110,7 @@ def _store_image(chosen: FileStorage | None) -> tuple[str, str]:
 @bp.post("/<int:number>/pictures")
 @web.requires("send")
 def upload_image(number: int) -> Any:
-    """Take a picture for the words of a draft; the editor puts it where the writer is."""
+    """Store an image of a draft; the editor inserts it at the cursor."""
     get_draft_or_redirect(number)
     mark, wrong = _store_image(request.files.get("picture"))
     if wrong:
@@ -120,7 +120,7 @@ def upload_image(number: int) -> Any:
 
 @bp.get("/<int:number>/pictures/<mark>")
 def show_image(number: int, mark: str) -> Response:
-    """Give a picture to who may see the notice: one that stands in it, or that a writer has just put there."""
+    """Return an image to a user who may see the notice, if the notice contains it or its author just uploaded it."""
     notice = web.get_notice_or_404(number)
     if notice.state != "draft" and mark not in html_body.image_ids_of_notice(notice):
         abort(404)
@@ -128,7 +128,7 @@ def show_image(number: int, mark: str) -> Response:
     return web.send_stored_file(path, mark, html_body.media_type_of(path) if path else "", inline=True)
 
 
-# ── the screen ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the screen ──
 
 
 OPTIONS = ("urgent", "read_confirmation", "footer", "files_inside", "skip_missing", "useful_s")
@@ -137,7 +137,6 @@ OPTIONS = ("urgent", "read_confirmation", "footer", "files_inside", "skip_missin
 @bp.get("/<int:number>/words")
 @web.requires("send")
 def edit_content(number: int) -> Any:
-    """Show subject, text and the folded options."""
     notice = get_draft_or_redirect(number)
     return _content_page(notice, _form_of_draft(notice))
 
@@ -145,21 +144,21 @@ def edit_content(number: int) -> Any:
 @bp.post("/<int:number>/words")
 @web.requires("send")
 def save_content(number: int) -> Any:
-    """Save what was typed: the autosave of the page, and its button."""
+    """Save the posted content: autosave and the save button."""
     return _save_content(number, _show_saved)
 
 
 @bp.post("/<int:number>/words/overwrite")
 @web.requires("send")
 def overwrite_content(number: int) -> Any:
-    """Save over a newer version of another window."""
+    """Save even if another window saved a newer version."""
     return _save_content(number, _show_saved, overwrite=True)
 
 
 @bp.post("/<int:number>/words/next")
 @web.requires("send")
 def save_and_check(number: int) -> Any:
-    """Save and go on to the check, if nothing is missing."""
+    """Save, then go to the check page if nothing is missing."""
     return _save_content(number, _next_screen)
 
 
@@ -178,14 +177,14 @@ def save_and_edit_tracking(number: int) -> Any:
 @bp.post("/<int:number>/words/files")
 @web.requires("send")
 def save_and_add_files(number: int) -> Any:
-    """Save and keep the chosen files, where no script does it."""
+    """Save and store the chosen files. For browsers without script."""
     return _save_content(number, lambda notice, form: _redirect_to_part(number, "files"))
 
 
 @bp.post("/<int:number>/words/files/<int:file>/remove")
 @web.requires("send")
 def save_and_remove_file(number: int, file: int) -> Any:
-    """Save and take a file off, where no script does it."""
+    """Save and remove a file. For browsers without script."""
 
     def without_file(notice: Notice, form: ContentForm) -> Any:
         attachment_pages.remove_upload(notice, file)
@@ -217,7 +216,7 @@ def switch_to_plain_text(number: int) -> Any:
 @bp.post("/<int:number>/words/images")
 @web.requires("send")
 def save_and_append_image(number: int) -> Any:
-    """Save and put a picture behind the words, where no script puts it in its place."""
+    """Save and append an image. For browsers without script."""
 
     def with_image(notice: Notice, form: ContentForm) -> Any:
         append_posted_image(notice)
@@ -241,7 +240,7 @@ def remove_question(number: int, place: int) -> Any:
 @bp.post("/<int:number>/words/questions/<int:place>/choices/add")
 @web.requires("send")
 def add_choice(number: int, place: int) -> Any:
-    """Save the questions and show one more empty choice, as the section always does."""
+    """Save the questions and render one more empty choice."""
     return _save_questions(number, None, added_choice=place)
 
 
@@ -252,7 +251,7 @@ def remove_choice(number: int, place: int, choice: int) -> Any:
 
 
 def _save_questions(number: int, edit: question_form.Edit | None, **focus: Any) -> Any:
-    """Save the content with an edit of its questions, and show their section."""
+    """Save the content after an edit of its questions, then render their section."""
     return _save_content(
         number,
         lambda notice, form: question_form.question_section(notice, form, version_of(notice), **focus),
@@ -271,9 +270,9 @@ def _save_content(
     edit: question_form.Edit | None = None,
     overwrite: bool = False,
 ) -> Any:
-    """Save the posted draft and answer with `then`. Without `overwrite`, a newer version of another window stays.
+    """Save the posted draft and return `then(...)`. Without `overwrite`, a newer version is kept and shown.
 
-    A browser without script posts files along with the words: they are stored by every button.
+    A browser without script posts files along with the text, so every button stores them.
     """
     notice, form = get_draft_or_redirect(number), _set_choices(ContentForm())
     form.sheets = question_form.read_posted(form, edit)
@@ -304,7 +303,7 @@ def _set_choices(form: ContentForm) -> ContentForm:
 
 
 def _reminder_choices() -> list[SelectChoice]:
-    """Return none, and 15, 30, 60 minutes by one to three times (field 2.3)."""
+    """Return no reminder, or one to three at 15, 30 or 60 minutes (field 2.3)."""
     found = [SelectChoice("0x1", web._("no"))]
     for minutes in reminders.INTERVAL_CHOICES_MIN[1:]:
         for times in reminders.REPEAT_CHOICES:
@@ -336,7 +335,7 @@ def _form_of_draft(notice: Notice) -> ContentForm:
 
 
 def _values_to_save(notice: Notice, form: ContentForm) -> dict[str, Any]:
-    """Return what is to be saved. Line breaks become \\n, as the database and the letters keep them."""
+    """Return the columns to save. Line breaks become \n, as the database and the letters store them."""
     every_s, times = (form.remind.data or "0x1").split("x")
     return {
         "reminder_rule": {
@@ -389,7 +388,7 @@ def _show_saved(notice: Notice, form: ContentForm) -> Any:
 
 
 def _content_not_saved(notice: Notice, form: ContentForm, elsewhere: bool = False) -> Any:
-    """Answer what could not be saved with everything that was typed."""
+    """Return an error answer that keeps all posted values."""
     if web.is_htmx() and elsewhere:
         mark = form.seen.data
         return render_template("notices/_save_status.html", notice=notice, mark=mark, elsewhere=True), 422
@@ -397,7 +396,7 @@ def _content_not_saved(notice: Notice, form: ContentForm, elsewhere: bool = Fals
 
 
 def _own_list_ids() -> list[int]:
-    """Return the lists whose items are offered while none is chosen."""
+    """Return the lists whose attributes are offered while no list is chosen."""
     return [one.id for one in web.permissions().lists("send")]
 
 

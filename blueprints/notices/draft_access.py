@@ -1,4 +1,4 @@
-"""Fetch a draft for its author, see whether another window was faster, show what the screens share."""
+"""Draft loading, edit conflicts between windows, and values shared by the screens."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ DELETE_ENDPOINT = "notices.delete_draft"
 
 
 def get_draft_or_redirect(number: int) -> Notice:
-    """Return a draft that the current user may write; anything that has gone further is answered by its own page."""
+    """Return a draft that the user may edit. For any other state, redirect to the notice's page."""
     notice = web.get_notice_or_404(number, "send")
     if notice.state != "draft":
         if request.method == "POST":
@@ -45,17 +45,17 @@ def get_draft_or_redirect(number: int) -> Notice:
 
 
 def get_draft_as_sender(number: int) -> Notice:
-    """Return a draft as the current user would send it; its row does not change."""
+    """Return a draft with the current user as sender, without saving it."""
     return as_sent_by(get_draft_or_redirect(number), current_user)
 
 
 def audience_of(notice: Notice, at: datetime | None = None) -> Audience:
-    """Resolve the audience: of a draft as it will be when the current user sends it, else as it was confirmed."""
+    """Resolve a draft's audience as if the current user sent it now, else the confirmed audience."""
     return resolve_audience_for(notice, current_user, at) if notice.state == "draft" else resolve_audience(notice, at)
 
 
 def audience_values(audience: Audience) -> dict[str, Any]:
-    """Return what a page shows of an audience: first and last names, and the exclusions with their reasons."""
+    """Return an audience's template values: first and last names, exclusions with their reasons."""
     left_out = reported_exclusions(audience)
     return {
         "audience": audience,
@@ -68,19 +68,19 @@ def audience_values(audience: Audience) -> dict[str, Any]:
 
 
 def reported_exclusions(audience: Audience) -> list[Recipient]:
-    """Return who gets no letter, except members who left the list: they do not expect one."""
+    """Return the exclusions without former members, who expect no letter."""
     return [one for one in audience.left_out if one.reason != "left"]
 
 
 def reply_to_user_id(notice: Notice, ticked: bool) -> int | None:
-    """Return who wants the replies at the own address: nobody ticks it for a colleague, or takes the tick away."""
+    """Return the user who receives replies. A user can set or clear only the own address."""
     if ticked and current_user.email:
         return current_user.id
     return None if notice.reply_to_user_id == current_user.id else notice.reply_to_user_id
 
 
 def flash_already_sent(notice: Notice) -> None:
-    """Say on the next page when this notice was confirmed: the second tap of two (field 5.3.3)."""
+    """Flash when the notice was confirmed, for the second tap of a double tap (field 5.3.3)."""
     fresh = Notice.get_by_id(notice.id)
     if fresh.confirmed_at is None:
         web.flash_message(NotADraft.message, kind="wrong")
@@ -101,16 +101,16 @@ def _confirmed_time(notice: Notice) -> str:
 
 
 def version_of(notice: Notice) -> str:
-    """Return the version of a draft that a page carries along: when it was last changed, in milliseconds."""
+    """Return the version that a page posts back: time of the last change in milliseconds."""
     return str(millis(notice.updated_at))
 
 
 def is_stale(notice: Notice, seen: str | None) -> bool:
-    """Say whether a draft was changed after the page that now posts was made. A page without a mark is taken as new."""
+    """Return whether the draft changed after the page was rendered. A page without a version counts as current."""
     return bool(seen) and seen != version_of(notice)
 
 
-# ── shared pages ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── shared pages ──
 
 
 def render_confirmation(
@@ -123,7 +123,7 @@ def render_confirmation(
     red: bool = True,
     facts: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Return the page that asks; its one button posts to the same address."""
+    """Return a confirmation page whose button posts to the same URL."""
     back = url_for(way_back) if way_back == "notices.index" else url_for(way_back, number=notice.id)
     return render_template(
         "notices/confirm_action.html",

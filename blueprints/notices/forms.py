@@ -1,4 +1,4 @@
-"""The forms of writing and sending: checks of shape only; what the world has against it, the verbs say."""
+"""Forms of the notice pages. They check only the format; core checks the rules."""
 
 from wtforms import (
     BooleanField,
@@ -18,7 +18,7 @@ EXPIRY_HOURS = (6, 12, 24, 48, 72, 168)
 
 
 class NewNoticeForm(Form):
-    """Beginning a notice: the key that makes a double tap harmless, whether it is urgent, or only practice."""
+    """New notice; `key` makes a double tap idempotent."""
 
     form_key = HiddenField()
     urgent = BooleanField(false_values=("", "0", "false"))
@@ -26,7 +26,7 @@ class NewNoticeForm(Form):
 
 
 class RecipientsForm(Form):
-    """Lists in and out; single persons come as `person-<number>` = in, out or nothing."""
+    """Included and excluded lists; each person is posted as `person-<number>` = in, out or empty."""
 
     seen = HiddenField()
     lists = SelectMultipleField(coerce=int, validate_choice=False)
@@ -34,8 +34,6 @@ class RecipientsForm(Form):
 
 
 class ContentForm(Form):
-    """Subject, text and options."""
-
     seen = HiddenField()
     subject = StringField(N_("Subject"), [Length(max=200, message=N_("The subject is longer than 200 characters."))])
     text = TextAreaField(N_("Body"), [Length(max=50_000, message=N_("The text is longer than 50,000 characters."))])
@@ -54,12 +52,12 @@ class ContentForm(Form):
     unit = SelectField(N_("Who answers"), default="household", choices=[], validate_choice=False)
     comment = BooleanField(N_("Offer a line for remarks"))
 
-    sheets: list | None = None  # the questions, as `asking` reads them; None: the form carries none
+    sheets: list | None = None  # from question_form.read_posted; None: no question section
     asks_wrong = ""
 
 
 class CheckForm(Form):
-    """Sending off: what the check page showed, when it is to go, and the number typed for a whole list."""
+    """Send form: state of the shown page, time, and the number typed to confirm a whole list."""
 
     seen = HiddenField()
     shown = HiddenField()
@@ -70,20 +68,18 @@ class CheckForm(Form):
 
 
 class ReviewForm(Form):
-    """What the second person says: the mark of what was shown, and a word if it goes back."""
+    """Review form: mark of the shown notice, and a comment when it is returned."""
 
     mark = HiddenField()
     word = TextAreaField(N_("A word to the writer"), [Length(max=1000)])
 
 
 class TimeForm(Form):
-    """A time of the school's clock."""
+    """A time in the organization's time zone."""
 
     at = StringField(N_("Date and time"))
 
 
 class SearchForm(Form):
-    """A search of the history."""
-
     q = StringField(N_("Subject or text"), [Length(max=200)])
     list = IntegerField(N_("List"), [Optional()])

@@ -1,8 +1,8 @@
-"""What holds for all questions of a notice, and what for one of them alone: who answers, until when, remarks (T-48).
+"""Form section of the questions: terms shared by all questions and terms of one question (T-48).
 
-One deadline, one unit and one line for remarks are enough for nearly every notice, so the form asks for them once. A
-question may have its own, folded under it; what it leaves empty is as for all. The rows know nothing of this: each
-has its own deadline, unit and line for remarks, and what most of them share is what the form shows for all.
+The form asks once for deadline, unit and remarks line, because most notices need only one of each. A question may
+override them; an empty field means the shared term. The database stores terms per question only, so the form shows
+the most common values as the shared terms.
 """
 
 import re
@@ -31,7 +31,7 @@ REMARKS_LABELS: dict[str, str] = {"yes": N_("with a line for remarks"), "no": N_
 
 @dataclass(frozen=True, slots=True)
 class QuestionTerms:
-    """What one question has of its own, as typed. Empty: as for all. endless: no deadline, whatever the others have."""
+    """Overrides of one question, as typed. Empty: shared term. endless: no deadline, even if a shared one is set."""
 
     unit: str = ""
     day: str = ""
@@ -41,12 +41,12 @@ class QuestionTerms:
 
     @property
     def wrong(self) -> str:
-        """Return what is wrong with the deadline, one sentence, or nothing."""
+        """Return the error message of the deadline, or an empty string."""
         return _deadline_error(self.day, self.hour)[1]
 
     @property
     def shown(self) -> list[str]:
-        """Return it in words of this page, for the line that is folded."""
+        """Return the overrides as texts for the collapsed line."""
         end = parse_deadline(self.day, self.hour)
         until = web._("until %(day)s", day=questions.deadline_text(web.language(), end)) if end else ""
         parts = (
@@ -57,9 +57,8 @@ class QuestionTerms:
         return [one for one in parts if one]
 
 
-# ── from the rows to the form ────────────────────────────────────────────────────────────────────────────────────
+# ── database to form ──
 def shared_terms(blocks: Sequence[QuestionBlock]) -> dict[str, Any]:
-    """Return what holds for all questions of a draft, for the form."""
     day, hour = _deadline_fields(_most_common(one.deadline for one in blocks))
     return {
         "unit": _most_common(one.unit for one in blocks) or "household",
@@ -70,7 +69,7 @@ def shared_terms(blocks: Sequence[QuestionBlock]) -> dict[str, Any]:
 
 
 def terms_of_block(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> QuestionTerms:
-    """Return what one question of a draft has of its own."""
+    """Return the terms in which a question differs from the shared ones."""
     end = _most_common(one.deadline for one in blocks)
     day, hour = _deadline_fields(block.deadline) if block.deadline != end else ("", "")
     return QuestionTerms(
@@ -83,7 +82,7 @@ def terms_of_block(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> Que
 
 
 def _remarks_setting(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> str:
-    """Return whether a question has a line of its own, or none; the last line is that for all."""
+    """Return "yes", "no" or "" (shared). The last remarks line is the shared one."""
     lines = [place for place, one in enumerate(blocks) if one.comment]
     place = blocks.index(block)
     if not lines or place == lines[-1]:
@@ -92,13 +91,13 @@ def _remarks_setting(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> s
 
 
 def _most_common(values: Iterable[Any]) -> Any:
-    """Return what most of them have, the first of equals; None of nothing."""
+    """Return the most common value, the first if tied; None if there are no values."""
     counted = Counter(values).most_common(1)
     return counted[0][0] if counted else None
 
 
 def _deadline_fields(end: datetime | None) -> tuple[str, str]:
-    """Return a deadline as the fields hold it: the day alone if it is the end of that day."""
+    """Return day and time fields; the time is empty if the deadline is the end of the day."""
     if end is None:
         return "", ""
     local = clock.to_local(end)
@@ -106,9 +105,9 @@ def _deadline_fields(end: datetime | None) -> tuple[str, str]:
     return local.strftime("%Y-%m-%d"), "" if whole_day else local.strftime("%H:%M")
 
 
-# ── from the form to the rows ────────────────────────────────────────────────────────────────────────────────────
+# ── form to database ──
 def read_terms(place: int) -> QuestionTerms:
-    """Read what the form says of one question alone."""
+    """Return the posted terms of one question."""
 
     def said(name: str) -> str:
         return request.form.get(f"q{place}-{name}", "").strip()[:20]
@@ -124,14 +123,14 @@ def read_terms(place: int) -> QuestionTerms:
 
 
 def effective_terms(mine: QuestionTerms, form: ContentForm) -> dict[str, Any]:
-    """Return the unit and the deadline of one question: its own, or those for all."""
+    """Return the unit and deadline of one question: its own or the shared ones."""
     unit = form.unit.data if form.unit.data in questions.UNIT_LABELS else "household"
     end = None if mine.endless else parse_deadline(mine.day, mine.hour) or shared_deadline(form)
     return {"unit": mine.unit or unit, "deadline": end}
 
 
 def parse_deadline(day: str, hour: str) -> datetime | None:
-    """Return the deadline that two fields say: the end of a day, or a time of it."""
+    """Return the deadline of a day and an optional time; without a time, the end of the day."""
     at = web.parse_local_time(day)
     if at is None:
         return None
@@ -142,12 +141,11 @@ def parse_deadline(day: str, hour: str) -> datetime | None:
 
 
 def shared_deadline(form: ContentForm) -> datetime | None:
-    """Return the deadline for all questions."""
     return parse_deadline(form.deadline_day.data or "", form.deadline_time.data or "")
 
 
 def add_deadline_error(form: ContentForm) -> bool:
-    """Put a sentence on a deadline for all that cannot be read; say whether there is one."""
+    """Add a field error if the shared deadline is invalid; return whether it is."""
     place, sentence = _deadline_error((form.deadline_day.data or "").strip(), (form.deadline_time.data or "").strip())
     if sentence:
         web.add_field_error(form, f"deadline_{place}", sentence)
@@ -155,7 +153,7 @@ def add_deadline_error(form: ContentForm) -> bool:
 
 
 def _deadline_error(day: str, hour: str) -> tuple[str, str]:
-    """Return which field of a deadline is wrong, and the sentence for it."""
+    """Return the wrong field of a deadline and its error message."""
     if day and web.parse_local_time(day) is None:
         return "day", N_("Write the day like 2026-11-07.")
     if hour and not day:
@@ -165,7 +163,7 @@ def _deadline_error(day: str, hour: str) -> tuple[str, str]:
     return "", ""
 
 
-# ── the questions ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the questions ──
 
 
 _KIND = re.compile(r"q(\d{1,3})-kind")
@@ -173,7 +171,7 @@ _KIND = re.compile(r"q(\d{1,3})-kind")
 
 @dataclass
 class QuestionFields:
-    """One question as the form shows it; for a date finding `days` holds one day in each line."""
+    """One question in the form. days: the dates of a date poll, one per line."""
 
     kind: str
     title: str
@@ -187,14 +185,13 @@ class QuestionFields:
 
     @property
     def rows(self) -> list[str]:
-        """Return the choices to show, with an empty place for the next one."""
+        """Return the choices with an empty one at the end."""
         if self.fixed or len(self.choices) >= questions.MAX_CHOICES:
             return self.choices
         return [*self.choices, *[""] * max(1, 2 - len(self.choices))]
 
 
 def fields_of_draft(notice: Notice) -> list[QuestionFields]:
-    """Return the questions of a draft as the form shows them."""
     found = questions.group_into_blocks(questions.load_questions(notice))
     return [_fields_of_block(block, terms_of_block(block, found)) for block in found]
 
@@ -206,19 +203,17 @@ def _fields_of_block(block: questions.QuestionBlock, own: QuestionTerms) -> Ques
 
 
 def shared_terms_of_draft(notice: Notice) -> dict[str, Any]:
-    """Return what holds for all questions of a draft, for the form."""
     return shared_terms(questions.group_into_blocks(questions.load_questions(notice)))
 
 
 def set_unit_choices(form: ContentForm) -> ContentForm:
-    """Give the form its choice of who answers once."""
     form.unit.choices = [SelectChoice(name, web._(shown)) for name, shown in questions.UNIT_LABELS.items()]
     return form
 
 
-# ── reading the form ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── reading the form ──
 def read_posted(form: ContentForm, edit: "Edit | None" = None) -> list[QuestionFields] | None:
-    """Return the posted questions after an edit of them; None if the form carries none at all."""
+    """Return the posted questions with the edit applied; None if the form has no question section."""
     if "asks" not in request.form:
         return None
     places = sorted({int(found[1]) for name in request.form if (found := _KIND.fullmatch(name))})
@@ -229,7 +224,7 @@ def read_posted(form: ContentForm, edit: "Edit | None" = None) -> list[QuestionF
 
 
 class Edit(Protocol):
-    """A change that a button makes to the posted questions, keyed by their place on the page."""
+    """A button's change to the posted questions, which are keyed by their position on the page."""
 
     def apply(self, sheets: dict[int, QuestionFields], form: ContentForm) -> None: ...
 
@@ -263,12 +258,11 @@ class RemoveChoice:
 
 
 def _drop_empty_choices(sheets: Iterable[QuestionFields]) -> list[QuestionFields]:
-    """Return the questions without the empty places for another choice."""
     return [replace(one, choices=[text for text in one.choices if text]) for one in sheets]
 
 
 def _new_question(kind: str, form: ContentForm, first: bool) -> QuestionFields:
-    """Return a ready-made question; the first one sets for all who answers, and the line for remarks."""
+    """Return a preset question. The first one also sets the shared unit and remarks line."""
     ask = questions.new_question(kind, load_settings().language)
     own = QuestionTerms()
     if first:
@@ -292,30 +286,28 @@ def _read_question(place: int) -> QuestionFields:
 
 
 def values_to_save(form: ContentForm) -> dict[str, Any]:
-    """Return the questions to be saved, if the form carries any section of them."""
+    """Return the questions as keywords for saving; empty if the form has no question section."""
     return {} if form.sheets is None else {"questions": questions_to_save(form.sheets, form)}
 
 
 def differs(notice: Notice, form: ContentForm) -> bool:
-    """Say whether the form's questions are others than those saved."""
+    """Return whether the posted questions differ from the saved ones."""
     return form.sheets is not None and questions_to_save(form.sheets, form) != questions.question_drafts(notice)
 
 
 @bp.app_template_global("questions_of")
 def questions_of(notice: Notice) -> tuple[questions.StoredQuestion, ...]:
-    """Give templates the questions of a notice."""
     return questions.load_questions(notice)
 
 
 @bp.app_template_global("format_deadline")
 def format_deadline(deadline: datetime) -> str:
-    """Return a deadline in the words of this page."""
     return questions.deadline_text(web.language(), deadline)
 
 
 @bp.app_template_global("question_summary_lines")
 def question_summary_lines(notice: Notice) -> list[str]:
-    """Return to templates what is asked of whom until when: one line if that is the same for all questions."""
+    """Template global: one line if all questions share deadline and unit, else one line per question."""
     found = questions.group_into_blocks(questions.load_questions(notice))
     same = len({(one.deadline, one.unit) for one in found}) == 1
     if same:
@@ -330,7 +322,6 @@ def _terms_label(block: questions.QuestionBlock) -> tuple[str, str]:
 
 
 def template_values(notice: Notice, form: ContentForm) -> dict[str, Any]:
-    """Return what the section of the questions needs."""
     return {
         "sheets": fields_of_draft(notice) if form.sheets is None else form.sheets,
         "kinds": questions.PRESETS,
@@ -344,7 +335,7 @@ def template_values(notice: Notice, form: ContentForm) -> dict[str, Any]:
 def question_section(
     notice: Notice, form: ContentForm, mark: str, added_question: bool = False, added_choice: int = 0
 ) -> Any:
-    """Answer a button of the questions with their section, the new question or the next empty choice in focus."""
+    """Render the section after a button press, with focus on the new question or the empty choice."""
     if not web.is_htmx():
         return web.redirect_to("notices.edit_content", number=notice.id, _anchor="questions")
     page = render_template(
@@ -362,7 +353,7 @@ def question_section(
 
 
 def questions_to_save(sheets: Iterable[QuestionFields], form: ContentForm) -> list[QuestionDraft]:
-    """Return the questions to be saved, with their lines for remarks; that for all stands under the last one."""
+    """Return the drafts of the questions. The shared remarks line belongs to the last question."""
     asks: list[QuestionDraft] = []
     own, shared = set(), -1
     for sheet in sheets:
@@ -384,7 +375,7 @@ def _questions_of(sheet: QuestionFields, form: ContentForm) -> list[QuestionDraf
 
 
 def add_deadline_errors(form: ContentForm) -> bool:
-    """Put sentences on deadlines that cannot be read; say whether there is one."""
+    """Add errors for all invalid deadlines; return whether there are any."""
     shared = add_deadline_error(form)
     form.asks_wrong = next((one.own.wrong for one in form.sheets or () if one.own.wrong), "")
     return shared or bool(form.asks_wrong)

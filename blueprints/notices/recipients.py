@@ -1,4 +1,4 @@
-"""The first screen: who receives it. The choice is saved with every change."""
+"""First screen: recipients. Every change is saved."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ EXCLUDED_NAMES_SHOWN = 30
 
 @dataclass(frozen=True, slots=True)
 class PostedRecipients:
-    """What a recipients form says: numbers of lists and persons, in and out."""
+    """Posted ids of lists, persons and groups, included and excluded."""
 
     lists: list[int]
     without: list[int]
@@ -46,14 +46,13 @@ class PostedRecipients:
 @bp.get("/<int:number>/recipients")
 @web.requires("send")
 def edit_recipients(number: int) -> str:
-    """Show the lists of the user and the persons chosen so far."""
     return _recipients_page(get_draft_or_redirect(number))
 
 
 @bp.post("/<int:number>/recipients")
 @web.requires("send")
 def save_recipients(number: int) -> Any:
-    """Save the choice and go on to the words, if it reaches a recipient."""
+    """Save the selection, then go to the content screen if it reaches a recipient."""
 
     def next_screen(notice: Notice) -> Any:
         missing = find_missing(notice, audience_of(notice)).get("targets")
@@ -67,7 +66,7 @@ def save_recipients(number: int) -> Any:
 @bp.post("/<int:number>/recipients/count")
 @web.requires("send")
 def count_recipients(number: int) -> Any:
-    """Save the choice and show its count."""
+    """Save the selection and show its count."""
 
     def counted(notice: Notice) -> Any:
         if web.is_htmx():
@@ -80,7 +79,7 @@ def count_recipients(number: int) -> Any:
 @bp.post("/<int:number>/recipients/search")
 @web.requires("send")
 def save_and_search(number: int) -> Any:
-    """Save the choice and search for people, where no script does it."""
+    """Save the selection and search for people. For browsers without script."""
     text = request.form.get("find", "")
     return _save_recipients(
         number,
@@ -91,13 +90,13 @@ def save_and_search(number: int) -> Any:
 @bp.post("/<int:number>/recipients/groups")
 @web.requires("send")
 def save_and_open_groups(number: int) -> Any:
-    """Save the choice and go to the groups of a list."""
+    """Save the selection and open the groups of a list."""
     list_id = request.form.get("of", 0, type=web.parse_row_id)
     return _save_recipients(number, lambda notice: web.redirect_to("lists.groups", number=list_id, notice=number))
 
 
 def _save_recipients(number: int, then: Callable[[Notice], Any]) -> Any:
-    """Save the posted choice and answer with `then`. A list that the user may not send to is 404 (T-33)."""
+    """Save the posted selection and return `then(...)`; 404 for a list the user may not send to (T-33)."""
     notice, form = get_draft_or_redirect(number), RecipientsForm()
     if not form.validate():
         return _recipients_not_saved(notice, N_("This choice could not be read. Please choose again."))
@@ -147,7 +146,7 @@ def _read_recipients(form: RecipientsForm) -> PostedRecipients:
 
 
 def _recipients_not_saved(notice: Notice, wrong: str, typed: PostedRecipients | None = None) -> tuple[str, int]:
-    """Answer a choice that cannot be taken: the sentence stands above the button."""
+    """Return an error answer, with the message above the button."""
     if web.is_htmx():
         return render_template(
             "notices/_recipients_counted.html", notice=notice, wrong=wrong, **_audience_values(notice)
@@ -156,7 +155,7 @@ def _recipients_not_saved(notice: Notice, wrong: str, typed: PostedRecipients | 
 
 
 def _targets_of_choice(choice: PostedRecipients) -> dict[tuple[str, bool], set[int]]:
-    """Return a choice that was not saved as the page shows it, so that nothing ticked is lost."""
+    """Return an unsaved selection in the form of `recipients.target_ids`, so that the page keeps it."""
     return {
         ("list", True): set(choice.lists),
         ("list", False): set(choice.without),
@@ -205,17 +204,16 @@ def _lists_by_section(lists: list[MailingList]) -> dict[str, list[MailingList]]:
 
 
 def _audience_values(notice: Notice) -> dict[str, Any]:
-    """Return what the count and the names under it need."""
     values = audience_values(audience_of(notice))
     return {**values, "left_out": values["left_out"][:EXCLUDED_NAMES_SHOWN], "mark": version_of(notice)}
 
 
 @bp.get("/<int:number>/recipients/all")
 def list_all_recipients(number: int) -> str | Response:
-    """List everybody who receives the notice, and everybody who does not with the reason (D-12)."""
+    """List all recipients, and all exclusions with their reasons (D-12)."""
     notice = web.get_notice_or_404(number)
     if notice.state != "draft" and web.permissions().visible_lists(notice) is not None:
-        abort(404)  # names of other lists stand in it
+        abort(404)  # contains names of other lists
     if notice.state == "draft":
         notice = audiences.as_sent_by(notice, current_user)
     audience = audience_of(notice)
@@ -229,11 +227,11 @@ def list_all_recipients(number: int) -> str | Response:
     )
 
 
-# ── search for people ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── search for people ──
 
 
 def posted_choices(prefix: str) -> dict[int, str]:
-    """Return what the form says of each person or group: `in`, `out`, or nothing."""
+    """Return the posted value of each person or group: `in`, `out` or empty."""
     found = {name.removeprefix(prefix): value for name, value in request.values.items() if name.startswith(prefix)}
     return {int(number): value for number, value in found.items() if number.isdecimal() and len(number) < 13}
 
@@ -241,9 +239,9 @@ def posted_choices(prefix: str) -> dict[int, str]:
 @bp.get("/<int:number>/recipients/find")
 @web.requires("send")
 def search_people(number: int) -> str | Response:
-    """Return the people that a piece of a name finds, and above them those who are chosen already.
+    """Return the people whose name matches, below those already selected.
 
-    What was just chosen comes along (`person-…`) and moves to the chosen ones: the next search must not drop it.
+    The request carries new selections (`person-…`), so that the next search keeps them.
     """
     notice = get_draft_or_redirect(number)
     searched = request.args.get("find", "").strip()
@@ -258,7 +256,7 @@ def search_people(number: int) -> str | Response:
 
 
 def _chosen_persons(notice: Notice) -> dict[int, str]:
-    """Return what is said of single persons: as saved, and as it stands on the page."""
+    """Return the selected persons: saved values, overridden by those on the page."""
     saved = recipients.target_ids(notice)
     known = dict.fromkeys(saved.get(("person", True), ()), "in") | dict.fromkeys(
         saved.get(("person", False), ()), "out"

@@ -1,4 +1,4 @@
-"""「未確認の方に再送する」: who would get the notice once more, one button, and calling it off again (field 2.3)."""
+"""Reminders (「未確認の方に再送する」): preview, sending and cancelling (field 2.3)."""
 
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,7 @@ BUTTON_LABELS = {
 @bp.get("/<int:number>/remind")
 @web.requires("send")
 def show_reminder_form(number: int) -> Any:
-    """Say how many letters go to whom, and who gets none (field 5.4); nothing is sent by looking."""
+    """Show the recipients and exclusions (field 5.4). A GET sends nothing."""
     return _reminder_form_page(web.get_notice_or_404(number, "send"))
 
 
@@ -60,7 +60,7 @@ def _reminder_form_page(notice: Notice, wrong: str = "") -> Any:
 
 
 def next_morning_if_night(now: datetime) -> datetime | None:
-    """Return seven o'clock if it is night now, when phones lie beside beds (field 4.3 no. 8)."""
+    """Return seven o'clock if it is night, so that no phone rings beside a bed (field 4.3 no. 8)."""
     later = reminders.skip_quiet_hours(now)
     return later if later > now else None
 
@@ -68,7 +68,7 @@ def next_morning_if_night(now: datetime) -> datetime | None:
 @bp.post("/<int:number>/remind", endpoint="send_reminder")
 @web.requires("send")
 def send_reminder(number: int) -> Any:
-    """Let the reminder go, after the usual window or at seven in the morning; a wrong number shows the page again."""
+    """Send after the usual hold or at seven in the morning. A wrong typed number shows the page again."""
     notice, now = web.get_notice_or_404(number, "send"), clock.now()
     at = next_morning_if_night(now) if request.form.get("at") == "morning" else None
     try:
@@ -87,7 +87,7 @@ def send_reminder(number: int) -> Any:
 @bp.post("/<int:number>/remind/<int:reminder>/off")
 @web.requires("send")
 def cancel_reminder(number: int, reminder: int) -> Response:
-    """Call off a reminder that has not begun."""
+    """Cancel a reminder whose sending has not begun."""
     notice = web.get_notice_or_404(number, "send")
     found = Reminder.get_or_none(Reminder.id == reminder, Reminder.notice == notice)
     if found is None:
@@ -98,12 +98,12 @@ def cancel_reminder(number: int, reminder: int) -> Response:
 
 @bp.app_template_global("reminders_of")
 def reminders_of(notice: Notice) -> list[Reminder]:
-    """Give templates the reminders of a notice, the last one first."""
+    """Template global: the reminders of a notice, newest first."""
     return reminders.reminders_of_notice(notice)
 
 
 @bp.app_template_global("reminder_button_label")
 def reminder_button_label(notice: Notice) -> str:
-    """Return to templates the words of the button, if it makes sense and this user may press it."""
+    """Template global: label of the reminder button; empty if it does not apply or is not permitted."""
     wants = reminders.available_reminder(notice, clock.now()) if web.permissions().may_notice("send", notice) else ""
     return web._(BUTTON_LABELS[wants]) if wants else ""

@@ -1,4 +1,4 @@
-"""In whose name a draft goes out: chosen on a page of its own by managers (D-08, D-19, D-21, D-23)."""
+"""Sender name of a draft, chosen by managers on its own page (D-08, D-19, D-21, D-23), and tracking options."""
 
 from collections import Counter
 from typing import Any
@@ -30,7 +30,7 @@ _SENT_BY_CLASS_TEACHERS = N_(
 @bp.get("/<int:number>/name")
 @web.requires("send")
 def edit_sender_name(number: int) -> Any:
-    """Show the names in which the notice may go out; below manager: 403."""
+    """Show the available sender names; 403 below manager."""
     notice = get_draft_or_redirect(number)
     if not sender_names.may_choose_sender_name(web.permissions(), notice):
         web.forbid("manage", [one.id for one in target_lists(notice)])
@@ -40,7 +40,7 @@ def edit_sender_name(number: int) -> Any:
 @bp.post("/<int:number>/name", endpoint="save_sender_name")
 @web.requires("send")
 def save_sender_name(number: int) -> Any:
-    """Set the name. Back to the own name everybody may; another one, below manager, is 403 however it was sent."""
+    """Set the sender name. Every author may reset it to the own name; any other name is 403 below manager."""
     notice = get_draft_or_redirect(number)
     kind, _, value = request.form.get("as", OWN_NAME).partition(":")
     chosen = {"user": {"user": _user_id(value), "name": value}, "name": {"name": value}}.get(kind, {})
@@ -65,7 +65,7 @@ def _user_id(text: str) -> int:
     try:
         return web.parse_row_id(text)
     except ValueError:
-        return web.MAX_ROW_ID  # nobody's: refused as not offered
+        return web.MAX_ROW_ID  # no such user: rejected
 
 
 def _sender_name_page(notice: Notice, wrong: str = "", status: int = 200) -> Any:
@@ -91,13 +91,13 @@ def _current_choice(notice: Notice) -> str:
 
 
 def from_display_name(notice: Notice) -> str:
-    """Return the display name of From as it will be when the current user sends the notice (D-07, D-23)."""
+    """Return the display name in From if the current user sends the notice (D-07, D-23)."""
     return rendering.from_display_name(load_settings().name, notice.sender_name or current_user.name, web.language())
 
 
 @bp.app_template_global("sender_of")
 def sender_of(notice: Notice) -> dict[str, Any]:
-    """Give templates what they say of a draft's sender: the name, and whether it is another's and may be changed."""
+    """Template global: sender name of a draft, whether it is another user's, whether it may be changed."""
     return {
         "name": from_display_name(notice),
         "in_charge": notice.in_charge,
@@ -108,16 +108,16 @@ def sender_of(notice: Notice) -> dict[str, Any]:
 
 @bp.app_template_global("letters_by_signature")
 def letters_by_signature(audience: Audience) -> list[tuple[str, int]]:
-    """Give templates how many letters go in whose name; empty: the normal sender, who comes last."""
+    """Template global: number of letters per sender name. Empty name: the default sender, sorted last."""
     counts = Counter(one.signed for one in audience.receiving)
     return sorted(counts.items(), key=lambda pair: (not pair[0], -pair[1], pair[0]))
 
 
-# ── tracking ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── tracking ──
 
 
 class TrackingForm(web.Form):
-    """Two switches, both off, and five timings, all daily (D-32, D-33)."""
+    """Two switches, off by default, and five digest frequencies, daily by default (D-32, D-33)."""
 
     track_opens = BooleanField(N_("Count openings"))
     track_clicks = BooleanField(N_("Count opened links"))
@@ -138,7 +138,6 @@ class TrackingForm(web.Form):
 @bp.get("/<int:number>/measure")
 @web.requires("send")
 def edit_tracking(number: int) -> Any:
-    """Show the switches and the timings of a draft."""
     notice = get_draft_or_redirect(number)
     tracking = notice.tracking
     filled = {
@@ -158,7 +157,7 @@ def _tracking_page(notice: Notice, form: TrackingForm, status: int = 200) -> Any
 @bp.post("/<int:number>/measure", endpoint="save_tracking")
 @web.requires("send")
 def save_tracking(number: int) -> Any:
-    """Save them; what is daily is not written down."""
+    """Save the options. Only frequencies that differ from the default are stored."""
     notice, form = get_draft_or_redirect(number), TrackingForm()
     if not form.validate():
         return _tracking_page(notice, form, 422)

@@ -1,4 +1,4 @@
-"""The list of notices, and one notice after the send button: held, booked, on its way, done."""
+"""List of notices, and the page of one notice after it was confirmed."""
 
 import uuid
 from collections.abc import Callable
@@ -30,7 +30,7 @@ LATEST = 10
 
 @bp.get("")
 def index() -> str:
-    """Show what waits or asks to be decided, the drafts, and the latest notices."""
+    """List notices that wait or need a decision, drafts and the latest notices."""
     rights = web.permissions()
     waiting = notice_list.notice_rows(notice_list.scheduled_notices(rights))
     latest = notice_list.notice_rows(notice_list.finished_notices(rights).limit(LATEST))
@@ -49,7 +49,7 @@ def index() -> str:
 
 @bp.get("/booked")
 def list_scheduled() -> str:
-    """List every booking with its content, its time to change, and its way back into the drafts (T-04 to T-07)."""
+    """List the scheduled notices with content, rescheduling and cancelling (T-04 to T-07)."""
     return render_template(
         "notices/scheduled.html",
         rows=notice_list.notice_rows(notice_list.scheduled_notices(web.permissions())),
@@ -60,7 +60,7 @@ def list_scheduled() -> str:
 @bp.post("/new")
 @web.requires("send")
 def create_draft() -> Response:
-    """Begin a notice; a double tap finds the same draft again. Practice goes to the writer's own list."""
+    """Create a draft; the form key makes a double tap idempotent. A practice notice uses the author's own list."""
     form, now = NewNoticeForm(), clock.now()
     notice = drafts.create_draft(
         current_user, form_key=(form.form_key.data or "")[:64] or None, urgent=bool(form.urgent.data), now=now
@@ -78,7 +78,7 @@ def create_draft() -> Response:
 @bp.route("/<int:number>/delete", methods=["GET", "POST"])
 @web.requires("send")
 def delete_draft(number: int) -> str | Response:
-    """Ask, then delete a draft for good."""
+    """Ask for confirmation, then delete a draft."""
     notice = get_draft_or_redirect(number)
     if request.method == "GET":
         return draft_access.render_confirmation(
@@ -97,12 +97,12 @@ def delete_draft(number: int) -> str | Response:
     return web.redirect_to("notices.index")
 
 
-# ── one notice ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── one notice ──
 
 
 @bp.get("/<int:number>")
 def show(number: int) -> Any:
-    """Show a notice by its state; as a poll, only if something changed (204), and no more once it is done."""
+    """Show a notice by its state. A poll gets 204 if nothing changed, and stops when sending is done."""
     notice = web.get_notice_or_404(number)
     if notice.state == "draft":
         return _redirect_to_draft(notice)
@@ -113,7 +113,7 @@ def show(number: int) -> Any:
 
 
 def _redirect_to_draft(notice: Notice) -> Any:
-    """Lead to the screen that was open last; a poll must take the whole page along."""
+    """Redirect to the screen that was open last. A poll makes the browser load the whole page."""
     screen = "notices.edit_content" if notice.wizard_step > 1 else "notices.edit_recipients"
     return web.redirect_to(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
 
@@ -158,7 +158,7 @@ def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
 
 
 def _letters_needing_attention(notice: Notice, seen: progress.Progress, lists: list[int] | None) -> dict[str, list]:
-    """Return the letters that need somebody's eye, by state and name."""
+    """Return the failed or unclear letters, sorted by state and name."""
     return {
         state: list(progress.letters_by_name(notice, (state,), lists))
         for state in progress.PROBLEM_STATES
@@ -170,9 +170,9 @@ def _delivery_ids(trouble: dict[str, list], left_out: list) -> list[int]:
     return [one.delivery_id for rows in trouble.values() for one in rows] + [one.id for one in left_out]
 
 
-# ── while it waits ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── held and scheduled ──
 def run_and_flash(notice: Notice, verb: Callable[[], Any], done: str, endpoint: str = "notices.show") -> Response:
-    """Carry out a verb and say what happened, or why not."""
+    """Run an action and flash its result or its error."""
     try:
         result = verb()
     except DomainError as refusal:
@@ -186,7 +186,7 @@ def run_and_flash(notice: Notice, verb: Callable[[], Any], done: str, endpoint: 
 @bp.post("/carrier")
 @web.requires("send")
 def retry_carrier() -> Response:
-    """Send again at once to a carrier that refused too much."""
+    """Retry immediately at a carrier that was deferred after too many refusals."""
     going = alerts.resume_carrier(request.form.get("domain", ""), current_user, clock.now())
     if going:
         web.flash_message(N_("%(n)s letters are being tried again."), n=going)
@@ -200,7 +200,7 @@ def retry_carrier() -> Response:
 @bp.post("/<int:number>/cancel")
 @web.requires("send")
 def cancel_sending(number: int) -> Response:
-    """Take a held or booked notice back into the drafts (T-07, D-43 to D-46)."""
+    """Return a held or scheduled notice to draft (T-07, D-43 to D-46)."""
     notice = web.get_notice_or_404(number, "send")
     done = N_("Cancelled. Nothing was sent; the notice is a draft again.")
     return run_and_flash(
@@ -211,7 +211,7 @@ def cancel_sending(number: int) -> Response:
 @bp.post("/<int:number>/retime")
 @web.requires("send")
 def reschedule(number: int) -> Any:
-    """Change the time of a booking in place (T-06)."""
+    """Change the time of a scheduled notice (T-06)."""
     notice, form = web.get_notice_or_404(number, "send"), TimeForm()
     at = web.parse_local_time(form.at.data or "")
     if at is None:
@@ -241,7 +241,7 @@ def _invalid_time_page(notice: Notice, form: TimeForm, sentence: str) -> Any:
 @bp.post("/<int:number>/release")
 @web.requires("send")
 def send_held(number: int) -> Response:
-    """Send after all what was held because it was late or its recipients changed (decision 8)."""
+    """Send a notice that was held because it was late or its recipients changed (decision 8)."""
     notice = web.get_notice_or_404(number, "send")
     return run_and_flash(
         notice, lambda: workflow.release_held(notice, current_user, clock.now()), N_("It is being sent now.")
@@ -251,7 +251,7 @@ def send_held(number: int) -> Response:
 @bp.route("/<int:number>/drop", methods=["GET", "POST"])
 @web.requires("send")
 def discard_held(number: int) -> str | Response:
-    """Ask, then give up what was held."""
+    """Ask for confirmation, then discard a held notice."""
     notice = web.get_notice_or_404(number, "send")
     if request.method == "POST":
         done = N_("It will not be sent.")
@@ -264,11 +264,11 @@ def discard_held(number: int) -> str | Response:
     )
 
 
-# ── while and after it goes ──────────────────────────────────────────────────────────────────────────────────────
+# ── sending and sent ──
 @bp.route("/<int:number>/stop", methods=["GET", "POST"])
 @web.requires("send")
 def stop_sending(number: int) -> str | Response:
-    """Say what stopping does, then stop the letters that have not left."""
+    """Ask for confirmation, then stop the letters that are not sent yet."""
     notice = web.get_notice_or_404(number, "send")
     if request.method == "POST":
         done = N_("Stopped: %(n)s letters did not leave.")
@@ -290,7 +290,7 @@ def stop_sending(number: int) -> str | Response:
 @bp.route("/<int:number>/withdraw", methods=["GET", "POST"])
 @web.requires("send")
 def withdraw_notice(number: int) -> str | Response:
-    """Say what withdrawing does, then withdraw (decision 13)."""
+    """Ask for confirmation, then withdraw (decision 13)."""
     notice = web.get_notice_or_404(number, "send")
     if request.method == "POST":
         done = N_("Withdrawn. If families should know what is right, send a correction.")
@@ -309,21 +309,21 @@ def withdraw_notice(number: int) -> str | Response:
 @bp.get("/<int:number>/correct")
 @web.requires("send")
 def start_correction(number: int) -> str:
-    """Say what a correction is, and offer the two kinds."""
+    """Explain corrections and offer both kinds."""
     return render_template("notices/correct.html", notice=_started_notice(number))
 
 
 @bp.post("/<int:number>/correct")
 @web.requires("send")
 def create_correction(number: int) -> Response:
-    """Make a draft to the same recipients, marked 【訂正】."""
+    """Create a draft to the same recipients, marked 【訂正】."""
     return _open_correction(related_notices.create_correction(_started_notice(number), current_user, clock.now()))
 
 
 @bp.post("/<int:number>/correct/apology")
 @web.requires("send")
 def withdraw_and_apologise(number: int) -> Response:
-    """Withdraw the notice, then make a draft that repeats nothing of it."""
+    """Withdraw the notice, then create a draft that repeats none of its content."""
     notice, now = _started_notice(number), clock.now()
     if notice.state != "withdrawn":
         try:
@@ -348,7 +348,7 @@ def _open_correction(draft: Notice) -> Response:
 @bp.route("/<int:number>/update", methods=["GET", "POST"])
 @web.requires("send")
 def start_follow_up(number: int) -> str | Response:
-    """Say what an update is, then begin one: a draft to the same recipients with the time in its subject."""
+    """Ask for confirmation, then create a draft to the same recipients with the time in its subject."""
     notice = web.get_notice_or_404(number, "send")
     if notice.started_at is None:
         abort(404)
@@ -373,7 +373,7 @@ def start_follow_up(number: int) -> str | Response:
 @bp.post("/<int:number>/again")
 @web.requires("send")
 def resend_unknown(number: int) -> Response:
-    """Send the letters once more of which nobody knows whether they arrived."""
+    """Resend the letters whose delivery is unknown."""
     notice = web.get_notice_or_404(number, "send")
     done = N_("%(n)s letters are being sent once more.")
     return run_and_flash(notice, lambda: workflow.resend_unknown(notice, current_user, clock.now()), done)

@@ -1,6 +1,7 @@
-"""The readers' pages, opened by the token of a letter: no login, no cookie, no script needed (T-18, T-44).
+"""Readers' pages. The token of a letter is the authority: no login, no cookie, no script needed (T-18, T-44).
 
-GET never acts but for counting the visit, HEAD and OPTIONS never run (law 3). The token is the authority."""
+A GET only records the visit. HEAD and OPTIONS run no view (law 3).
+"""
 
 from flask import Blueprint
 

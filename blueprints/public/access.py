@@ -1,6 +1,6 @@
-"""Tokens in the addresses of readers' pages: find the delivery, slow down guessing, tell scripts from hands.
+"""Token lookup for the readers' pages, rate limit on guessing, detection of automatic button presses.
 
-The token is the authority: no login, no cookie (RFC 8058 3.1). HEAD and OPTIONS never run a page (law 3).
+The token is the authority: no login, no cookie (RFC 8058 3.1). HEAD and OPTIONS run no view (law 3).
 """
 
 import unicodedata
@@ -40,14 +40,14 @@ TOKEN_ENDPOINTS = {
 
 @bp.before_request
 def _ignore_head_and_options() -> Response | None:
-    """Answer what scanners send ahead of a GET without running the page."""
+    """Answer requests of link scanners without running a view."""
     if request.endpoint in TOKEN_ENDPOINTS and request.method in ("HEAD", "OPTIONS"):
         return Response(status=204)
     return None
 
 
 def delivery_of_token(token: str) -> Delivery | None:
-    """Return the delivery of a token, and speak its reader's language from here on."""
+    """Return the delivery of a token and set the page language to its reader's."""
     found = read_confirmations.delivery_by_token(token)
     if found is not None:
         g.language = found.language
@@ -55,7 +55,7 @@ def delivery_of_token(token: str) -> Delivery | None:
 
 
 def closed_page(delivery: Delivery) -> tuple[str, int]:
-    """Say why the page of a letter is closed: its notice was withdrawn, or its school year is over."""
+    """Explain why the page is closed: the notice was withdrawn, or its school year is over."""
     leave = url_for("public.unsubscribe_page", token=delivery.token, p=1)
     if delivery.notice.purged_at:
         return _school_year_over_page(leave)
@@ -69,8 +69,8 @@ def closed_page(delivery: Delivery) -> tuple[str, int]:
 
 
 def unknown_token_page(token: str) -> tuple[str, int]:
-    """Say kindly that the page does not open; guessing is slowed by network, a valid token never is (T-44)."""
-    if token == PLACEHOLDER_TOKEN:  # pressed in an own copy or a preview
+    """Explain that the page does not open. Only unknown tokens are rate-limited, by network (T-44)."""
+    if token == PLACEHOLDER_TOKEN:  # link of an own copy or a preview
         return message_page(
             _("This is a sample"),
             _(
@@ -86,7 +86,7 @@ def unknown_token_page(token: str) -> tuple[str, int]:
 
 
 def unknown_page() -> tuple[str, int]:
-    """Answer an address that opens nothing, and count it for the network."""
+    """Answer an unknown URL and count it against the network."""
     network = rate_limits.client_network(request.remote_addr)
     tries = rate_limits.record_hit(f"unknown token {network}", clock.now(), UNKNOWN_WINDOW_S)
     return message_page(
@@ -111,25 +111,24 @@ def _school_year_over_page(unsubscribe_url: str) -> tuple[str, int]:
 
 
 def is_script_press(delivery: Delivery) -> bool:
-    """Say whether a script pressed the button: the page's own script saw nothing that a hand does (decision 1).
+    """Return whether a script pressed the button: reader.js saw no touch, key or pointer (decision 1).
 
-    Programs that help people press so too (voice control, for one): whoever types the number that the page then shows
-    is taken for a person.
+    Assistive programs such as voice control also press by script. A reader who types the number shown next counts as
+    a person.
     """
     typed = unicodedata.normalize("NFKC", request.form.get("typed", "")).strip()
     return request.form.get("hand") == "0" and typed != human_check_number(delivery)
 
 
 def human_check_number(delivery: Delivery) -> str:
-    """Return two digits that belong to this letter's page."""
+    """Return two digits derived from the letter."""
     return str(10 + crc32(delivery.token.encode()) % 90)
 
 
 def user_agent() -> str:
-    """Return what the browser calls itself."""
     return request.headers.get("User-Agent", "")
 
 
 def is_internal_visit() -> bool:
-    """Say whether the page was reached from a page of ours."""
+    """Return whether the visit came from another page of this site."""
     return request.args.get("p") == "1" or request.headers.get("Sec-Fetch-Site") == "same-origin"

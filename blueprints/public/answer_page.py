@@ -1,6 +1,6 @@
-"""The page behind the choices of a letter: what was opened is preselected, a press answers (T-49 to T-51).
+"""Answer page of a letter. The opened choice is preselected and a button press submits it (T-49 to T-51).
 
-Opening it records a visit and nothing else; HEAD and OPTIONS never run. Everything works without script.
+A GET only records the visit. HEAD and OPTIONS run no view. The page works without script.
 """
 
 import re
@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"\s*0*(\d{1,4})(?!\d)")
 
 @dataclass(frozen=True, slots=True)
 class QuestionView:
-    """What is asked together, as it stands for this reader. who: a sentence on who answers once, or nothing."""
+    """One block of questions for this reader. who: a sentence if the household or child answers once."""
 
     block: QuestionBlock
     standings: tuple[CurrentAnswer, ...]
@@ -47,7 +47,6 @@ class QuestionView:
 @bp.route("/a/<token>", methods=["GET", "POST"], strict_slashes=False)
 @bp.route("/a/<token>/<choice>", methods=["GET", "POST"], strict_slashes=False)
 def answer_questions(token: str, choice: str = ""):
-    """Show the questions of a letter with a choice preselected; take what the reader sends."""
     delivery = delivery_of_token(token)
     if delivery is None:
         return unknown_token_page(token)
@@ -60,7 +59,7 @@ def answer_questions(token: str, choice: str = ""):
 
 
 def _choice_number(text: str) -> int | None:
-    """Read the number of a choice however a phone cut the link: 「2。」 is 2."""
+    """Return the number of a choice, also from a link with trailing characters: 「2。」 is 2."""
     found = _NUMBER.match(text)
     return int(found[1]) if found else None
 
@@ -72,7 +71,7 @@ def _answer_page(
     status: int = 200,
     unsure: str = "",
 ):
-    """Show the page. unsure: the number to be typed, after a press that was perhaps no person's."""
+    """Render the page. unsure: the number to type after a press that may be automatic."""
     if read_confirmations.is_page_closed(delivery):
         return closed_page(delivery)
     found = answers.current_answers(delivery)
@@ -122,12 +121,11 @@ def _answer_values(delivery: Delivery, opened: int | None, found: list[CurrentAn
 
 
 def _opened_option(found: list[CurrentAnswer], number: int | None) -> questions.Option | None:
-    """Return the choice whose link was opened, if there is one with this number."""
     return next((option for one in found if (option := one.question.option(number))), None)
 
 
 def _auto_answer_from(delivery: Delivery, opened: int | None, found: list[CurrentAnswer]):
-    """Return from when on the script may press: only where the list is set so, for a choice not yet answered."""
+    """Return the time from which reader.js may submit; None if the list forbids it or an answer exists."""
     standing = next((one for one in found if one.question.option(opened)), None)
     if standing is None or standing.answer or not standing.question.is_open(clock.now()):
         return None
@@ -149,7 +147,7 @@ def _save_answers(delivery: Delivery, opened: int | None):
 
 @bp.post("/a/<token>/<choice>/touch")
 def answer_by_touch(token: str, choice: str):
-    """Record the opened choice that reader.js reports; 204 if the reader has chosen another one meanwhile."""
+    """Record the choice reported by reader.js; 204 if the reader selected another one."""
     delivery = delivery_of_token(token)
     if delivery is None:
         return unknown_token_page(token)
@@ -170,7 +168,7 @@ def answer_by_touch(token: str, choice: str):
 
 
 def _posted_answers(asked: Iterable[questions.StoredQuestion]) -> dict[int, SubmittedAnswer]:
-    """Return what the form says, by the row of the question; only choices that there are."""
+    """Return the posted answers by question id, without invalid choices."""
     given = {}
     for one in asked:
         number = _choice_number(request.form.get(f"q{one.place}", ""))

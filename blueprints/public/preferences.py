@@ -1,7 +1,7 @@
-"""The reader's own page: `/p` mails a link, `/p/<mark>` is the page, `/p/new/<mark>` confirms a new address.
+"""Reader's preferences: `/p` mails a link, `/p/<mark>` is the page, `/p/new/<mark>` confirms a new address.
 
-No login, no session, no script; the mark is the authority, and GET never acts (law 3). Answers tell nobody who is
-registered; guessed marks are counted by network.
+No login, session or script. The signed mark is the authority, and a GET changes nothing (law 3). The answers do not
+reveal whether an address is registered. Guessed marks are counted by network.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,15 +27,13 @@ from web import Form, _, add_field_error
 
 
 class TokenForm(Form):
-    """A form of a page that is opened by a mark."""
+    """Form of a page that a mark opens."""
 
     class Meta(Form.Meta):
         csrf = False
 
 
 class PreferencesForm(TokenForm):
-    """What belongs to the reader."""
-
     name = StringField(N_("Your name"), [Length(max=60)])
     kana = StringField(N_("Reading in kana"), [Length(max=60)])
     phone = StringField(N_("Telephone"), [Length(max=40)])
@@ -45,7 +43,7 @@ class PreferencesForm(TokenForm):
 
 
 class ChildForm(TokenForm):
-    """A child: names, and class while it is not known."""
+    """Names of a child, and the class while it is unknown."""
 
     name = StringField(N_("Name of the child"), [Length(max=60)])
     kana = StringField(N_("Reading of the child's name"), [Length(max=60)])
@@ -54,20 +52,18 @@ class ChildForm(TokenForm):
 
 
 class AddressForm(TokenForm):
-    """A new address."""
-
     address = StringField(N_("New e-mail address"), [Length(max=300)])
 
 
 def posted_attributes(form: Mapping[str, str], items: Mapping[int, Mapping[str, str]]) -> dict[int, dict[str, str]]:
-    """Return the items of places as they were typed; fields are called after place and position."""
+    """Return the posted attributes. Field names consist of membership and position."""
     return {
         number: {key: form[name] for place, key in enumerate(shown) if (name := f"item{number}-{place}") in form}
         for number, shown in items.items()
     }
 
 
-# ── preferences ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── preferences ──
 
 
 Answer = Response | tuple[str, int] | str
@@ -89,10 +85,10 @@ RESULT_MESSAGES = {
 }
 
 
-# ── getting the link ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── requesting the link ──
 @bp.route("/p", methods=["GET", "POST"], strict_slashes=False)
 def request_preferences_link() -> Answer:
-    """Ask for the address; mail the link there if it is a member's, and say the same if it is not."""
+    """Mail the link if the address is a member's. The answer is the same if it is not."""
     if request.method == "GET":
         return _request_link_page(sent=request.args.get("sent") == "1")
     now, typed = clock.now(), request.form.get("mail", "")[:320]
@@ -129,16 +125,16 @@ def _person_of_token(mark: str) -> Person | None:
 
 
 def _expired_link_page() -> Answer:
-    """Say that the link is too old, and offer a new one; guesses are counted."""
+    """Explain that the link expired and offer a new one. Count guesses."""
     network = rate_limits.client_network(request.remote_addr)
     tries = rate_limits.record_hit(f"unknown token {network}", clock.now(), 600)
     return _request_link_page(dead=True, status=404 if tries <= 60 else 429)
 
 
-# ── the page ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the page ──
 @bp.get("/p/<mark>", strict_slashes=False)
 def show_preferences(mark: str) -> Answer:
-    """Show what the reader gave and gets."""
+    """Show the reader's data and lists."""
     person = _person_of_token(mark)
     return _preferences_page(mark, preference_page.load_page(person)) if person else _expired_link_page()
 
@@ -160,7 +156,7 @@ def _preferences_page(
 
 
 def _forms(page: PreferencePage, typed: Any = None) -> dict[str, Any]:
-    """Return the forms of the page: filled from the rows, or from what was typed."""
+    """Return the page's forms, filled from the database or the posted values."""
     return {
         "own": PreferencesForm(typed, data=_own_values(page.person)),
         "children": {one.id: ChildForm(typed, obj=one, prefix=f"child{one.id}-") for one in page.children},
@@ -169,13 +165,12 @@ def _forms(page: PreferencePage, typed: Any = None) -> dict[str, Any]:
 
 
 def _own_values(person: Person) -> dict[str, str]:
-    """Return what is filled in; the telephone number may be another guardian's, so it is never shown."""
+    """Return initial values without the telephone number, which may be another guardian's."""
     return {"name": person.name, "kana": person.kana, "language": person.language}
 
 
 @bp.post("/p/<mark>")
 def save_preferences(mark: str) -> Answer:
-    """Write down what the reader corrected."""
     person = _person_of_token(mark)
     if person is None:
         return _expired_link_page()
@@ -209,7 +204,7 @@ def _form_texts(form: ChildForm) -> dict[str, str]:
 
 
 def _add_field_error(forms: dict[str, Any], refused: DomainError) -> None:
-    """Put a refusal on the field of the child, or of the reader, that it is about."""
+    """Add an error to the field of the child or the reader that it concerns."""
     part, _between, field = refused.field.partition("-")
     number = part.removeprefix("child")
     if field and number.isdigit() and int(number) in forms["children"]:
@@ -246,7 +241,7 @@ def join_list(mark: str, number: int) -> Answer:
 
 
 def _change_subscription(mark: str, change: Callable[[Person], str]) -> Answer:
-    """Change one list and show the page with the result. A known scanner changes nothing."""
+    """Change one list and show the result. A known scanner changes nothing."""
     person = _person_of_token(mark)
     if person is None:
         return _expired_link_page()
@@ -270,7 +265,7 @@ def send_test_email(mark: str) -> Answer:
 
 @bp.post("/p/<mark>/wrong")
 def report_error(mark: str) -> Answer:
-    """Tell the school what it holds wrongly; only it can change that."""
+    """Report wrong data to the school, which alone can change it."""
     person = _person_of_token(mark)
     if person is None:
         return _expired_link_page()
@@ -279,10 +274,10 @@ def report_error(mark: str) -> Answer:
     return _redirect_with_result(mark, "told" if done else "not-told")
 
 
-# ── a new address ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── a new address ──
 @bp.post("/p/<mark>/address")
 def request_address_change(mark: str) -> Answer:
-    """Send a letter to the new address; nothing changes before its link is pressed."""
+    """Mail the new address. Nothing changes until its link is confirmed."""
     person = _person_of_token(mark)
     if person is None:
         return _expired_link_page()
@@ -298,7 +293,7 @@ def request_address_change(mark: str) -> Answer:
 
 @bp.route("/p/new/<mark>", methods=["GET", "POST"])
 def confirm_address_change(mark: str) -> Answer:
-    """Ask once more at the new address, then take it over."""
+    """Ask for confirmation, then change the address."""
     found = preference_page.new_address_from_link(mark, clock.now())
     if found is None:
         return _expired_link_page()
@@ -317,10 +312,10 @@ def confirm_address_change(mark: str) -> Answer:
     return page, 422 if taken else 200
 
 
-# ── farewell ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── deletion ──
 @bp.route("/p/<mark>/delete", methods=["GET", "POST"])
 def delete_registration(mark: str) -> Answer:
-    """Say what is lost; on the press take the reader out of everything."""
+    """Show the effects; on POST remove the reader from all lists."""
     person = _person_of_token(mark)
     if person is None:
         return _expired_link_page()

@@ -1,7 +1,7 @@
-"""The page on which somebody joins a list: no login, no session, no script; the same answer whether known or not.
+"""Signup page of a list: no login, session or script. The answer does not reveal known addresses.
 
-`/j/<list>` and `/j/<list>/<code>` (T-26, T-36, T-17; defences 2). The address that is typed gets a letter of fixed
-words; nothing is registered before its link is pressed. Looking changes nothing (law 3).
+`/j/<list>` and `/j/<list>/<code>` (T-26, T-36, T-17; defences 2). The typed address gets a letter with fixed text.
+Nothing is registered until its link is confirmed. A GET changes nothing (law 3).
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ NETWORK_LIMIT = N_(
 
 @dataclass(frozen=True, slots=True)
 class SignupTarget:
-    """The list and the code in the address of the page."""
+    """List and code of the page's URL."""
 
     list: MailingList
     key: ValidCode | None = None
@@ -43,7 +43,6 @@ class SignupTarget:
 @bp.route("/j/<address>", methods=["GET", "POST"], strict_slashes=False)
 @bp.route("/j/<address>/<code>", methods=["GET", "POST"], strict_slashes=False)
 def sign_up(address: str, code: str = "") -> Answer:
-    """Show how to join; take an address."""
     _apply_requested_language()
     mailing_list = signup.find_open_list(address)
     if mailing_list is None:
@@ -59,7 +58,7 @@ def sign_up(address: str, code: str = "") -> Answer:
 
 
 def _apply_requested_language() -> None:
-    """Let a reader choose the language by `?lang=`, which a printed link can carry."""
+    """Apply `?lang=`, which a printed link can contain."""
     if (wanted := request.values.get("lang")) in i18n.LANGUAGES:
         g.language = wanted
 
@@ -96,9 +95,9 @@ def _own_url(door: SignupTarget, **more: object) -> str:
 
 
 def _accept_signup(door: SignupTarget) -> Answer:
-    """Take what was typed; what is missing or strange is asked for once more, with nothing lost."""
+    """Start a signup. On an error, show the form again with all typed values."""
     typed, now = request.form.get("mail", "")[:320], clock.now()
-    if request.form.get("website"):  # a field that no person sees
+    if request.form.get("website"):  # honeypot, invisible to people
         return redirect(_own_url(door, sent=1), code=303)  # type: ignore[return-value]
     if not door.key and (shown := request.form.get("code", "").strip()):
         return _accept_typed_code(door, shown, typed)
@@ -124,7 +123,7 @@ def _signup_request(door: SignupTarget, clean: str) -> SignupRequest:
 
 
 def _accept_typed_code(door: SignupTarget, shown: str, typed: str) -> Answer:
-    """Go on with a code that was typed from paper, as if it had stood in the address."""
+    """Continue with a code typed from paper, as if the URL contained it."""
     if quotas.has_too_many_wrong_codes(request.remote_addr, clock.now()):
         return _signup_page(door, typed=typed, wrong_code=_(NETWORK_LIMIT), status=429)
     key = join_codes.resolve_code(door.list, shown)

@@ -1,6 +1,6 @@
-"""The readers' pages, opened by the token of a letter: no login, no cookie, no script needed (T-18, T-44).
+"""Readers' pages: notice, unsubscribing, files, images, tracking, public urgent page.
 
-GET never acts but for counting the visit, HEAD and OPTIONS never run (law 3). The token is the authority.
+The package docstring states the rules for tokens and methods.
 """
 
 from collections.abc import Callable
@@ -38,10 +38,10 @@ from models import Attachment, Delivery
 from web import parse_row_id
 
 
-# ── the notice ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the notice ──
 @bp.route("/r/<token>", methods=["GET", "POST"], strict_slashes=False)
 def read_notice(token: str):
-    """Show the notice; take the press of 「見ました」."""
+    """Show the notice; a POST records the press of 「見ました」."""
     delivery = delivery_of_token(token)
     if delivery is None:
         return unknown_token_page(token)
@@ -54,7 +54,7 @@ def read_notice(token: str):
 
 
 def _read_page(delivery: Delivery, unsure: bool = False) -> str:
-    """Return the notice. unsure: the button was pressed, but perhaps not by a person; the page asks for a number."""
+    """Render the notice. unsure: the press may be automatic, so the page asks for a number."""
     return render_template(
         "public/read.html",
         unsure=human_check_number(delivery) if unsure else "",
@@ -81,7 +81,7 @@ def _confirm_read(delivery: Delivery):
 
 @bp.post("/r/<token>/touch")
 def confirm_by_touch(token: str):
-    """Record the touch that reader.js reports; 204 if it does not count."""
+    """Record the touch reported by reader.js; 204 if it is not valid."""
     delivery = delivery_of_token(token)
     if delivery is None:
         return unknown_token_page(token)
@@ -96,7 +96,6 @@ def _stamp_fragment(delivery: Delivery, first: bool) -> str:
 
 
 def _stamp_values(delivery: Delivery, landed: bool) -> dict:
-    """Return what the place of the stamp shows."""
     read = delivery.read_at is not None
     asks = read_confirmations.may_confirm(delivery)
     return {
@@ -110,10 +109,10 @@ def _stamp_values(delivery: Delivery, landed: bool) -> dict:
     }
 
 
-# ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── unsubscribing ──
 @bp.get("/u/<token>", strict_slashes=False)
 def unsubscribe_page(token: str):
-    """Show the lists that can be stopped or resumed here; only a POST acts (decision 2)."""
+    """Show the lists that the reader can stop or resume. Only a POST acts (decision 2)."""
     delivery = delivery_of_token(token)
     if delivery is None:
         return _expired_unsubscribe(token) or unknown_token_page(token)
@@ -164,7 +163,7 @@ def _apply_unsubscribe(token: str, change: Callable[[Delivery], object]):
 
 @bp.route("/u/<token>/one-click", methods=["GET", "POST"])
 def one_click_unsubscribe(token: str):
-    """Stop the letter's lists for a mail program's button (RFC 8058): 200 whatever the body, no cookie, repeatable."""
+    """One-click unsubscribe (RFC 8058): 200 for any body, no cookie, idempotent."""
     delivery = delivery_of_token(token)
     if delivery is None:
         return _expired_one_click(token) or unknown_token_page(token)
@@ -177,7 +176,7 @@ def one_click_unsubscribe(token: str):
 
 
 def _expired_unsubscribe(token: str) -> Response | str | None:
-    """Lead on to where the lists of an old letter are stopped (decision 15); None for any other token."""
+    """Redirect an old letter to the unsubscribe pages of its lists (decision 15); None for an unknown token."""
     found = expired_links.memberships_by_token(token)
     if not found:
         return None
@@ -197,26 +196,25 @@ def _expired_one_click(token: str) -> Response | str | None:
     return Response("ok\n", mimetype="text/plain") if found else None
 
 
-# ── for machines ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── health check, robots ──
 @bp.get("/healthz")
 def healthz() -> Response:
-    """Say that pages and database answer, and no more."""
+    """Health check: web server and database answer."""
     db.execute_sql("SELECT 1").fetchone()
     return Response("ok\n", mimetype="text/plain")
 
 
 @bp.get("/robots.txt")
 def robots() -> Response:
-    """Keep search engines out of everything."""
     return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
 
 
-# ── moments ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── times ──
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedAt:
-    """When a reader confirmed, in the parts that a sentence needs."""
+    """Time of a confirmation, with day and time formatted for a sentence."""
 
     language: str
     at: datetime
@@ -231,12 +229,12 @@ class ConfirmedAt:
         return format_time(self.at)
 
 
-# ── files ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── files ──
 
 
 @bp.route("/r/<token>/file/<int:number>", methods=["GET", "POST"])
 def download_file(token: str, number: int) -> Any:
-    """Count a press and lead on to the file; give it to a GET, by whomever, without counting anybody."""
+    """A POST counts the view and redirects to the file; a GET returns it without counting."""
     delivery = delivery_of_token(token)
     if delivery is None:
         return unknown_token_page(token)
@@ -257,18 +255,18 @@ def download_file(token: str, number: int) -> Any:
 
 
 def _downloadable(delivery: Delivery, number: int) -> Attachment | None:
-    """Return a file that stands on this reader's page now."""
+    """Return a file that this reader may download now."""
     if read_confirmations.is_page_closed(delivery):
         return None
     return next((one for one in attachments.files_for_readers(delivery.notice, clock.now()) if one.id == number), None)
 
 
-# ── pictures ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── images ──
 
 
 @bp.get("/r/<token>/pictures/<mark>")
 def inline_image(token: str, mark: str):
-    """Give a picture that stands in this reader's notice; nobody is counted."""
+    """Return an image of this reader's notice. Nothing is recorded."""
     delivery = delivery_of_token(token)
     if delivery is None:
         return unknown_token_page(token)
@@ -279,15 +277,15 @@ def inline_image(token: str, mark: str):
 
 
 def render_body(delivery: Delivery) -> read_confirmations.LetterText:
-    """Return a reader's words with the addresses of their pictures."""
+    """Return the text of a letter with the URLs of its images."""
     words = read_confirmations.letter_text(
         delivery, lambda mark: url_for("public.inline_image", token=delivery.token, mark=mark)
     )
-    # The only HTML that a page takes as it is: `mail.html.sanitizer` wrote each tag, `mail.html.render_html` escaped each value.
+    # Safe: `mail.html.sanitizer` wrote each tag and `mail.html.render_html` escaped each value.
     return replace(words, html=Markup(words.html))  # noqa: S704
 
 
-# ── counted openings and clicks ─────────────────────────────────────────────────────────────────────────────────────
+# ── open and click tracking ──
 
 
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
@@ -296,7 +294,7 @@ PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c0
 
 @bp.get("/o/<token>.gif")
 def open_pixel(token: str) -> Response:
-    """Give the picture, known or not; note that a letter with counted openings was opened."""
+    """Return the pixel for any token; record the open if the notice tracks opens."""
     delivery = delivery_of_token(token)
     if delivery is not None and delivery.notice.tracking.opens:
         read_confirmations.record_open(delivery, agent=user_agent(), now=clock.now(), ahead=_is_prefetch())
@@ -305,7 +303,7 @@ def open_pixel(token: str) -> Response:
 
 @bp.get("/c/<token>/<int:number>")
 def click_link(token: str, number: int):
-    """Lead to the kept address of a link and note the click; a withdrawn notice leads nowhere."""
+    """Record the click and redirect to the stored URL. A withdrawn notice redirects nowhere."""
     delivery = delivery_of_token(token)
     if delivery is None:
         return unknown_token_page(token)
@@ -321,17 +319,17 @@ def click_link(token: str, number: int):
 
 
 def _is_prefetch() -> bool:
-    """Say whether a program says that it loads before anybody asks (Fetch standard: Sec-Purpose; older names of it)."""
+    """Return whether the request is a prefetch (Fetch standard: Sec-Purpose; older header names)."""
     said = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
     return any(value.lower().startswith(("prefetch", "preview")) for value in said)
 
 
-# ── the page for everybody ──────────────────────────────────────────────────────────────────────────────────────────
+# ── urgent page ──
 
 
 @bp.get("/now")
 def show_urgent():
-    """Show the urgent text that holds now, or that there is none; 404 while the page is switched off."""
+    """Show the current urgent text, if any; 404 while the page is disabled."""
     if not public_page.is_enabled():
         abort(404)
     notice = public_page.current_notice(clock.now())
