@@ -1,4 +1,4 @@
-"""Assemble the web application: settings, guards, areas. Only cli and tests import this."""
+"""Application factory: configuration, security, blueprints. Only cli and tests import this module."""
 
 import os
 import sys
@@ -18,17 +18,17 @@ AREAS = (
 
 
 class KairanFlask(Flask):
-    """Flask, but that its log names the page and not the address: that may hold a reader's token or a log-in link."""
+    """Flask that logs the endpoint in place of the URL, which may hold a reader's token or a login link."""
 
     def log_exception(self, exc_info: Any) -> None:
-        """Log a fault with its traceback, without the path of the request."""
+        """Log the traceback without the URL."""
         self.logger.error("fault in %s [%s]", request.endpoint, request.method, exc_info=exc_info)
 
 
 def create_app(config: ground.Config | None = None) -> Flask:
-    """Make the application for one installation (default: `kairan.toml` and `KAIRAN_*`).
+    """Create the application for one installation (default: `kairan.toml` and `KAIRAN_*`).
 
-    For a terminal command only the commands are hung on it: they open the installation themselves.
+    A terminal command gets only the commands; they open the installation themselves.
     """
     app = KairanFlask(__name__)
     app.cli = cli.LazyCommands(app.name)  # type: ignore[assignment]
@@ -62,7 +62,7 @@ def _configure_web(app: Flask, config: ground.Config) -> Flask:
         MAX_FORM_PARTS=12_000,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
     )
-    if ground.is_loopback(f"//{config.http}"):  # only a proxy on this machine may say who asks
+    if ground.is_loopback(f"//{config.http}"):  # trust X-Forwarded-* only from a proxy on this machine
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     web.init_app(app)
@@ -73,10 +73,10 @@ def _configure_web(app: Flask, config: ground.Config) -> Flask:
         for views in package.VIEWS:
             import_module(f"blueprints.{area}.{views}")
         app.register_blueprint(package.bp)
-    app.extensions["csrf"].exempt(app.blueprints["public"])  # there the token in the address is the authority
+    app.extensions["csrf"].exempt(app.blueprints["public"])  # the token in the URL authorizes these requests
     return app
 
 
 def _is_cli_command() -> bool:
-    """Say whether `flask` was called for one of our commands, not for a development server or the routes."""
+    """Say whether `flask` runs a Kairan command, not `run`, `routes` or `shell`."""
     return os.environ.get("FLASK_RUN_FROM_CLI") == "true" and not {"run", "routes", "shell"} & set(sys.argv)

@@ -1,7 +1,6 @@
-"""Pages and static files go packed (gzip) over the line: in a storm a page must open on 400 kbit/s (field 5.2).
+"""Gzip compression of pages and static files. Goal: a page opens at 400 kbit/s (field 5.2).
 
-Packed is what is text, of some length, and wanted so; never a file that a reader downloads. Why that gives no secret
-away (BREACH): `docs/decisions/0040`.
+Only text types are compressed, and no downloads. For the protection against BREACH see `docs/decisions/0040`.
 """
 
 import gzip
@@ -12,17 +11,16 @@ from flask import Flask, Response, current_app, request
 
 COMPRESSIBLE_TYPES = {"text/html", "text/css", "text/javascript", "application/javascript", "image/svg+xml", "text/csv"}
 MIN_BYTES = 1000
-"""Shorter answers (polls, fragments) gain nothing."""
+"""Shorter responses (polls, fragments) are not compressed."""
 GZIP_LEVEL = 5
 
 
 def init_app(app: Flask) -> None:
-    """Pack the answers of an application."""
     app.after_request(compress_response)
 
 
 def compress_response(response: Response) -> Response:
-    """Pack one answer if the browser takes it."""
+    """Compress the response if its type, its length and Accept-Encoding allow it."""
     static = request.endpoint == "static"
     if response.mimetype not in COMPRESSIBLE_TYPES or (response.direct_passthrough and not static):
         return response
@@ -35,7 +33,7 @@ def compress_response(response: Response) -> Response:
         else _gzip_body(response)
     )
     if raw:
-        response.close()  # the file behind it
+        response.close()  # closes the static file
         response.direct_passthrough = False
         response.set_data(raw)
         response.headers["Content-Encoding"] = "gzip"
@@ -51,6 +49,6 @@ def _gzip_body(response: Response) -> bytes:
 
 @lru_cache(maxsize=64)
 def _gzip_static_file(path: str) -> bytes:
-    """Return a static file packed; kept, since these files never change while the program runs."""
+    """Return a static file compressed. Cached, because static files do not change while the process runs."""
     data = Path(path).read_bytes()
     return gzip.compress(data, 9, mtime=0) if len(data) >= MIN_BYTES else b""

@@ -1,6 +1,6 @@
-"""The tables of Kairan, in six sections, with one-row questions and named queries that return a Select.
+"""The tables of Kairan, in six sections, with queries about one row and named queries that return a Select.
 
-Tables know no mail and no web, nor which engine keeps them: that is `database`, whose names stand here too.
+Tables import neither mail nor web modules. The database engine is chosen in `database`.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Model)
 
     class Rows(ModelSelect[M]):
-        """What the stubs of peewee leave out: a select of tuples or dicts gives no rows of the table."""
+        """A typed select: the peewee stubs miss that tuples() and dicts() do not return rows of the table."""
 
         def tuples(self, as_tuple: bool = True) -> ModelSelect[Any]: ...  # type: ignore[override]
         def dicts(self, as_dict: bool = True) -> ModelSelect[Any]: ...  # type: ignore[override]
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 
 def _one_of(name: str, column: str, values: Iterable[str]) -> SQL:
     """Return a CHECK constraint that allows these values. Migrations replace it by its name."""
-    return SQL(f'CONSTRAINT "{name}" CHECK ({column} IN ({", ".join(repr(str(one)) for one in values)}))')
+    return SQL(f'CONSTRAINT "{name}" CHECK ({column} IN ({", ".join(repr(str(value)) for value in values)}))')
 
 
 class BaseModel(Model):
-    """What every table shares."""
+    """Common base of all tables."""
 
     id = AutoField()
 
@@ -64,11 +64,11 @@ class BaseModel(Model):
         legacy_table_names = False
 
 
-# ── 1 House ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── 1 Organization ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Organization(BaseModel):
-    """The one school or club of this installation (row 1), and what its administrators set on pages."""
+    """The school or club of this installation (row 1), with the settings that administrators change on pages."""
 
     name = CharField(default="")
     postal = CharField(default="")
@@ -89,34 +89,34 @@ class Organization(BaseModel):
     domain_rate = IntegerField(default=120)
     hold_s = IntegerField(default=180)
     hold_urgent_s = IntegerField(default=20)
-    requires_approval = BooleanField(default=False)  # every notice is looked at by a second person; urgent ones never
-    carriers = JsonField(default=list)  # own words on the phones' filters (`core.signup.carrier_help`)
-    public_urgent = BooleanField(default=False)  # the current urgent text stands on a page for everybody
+    requires_approval = BooleanField(default=False)  # a colleague approves each notice, except urgent ones
+    carriers = JsonField(default=list)  # own carrier help (`core.signup.carrier_help`)
+    public_urgent = BooleanField(default=False)  # the current urgent notice is on a public page
     late_s = IntegerField(default=1800)
     set_up_at = UtcMillisField(null=True)
-    domain_until = DateField(null=True)  # when the domain's registration runs out
-    server_until = DateField(null=True)  # when the rent of the server runs out
-    renewal_reminders_sent = CharField(default="")  # which reminders of these dates have been sent
-    handover = TextField(default="")  # what whoever comes next must know, in the administrators' own words
-    last_health_email = CharField(default="")  # the month of the last 「元気です」 letter, YYYY-MM
-    purge_before_year = IntegerField(default=0)  # letters from before it are deleted from `purge_starts_at` on
+    domain_until = DateField(null=True)  # end of the domain registration
+    server_until = DateField(null=True)  # end of the server contract
+    renewal_reminders_sent = CharField(default="")  # reminders of these two dates that were sent
+    handover = TextField(default="")  # administrators' note on the hand-over sheet
+    last_health_email = CharField(default="")  # month of the last health e-mail, YYYY-MM
+    purge_before_year = IntegerField(default=0)  # earlier letters are purged from `purge_starts_at` on
     purge_starts_at = UtcMillisField(null=True)
 
     @classmethod
     def load_row(cls) -> "Organization":
-        """Return the one row, made on first use."""
+        """Return row 1; create it on first use."""
         rows = load_rows(cls, "SELECT * FROM organization WHERE id = 1")
         return rows[0] if rows else cls.get_or_create(id=1)[0]
 
 
 class User(BaseModel):
-    """An organizer who logs in. `name` is typed at login and shown as who did something."""
+    """An organizer who logs in. `name` is typed at login and shown in the audit log."""
 
     name = CharField()
     name_key = CharField(unique=True)
     email = CharField(null=True)
     email_key = CharField(null=True, unique=True)
-    pending_email = CharField(null=True)  # a new address that its letter has not confirmed yet
+    pending_email = CharField(null=True)  # new address, not confirmed yet
     password = CharField(null=True)
     language = CharField(default="ja")
     signature = TextField(default="")
@@ -125,7 +125,7 @@ class User(BaseModel):
     seen_at = UtcMillisField(null=True)
     disabled_at = UtcMillisField(null=True)
 
-    # Flask-Login asks these four; the session in use is put here by `core.accounts.accounts.user_of_session`.
+    # For Flask-Login. `core.accounts.sessions.user_of_session` sets the current session.
     session: "Session | None" = None
     is_authenticated = True
     is_anonymous = False
@@ -135,12 +135,12 @@ class User(BaseModel):
         return self.disabled_at is None
 
     def get_id(self) -> str:
-        """Return the token of the session in use (never the number of the user)."""
+        """Return the token of the current session, not the user id (Flask-Login stores it in the cookie)."""
         return self.session.token if self.session else ""
 
 
 class Session(BaseModel):
-    """One login on one device; revoked on logout, so that an old cookie opens nothing (T-12)."""
+    """One login on one device. Logout revokes it, so that an old cookie no longer works (T-12)."""
 
     user = ForeignKeyField(User, backref="sessions", on_delete="CASCADE")
     user_id: int
@@ -152,7 +152,7 @@ class Session(BaseModel):
     remembered = BooleanField(default=False)
     device = CharField(default="")
 
-    token: str = ""  # known only while a request or a login holds it; the table keeps its digest
+    token: str = ""  # only in memory; the table stores its digest
 
 
 class Role(BaseModel):
@@ -165,14 +165,14 @@ class Role(BaseModel):
     list_id = IntegerField(default=0)
     kind = CharField(constraints=[_one_of("role_kind", "kind", ("admin", "manager", "sender", "viewer"))])
     until = DateField(null=True)
-    told_until = DateField(null=True)  # the end about which its holder and the administrators have been told
+    told_until = DateField(null=True)  # the `until` that was announced to user and administrators
 
     class Meta:
         indexes = ((("user", "list_id"), True),)
 
 
 class AuditLog(BaseModel):
-    """Who did what and when, by numbers; no address, name or text of a person stands here."""
+    """Who did what and when, by ids. It contains no address, name or text of a person."""
 
     at = UtcMillisField(default=clock.now, index=True)
     user = ForeignKeyField(User, null=True, on_delete="SET NULL")
@@ -187,7 +187,7 @@ class AuditLog(BaseModel):
 
 
 class MailingList(BaseModel):
-    """A list with its own address. `whole` marks 「全校」; `practice_of` makes it the user's practice list."""
+    """A list with its own address. `whole` marks 「全校」; `practice_of` makes it a user's practice list."""
 
     name = CharField()
     address = CharField(unique=True)  # local part, lower case
@@ -195,28 +195,26 @@ class MailingList(BaseModel):
     purpose = TextField(default="")
     practice_of = ForeignKeyField(User, null=True, unique=True, on_delete="CASCADE")
     practice_of_id: int | None
-    join_mode = CharField(default="open")  # who joins by himself: open, code, confirm, approve, closed
+    join_mode = CharField(default="open")  # open, code, confirm, approve, closed
     join_code = CharField(default=new_join_code, unique=True)
-    signup_caps_off_until = UtcMillisField(null=True)  # registration day: until then no caps
-    greeting = TextField(default="")  # the list's own words in the letter to who has joined
-    post_ask = BooleanField(default=False)  # always ask the sender before a posted mail is distributed
+    signup_caps_off_until = UtcMillisField(null=True)  # registration day: no signup quotas until then
+    greeting = TextField(default="")  # the list's own text in the welcome letter
+    post_ask = BooleanField(default=False)  # the sender must release each posted mail
     post_confirm = BooleanField(default=False)  # posted mails ask for a read confirmation (T-46: off)
-    answer_on_open = BooleanField(default=False)  # opening a choice may answer, as T-50 has it, behind our guards
-    monthly_test_day = IntegerField(null=True)  # day of the month of the reception test, 1 to 28
+    answer_on_open = BooleanField(default=False)  # opening a choice link may answer (T-50), with scanner checks
+    monthly_test_day = IntegerField(null=True)  # day of the monthly test, 1 to 28
     monthly_test_minute = IntegerField(default=12 * 60 + 30)
     monthly_test_user = ForeignKeyField(User, null=True, backref="tested_lists", on_delete="SET NULL")
     monthly_test_user_id: int | None
-    last_test_month = CharField(default="")  # the month whose test was booked last, YYYY-MM
-    awaiting_roster_since = UtcMillisField(
-        null=True
-    )  # emptied at the year's end: takes no notice until its new roster is in
-    requires_approval = BooleanField(default=False)  # notices to this list are looked at by a second person
+    last_test_month = CharField(default="")  # month of the last scheduled test, YYYY-MM
+    awaiting_roster_since = UtcMillisField(null=True)  # emptied at year end; closed until its roster is imported
+    requires_approval = BooleanField(default=False)  # a colleague approves notices to this list
     closed_at = UtcMillisField(null=True)
     created_at = UtcMillisField(default=clock.now)
 
     @classmethod
     def open_lists(cls) -> "Rows[Self]":
-        """Lists in use, the whole organization first, practice lists left out."""
+        """Open lists without practice lists, the whole school first."""
         return (
             cls.select()
             .where(cls.closed_at.is_null(), cls.practice_of.is_null())
@@ -225,9 +223,9 @@ class MailingList(BaseModel):
 
 
 class Person(BaseModel):
-    """Somebody who gets letters, or a family reached by telephone (`address` is then null).
+    """A person who receives letters, or a family reached by telephone (`address` is null).
 
-    `address` is as typed, unquoted; `address_key` is its form for comparison. `bare`: the server took the
+    `address` is as typed, unquoted; `address_key` is its form for comparison. `bare`: the server accepted the
     RFC-violating local part unquoted. `address_state`: fine, refusing (filter), bounced, complained.
     """
 
@@ -246,18 +244,17 @@ class Person(BaseModel):
     )
     address_reason = CharField(default="")
     address_state_at = UtcMillisField(null=True)
-    address_state_notice_id = IntegerField(null=True)  # number of the notice whose letter brought it
-    reported_address_state = CharField(default="fine")  # the state of the address of which the managers have been told
+    address_state_notice_id = IntegerField(null=True)  # id of the notice whose letter caused the state
+    reported_address_state = CharField(default="fine")  # the state last reported to managers
     created_at = UtcMillisField(default=clock.now)
 
     @property
     def is_deliverable(self) -> bool:
-        """Say whether letters are sent to this person's address."""
         return bool(self.address) and self.address_state in DELIVERABLE_STATES
 
 
 class Child(BaseModel):
-    """A child, one row for the whole organization; guardians are found through memberships."""
+    """A child, one row for the whole organization. Its guardians are found by memberships."""
 
     name = CharField()
     kana = CharField(default="")
@@ -265,24 +262,24 @@ class Child(BaseModel):
     class_name = CharField(default="")
     household = CharField(default="", index=True)
     attributes = JsonField(default=dict)
-    join_code = CharField(default=new_join_code, unique=True)  # on the slip: joins a guardian and settles whose child
+    join_code = CharField(default=new_join_code, unique=True)  # on the slip: links a guardian to this child
     created_at = UtcMillisField(default=clock.now)
 
     @property
     def room(self) -> str:
-        """Return grade and class in short, for sorting and chips: 「3-2」, 「4」, or empty."""
+        """Return grade and class in short form: 「3-2」, 「4」, or empty."""
         return "-".join(part for part in (self.grade, self.class_name) if part)
 
     @property
     def given_name(self) -> str:
-        """Return what stands behind the family name: 「海斗」 of 「鈴木 海斗」."""
+        """Return the part after the family name: 「海斗」 of 「鈴木 海斗」."""
         return self.name.replace("\u3000", " ").partition(" ")[2] or self.name
 
 
 class Membership(BaseModel):
-    """A person in a list, because of a child or not, with the consent record (joined how, when, by which words).
+    """A person in a list, for a child or for none, with the consent record (when, by which way, to which text).
 
-    A place that was left or refused does not count any more; its row stays until the retention clock takes it.
+    A membership with state left or refused is not counted as a member. The purge deletes its row.
     """
 
     GONE = ("left", "refused")
@@ -306,17 +303,18 @@ class Membership(BaseModel):
     in_charge_id: int | None
     joined_at = UtcMillisField(default=clock.now)
     joined_via = CharField(default="manager")  # manager, file, blank mail, link, move, copy
-    consent = JsonField(default=dict)  # how it was wished: keys in `core.members.consent`
+    consent = JsonField(default=dict)  # keys in `core.members.consent`
     stopped_at = UtcMillisField(null=True)
-    left_at = UtcMillisField(null=True)  # when it was left or refused
+    left_at = UtcMillisField(null=True)  # when the state became left or refused
 
     @hybrid_property
     def is_member(self) -> bool:
-        """Say whether the place still counts, in whatever state; asked of the class: the condition for it."""
+        """Say whether the state is neither left nor refused; on the class: the SQL condition for it."""
         return self.state not in self.GONE
 
     @is_member.expression  # type: ignore[no-redef]
     def is_member(cls: Any) -> Expression:  # noqa: N805 (peewee passes the class)
+        """Say whether the state is neither left nor refused; on the class: the SQL condition for it."""
         return cls.state.not_in(cls.GONE)
 
     class Meta:
@@ -330,9 +328,9 @@ class Membership(BaseModel):
 
 
 class ConsentText(BaseModel):
-    """The words that somebody agreed to by joining: what a list sends and what addresses are used for.
+    """The text that a member agreed to at signup: what the list sends and what addresses are used for.
 
-    Kept word for word, since the law asks for the text by which a consent was given (field.md 3.1).
+    Stored word for word, because the law asks for the text of a consent (field.md 3.1).
     """
 
     list = ForeignKeyField(MailingList, backref="terms", on_delete="CASCADE")
@@ -342,9 +340,9 @@ class ConsentText(BaseModel):
 
 
 class QueuedSignup(BaseModel):
-    """A registration above the caps: it waits in its order and is never dropped (design decision 5).
+    """A signup above the quotas. It is processed in order and never dropped (design decision 5).
 
-    `sure`: the address is proven and joins; else it gets the letter with the link to confirm.
+    `address_proven`: it becomes a member; else the address gets a letter with a confirmation link.
     """
 
     list = ForeignKeyField(MailingList, backref="applicants", on_delete="CASCADE")
@@ -368,9 +366,9 @@ class QueuedSignup(BaseModel):
 
 
 class Group(BaseModel):
-    """Some of the members of a list: whom a condition fits, looked up anew each time, or fixed ones (GroupMember).
+    """Some members of a list: those that match a condition at each use, or fixed ones (GroupMember).
 
-    `condition`: blocks of rules, any block with all its rules (`core.members.segment_rules`); empty: the members are fixed.
+    `condition`: blocks of rules (`core.members.segment_rules`); a member must match all rules of one block. Empty: fixed.
     """
 
     list = ForeignKeyField(MailingList, backref="groups", on_delete="CASCADE")
@@ -381,11 +379,11 @@ class Group(BaseModel):
     closed_at = UtcMillisField(null=True)
 
     class Meta:
-        table_name = "member_group"  # "group" is a word of SQL
+        table_name = "member_group"  # "group" is an SQL keyword
 
 
 class GroupMember(BaseModel):
-    """A place in a list that stands in a group with fixed members."""
+    """A membership in a group with fixed members."""
 
     group = ForeignKeyField(Group, backref="members", on_delete="CASCADE")
     group_id: int
@@ -397,7 +395,7 @@ class GroupMember(BaseModel):
 
 
 class AllowedSender(BaseModel):
-    """An address that may post to a list by mail; several for one person."""
+    """An address that may post to a list by mail. One person may have several."""
 
     list = ForeignKeyField(MailingList, backref="senders", on_delete="CASCADE")
     list_id: int
@@ -405,10 +403,8 @@ class AllowedSender(BaseModel):
     address_key = CharField()
     name = CharField(default="")
     created_at = UtcMillisField(default=clock.now)
-    last_post_at = UtcMillisField(null=True)  # when a mail from this address came last
-    last_auth_method = CharField(
-        default=""
-    )  # what proved it: dkim, dmarc, spf; empty: nothing, each post needs a release
+    last_post_at = UtcMillisField(null=True)  # last mail from this address
+    last_auth_method = CharField(default="")  # dkim, dmarc, spf; empty: unproven, each post needs a release
 
     class Meta:
         indexes = ((("list", "address_key"), True),)
@@ -434,16 +430,14 @@ class NoticeState(StrEnum):
 
 
 class Notice(BaseModel):
-    """One notice from draft to history. `state` moves only by `core.notices.workflow` and `core.delivery.lifecycle`.
+    """One notice from draft to history. Only `core.notices.workflow` and `core.delivery.lifecycle` change `state`.
 
-    `form_key` makes a second submit of the same form find the first one. `fingerprint` and `expected` freeze what
-    the check page showed. `serial` grows with every change, so that a poll can answer "nothing new".
+    `form_key` makes a repeated submit of the same form return the same notice. `fingerprint` and `expected` store what
+    the check page showed. `serial` grows with every change, so that a poll can answer 204.
     """
 
-    kind = CharField(default="notice")  # notice, step, individual (a letter to one person)
-    out_of = ForeignKeyField(
-        MailingList, null=True, backref="+", on_delete="SET NULL"
-    )  # in whose name an individual goes
+    kind = CharField(default="notice")  # notice, step, individual (direct message)
+    out_of = ForeignKeyField(MailingList, null=True, backref="+", on_delete="SET NULL")  # From of a direct message
     out_of_id: int | None
     drip_step = DeferredForeignKey("DripStep", null=True, backref="notices", on_delete="SET NULL")
     drip_step_id: int | None
@@ -455,38 +449,34 @@ class Notice(BaseModel):
     by_name = CharField(default="")
     sender_user = ForeignKeyField(User, null=True, backref="sent_for", on_delete="SET NULL")
     sender_user_id: int | None
-    sender_name = CharField(default="")  # in whose name it goes out; empty: of whoever sends it
-    in_charge = BooleanField(default=False)  # who has a person in charge gets it in that person's name (D-16)
+    sender_name = CharField(default="")  # sender name in From; empty: the user's name
+    in_charge = BooleanField(default=False)  # use the class teacher's name as sender name (D-16)
     route = CharField(default="web")  # web, terminal, mail, monthly
     form_key = CharField(null=True, unique=True)
-    wizard_step = IntegerField(default=1)  # the compose screen that was open last
+    wizard_step = IntegerField(default=1)  # last open compose screen
     urgent = BooleanField(default=False)
     read_confirmation = BooleanField(default=True)
     footer = BooleanField(default=True)
-    reply_to_user = ForeignKeyField(
-        User, null=True, backref="+", on_delete="SET NULL"
-    )  # who ticked: to the own address
+    reply_to_user = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")  # chose the own address
     reply_to_user_id: int | None
-    skip_missing = BooleanField(default=True)  # no letter to whom a merge field of the words is empty for (D-24)
+    skip_missing = BooleanField(default=True)  # no letter if one of its merge fields is empty (D-24)
     useful_s = IntegerField(default=48 * 3600)
     practice = BooleanField(default=False)
-    files_inside = BooleanField(default=False)  # attachments go in the letters themselves, up to 3 MB
-    digest_settings = JsonField(
-        default=dict
-    )  # how often the sender is told what came back, by kind; missing: daily (D-32)
+    files_inside = BooleanField(default=False)  # attachments are part of the letter, up to 3 MB
+    digest_settings = JsonField(default=dict)  # digest interval by kind of event; missing: daily (D-32)
     correction_of = ForeignKeyField("self", null=True, on_delete="SET NULL")
     correction_of_id: int | None
-    follow_up_to = ForeignKeyField("self", null=True, on_delete="SET NULL")  # the earlier one that it brings up to date
+    follow_up_to = ForeignKeyField("self", null=True, on_delete="SET NULL")  # the notice that this updates
     follow_up_to_id: int | None
     created_at = UtcMillisField(default=clock.now)
     updated_at = UtcMillisField(default=clock.now)
     confirmed_at = UtcMillisField(null=True)
     fingerprint = CharField(default="")
-    within = JsonField(null=True)  # lists whose places count for people chosen by name, as confirmed; null: all lists
-    expected = JsonField(default=list)  # [person, child or 0] of each letter that was to leave when it was confirmed
-    send_at = UtcMillisField(null=True, index=True)  # end of the hold window, or the booked time
+    within = JsonField(null=True)  # lists that count for persons as recipients; null: all
+    expected = JsonField(default=list)  # [person id, child id or 0] of each letter at confirmation
+    send_at = UtcMillisField(null=True, index=True)  # end of the hold window, or the scheduled time
     booked = BooleanField(default=False)
-    hold_reason = CharField(default="")  # window, late, changed, proof (a posted mail that its sender must release)
+    hold_reason = CharField(default="")  # window, late, changed, proof (sender must release)
     started_at = UtcMillisField(null=True)
     finished_at = UtcMillisField(null=True)
     stopped_at = UtcMillisField(null=True)
@@ -495,60 +485,60 @@ class Notice(BaseModel):
     paused_at = UtcMillisField(null=True)
     rounds = IntegerField(default=0)
     serial = IntegerField(default=0)
-    purged_at = UtcMillisField(null=True)  # its pages are closed, its letters and answers deleted; `Sums.kept` stays
+    purged_at = UtcMillisField(null=True)  # letters and answers deleted; `NoticeStats.kept` stays
 
     @property
     def signed(self) -> str:
-        """Return the name that stands as the sender's."""
+        """Return the sender name that readers see."""
         return self.sender_name or self.by_name
 
     @property
     def reply_address(self) -> str | None:
-        """Return a person's own address for replies: only if who ticked it is the one who sends (decision 4)."""
+        """Return the user's own reply address, only if the user who chose it is the sender (decision 4)."""
         return self.by.email or None if self.by and self.by_id == self.reply_to_user_id else None
 
     @property
     def review(self) -> "NoticeReview":
-        """Return the request for a review; an empty unsaved row if there is none. One query."""
+        """Return the review, or an unsaved empty row. One query."""
         return NoticeReview.of_notice(self)
 
     @property
     def reminder_rule(self) -> "ReminderRule":
-        """Return the rule of automatic reminders; an unsaved row that sends none if there is none. One query."""
+        """Return the reminder rule, or an unsaved row that sends no reminder. One query."""
         return ReminderRule.of_notice(self)
 
     @property
     def tracking(self) -> "NoticeTracking":
-        """Return what is counted of the letters; an unsaved row that counts nothing if there is none. One query."""
+        """Return the tracking options, or an unsaved row with tracking off. One query."""
         return NoticeTracking.of_notice(self)
 
     @property
     def wording(self) -> "Wording":
-        """Return the words in the organization's own language (the first row)."""
+        """Return the wording in the organization's language (the first row)."""
         return Wording.select().where(Wording.notice == self).order_by(Wording.id).get()
 
     @classmethod
     def latest(cls) -> "ModelSelect[Notice]":
-        """Everything that is no draft, newest first (T-40)."""
+        """Notices that are neither draft nor dropped, newest first (T-40)."""
         return (
             cls.select().where(cls.state.not_in(("draft", "dropped"))).order_by(cls.confirmed_at.desc(), cls.id.desc())
         )
 
 
 class NoticePart(BaseModel):
-    """A table with at most one row for a notice; no row means that every column has its default."""
+    """Base of tables with at most one row for a notice; a missing row means default values."""
 
     notice: ForeignKeyField
 
     @classmethod
     def of_notice(cls, notice: Notice) -> Self:
-        """Return the row of a notice, or an unsaved one with the defaults."""
+        """Return the row of a notice, or an unsaved row with default values."""
         return cls.get_or_none(cls.notice == notice) or cls(notice=notice)
 
     def store(self) -> None:
-        """Insert or update the row; delete it if only defaults are left. Call inside a transaction."""
-        columns = [one for one in self._meta.sorted_fields if one.name not in ("id", "notice")]
-        if any(self.__data__.get(one.name) != one.default for one in columns):
+        """Insert or update the row; delete it if it holds only default values. Call inside a transaction."""
+        columns = [field for field in self._meta.sorted_fields if field.name not in ("id", "notice")]
+        if any(self.__data__.get(field.name) != field.default for field in columns):
             self.save()
         elif self.id is not None:
             self.delete_instance()
@@ -556,50 +546,49 @@ class NoticePart(BaseModel):
 
 
 class NoticeReview(NoticePart):
-    """A colleague's review of a notice before it is sent: who was asked, who approved it, why it was sent back."""
+    """A colleague's review before sending: who was asked, who approved, and why the notice was sent back."""
 
     notice = ForeignKeyField(Notice, unique=True, backref="+", on_delete="CASCADE")
     notice_id: int
     requested_from = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")
     requested_from_id: int | None
     requested_at = UtcMillisField(null=True)
-    fingerprint = CharField(default="")  # of words, questions, files and audience when the review was requested
-    reviewed_by = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")  # who approved it
+    fingerprint = CharField(default="")  # of wording, questions, files, audience at request time
+    reviewed_by = ForeignKeyField(User, null=True, backref="+", on_delete="SET NULL")
     reviewed_by_id: int | None
     note = TextField(default="")  # why it was sent back
     note_by = CharField(default="")
 
 
 class ReminderRule(NoticePart):
-    """When a notice is sent again by itself: `times` times every `every_s` seconds to those who have not read it."""
+    """Automatic reminders: `times` rounds, `every_s` seconds apart, to readers who have not read the notice."""
 
     notice = ForeignKeyField(Notice, unique=True, backref="+", on_delete="CASCADE")
     notice_id: int
     every_s = IntegerField(default=0)  # 0: never
     times = IntegerField(default=1)
-    before_deadline = BooleanField(default=False)  # and a day before the deadline to those who have not answered
+    before_deadline = BooleanField(default=False)  # also a day before the deadline, if not answered
 
 
 class NoticeTracking(NoticePart):
-    """What is counted of the HTML part of the letters (D-31); `totals` are kept when the page views are deleted."""
+    """Tracking options of a notice (D-31). `totals` stay when the page views are deleted."""
 
     notice = ForeignKeyField(Notice, unique=True, backref="+", on_delete="CASCADE")
     notice_id: int
-    opens = BooleanField(default=False)  # by an invisible picture
-    clicks = BooleanField(default=False)  # links lead by our counter
+    opens = BooleanField(default=False)  # by an invisible image
+    clicks = BooleanField(default=False)  # by redirect URLs
     totals = JsonField(null=True)
 
     @property
     def is_on(self) -> bool:
-        """Say whether openings or clicks are counted."""
         return self.opens or self.clicks
 
 
 class Wording(BaseModel):
-    """Subject and text of a notice in one language; may hold {{fields}}.
+    """Subject and text of a notice in one language; may hold {{merge fields}}.
 
-    `decorated`: it was written with decoration, as `html` (`mail.html.sanitizer`), and `text` was made from that. `html` of one
-    that is not decorated any more is what it was before, for who changes their mind.
+    `decorated`: written as rich text in `html` (`mail.html.sanitizer`); `text` is generated from it. If rich text is
+    switched off, `html` keeps the earlier version, so that the user can switch it on again.
     """
 
     notice = ForeignKeyField(Notice, backref="wordings", on_delete="CASCADE")
@@ -615,7 +604,7 @@ class Wording(BaseModel):
 
 
 class Target(BaseModel):
-    """A list, group or person that a notice is sent to, or is kept from (`include` false); exclusion wins (D-13)."""
+    """A list, group or person as recipient, or as exclusion (`include` false). An exclusion wins (D-13)."""
 
     notice = ForeignKeyField(Notice, backref="targets", on_delete="CASCADE")
     notice_id: int
@@ -628,10 +617,10 @@ class Target(BaseModel):
 
 
 class Attachment(BaseModel):
-    """A file that goes with a notice, kept as `file` (a random name) under `data/attachments`.
+    """A file of a notice, stored as `file` (a random name) under `data/attachments`.
 
-    `name` and `kind` are ours, found by content; `cleaned`: what a photo told beside its picture was taken out.
-    Withdrawn ones keep their file for the record; `file_deleted_at`: the file was deleted after the school year.
+    `name` and `kind` are derived from the content. `cleaned`: the metadata of a photo was removed.
+    A withdrawn attachment keeps its file. `file_deleted_at`: the file was deleted after the school year.
     """
 
     notice = ForeignKeyField(Notice, backref="attachments", on_delete="CASCADE")
@@ -650,12 +639,11 @@ class Attachment(BaseModel):
 
 
 class Reminder(BaseModel):
-    """A round of a notice after the first, to those who have not confirmed; its row says when it begins (law 1).
+    """A later round of a notice to readers who have not confirmed. The row stores when it begins (law 1).
 
-    `kind`: asked (a person pressed the button), timed (by itself, so many minutes after the last one), deadline (by
-    itself, a day before it). `wants`: what its readers still owe: read or answer. `state`: waiting, begun, nobody
-    (none was left to remind), called_off, missed (Kairan did not run at its time, so nothing was sent). `place`: which
-    one of those that go by themselves.
+    `kind`: asked (a user started it), timed (some minutes after the last round), deadline (a day before the deadline).
+    `wants`: read or answer. `state`: waiting, begun, nobody (no reader left to remind), called_off, missed (Kairan did
+    not run at that time, so nothing was sent). `place`: its number among the automatic rounds.
     """
 
     STATES = ("waiting", "begun", "nobody", "called_off", "missed")
@@ -666,13 +654,13 @@ class Reminder(BaseModel):
     wants = CharField(default="read")
     state = CharField(default="waiting", constraints=[_one_of("reminder_state", "state", STATES)])
     place = IntegerField(default=1)
-    until = UtcMillisField(null=True)  # of kind deadline: the last of those that it comes before
+    until = UtcMillisField(null=True)  # kind deadline: the last deadline that it precedes
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
     by_id: int | None
     made_at = UtcMillisField(default=clock.now)
     send_at = UtcMillisField()
     done_at = UtcMillisField(null=True)
-    round = IntegerField(default=0)  # of the letters, once it has begun
+    round = IntegerField(default=0)  # round of its letters, once begun
     letters = IntegerField(default=0)
 
     class Meta:
@@ -687,10 +675,10 @@ class Reminder(BaseModel):
 
 
 class Question(BaseModel):
-    """One question of a notice. `unit`: who answers it once; `deadline`: the last moment for readers (None: none).
+    """One question of a notice. `unit`: who answers once; `deadline`: the last moment for readers (null: none).
 
-    `kind`: own, or the ready-made one it came from. Questions of kind `days` that follow each other under the same
-    `heading` are one block: days for each of which yes, maybe or no is said.
+    `kind`: own, or the preset that it came from. Consecutive questions of kind `days` with the same `heading` form one
+    block: for each day the reader chooses yes, maybe or no.
     """
 
     notice = ForeignKeyField(Notice, backref="questions", on_delete="CASCADE")
@@ -703,14 +691,14 @@ class Question(BaseModel):
         default="household", constraints=[_one_of("question_unit", "unit", ("child", "household", "person"))]
     )
     deadline = UtcMillisField(null=True)
-    comment = BooleanField(default=False)  # a line of free text is offered beside the choices
+    comment = BooleanField(default=False)  # offers one line of free text
 
     class Meta:
         indexes = ((("notice", "place"), True),)
 
 
 class Choice(BaseModel):
-    """One choice of a question; `number` counts through all questions of the notice and stands in web addresses."""
+    """One choice of a question. `number` is unique in the notice and part of URLs."""
 
     question = ForeignKeyField(Question, backref="choices", on_delete="CASCADE")
     question_id: int
@@ -725,12 +713,12 @@ class Choice(BaseModel):
 
 
 class Delivery(BaseModel):
-    """One reader of one notice, frozen when sending began. `reason` empty: gets letters; else why not.
+    """One reader of one notice, frozen when sending begins. `reason` empty: gets letters; else why not.
 
     Reasons: no_address, stopped, left, pending, bounced, complained, excluded, missing (a merge field is empty).
-    `token` opens the reader's pages. `values`: the merge fields, by their names as the words have them.
-    Where the letter differs by child: `child_name` and `child_room` as they were, `siblings` if the same reader got
-    letters about other children too (the subject then ends with this child's given name).
+    `token` opens the reader's pages. `values`: merge fields by the names that the wording uses.
+    For a letter about one child: `child_name` and `child_room` at that time; `siblings` if the reader also gets letters
+    about other children (the subject then ends with the child's given name).
     """
 
     notice = ForeignKeyField(Notice, backref="deliveries", on_delete="CASCADE")
@@ -749,8 +737,10 @@ class Delivery(BaseModel):
     name = CharField(default="")
     kana = CharField(default="")
     language = CharField(default="ja")
-    sender_name = CharField(default="")  # as it stood in From; empty: the notice's
-    in_charge = ForeignKeyField(User, null=True, backref="charges", on_delete="SET NULL")  # whose name that is
+    sender_name = CharField(default="")  # sender name in From; empty: the notice's
+    in_charge = ForeignKeyField(
+        User, null=True, backref="charges", on_delete="SET NULL"
+    )  # class teacher in sender_name
     in_charge_id: int | None
     values = JsonField(default=dict)
     read_at = UtcMillisField(null=True)
@@ -772,7 +762,7 @@ class Delivery(BaseModel):
 
 
 class DeliveryMembership(BaseModel):
-    """A membership that a delivery answers for, with household and class as they were: one cell of the board."""
+    """A membership that a delivery covers, with household and class at that time: one cell of the board."""
 
     delivery = ForeignKeyField(Delivery, backref="covers", on_delete="CASCADE")
     delivery_id: int
@@ -788,7 +778,7 @@ class DeliveryMembership(BaseModel):
 
 
 class LetterState(StrEnum):
-    """States of a letter. `deferred`: tried again later; `unknown`: the connection broke after the content was sent."""
+    """States of a letter. `deferred`: retried later; `unknown`: the connection broke after the content was sent."""
 
     WAITING = "waiting"
     SENDING = "sending"
@@ -807,10 +797,10 @@ PENDING_STATES = (*QUEUED_STATES, LetterState.SENDING)
 
 
 class Letter(BaseModel):
-    """One mail of one SMTP transaction: round n of a delivery, or a service letter without one.
+    """One mail in one SMTP transaction: round n of a delivery, or a service letter without a delivery.
 
     State changes: `core.delivery.lifecycle.TRANSITIONS`. `handed_over_at` is set before the content goes to the server.
-    If a worker died while it was empty, the letter was not sent. `is_current` is false once a later round exists.
+    If it is empty after a worker crash, the letter was not sent. `is_current` is false once a later round exists.
     """
 
     notice = ForeignKeyField(Notice, null=True, backref="letters", on_delete="CASCADE")
@@ -826,7 +816,7 @@ class Letter(BaseModel):
     domain = CharField()
     urgent = BooleanField(default=False)
     language = CharField(default="ja")
-    payload = JsonField(default=dict)  # words of a service letter; secrets are cleared once it is accepted
+    payload = JsonField(default=dict)  # values of a service letter; secrets are cleared once accepted
     state = CharField(default=LetterState.WAITING, constraints=[_one_of("letter_state", "state", LetterState)])
     made_at = UtcMillisField(default=clock.now)
     next_attempt_at = UtcMillisField(default=clock.now)
@@ -839,8 +829,8 @@ class Letter(BaseModel):
     code = IntegerField(null=True)
     enhanced = CharField(default="")
     text = CharField(default="")
-    reason = CharField(default="")  # skipped or refused why: stopped, left, bounced, unknown_user, filtered, full …
-    auto_resent = BooleanField(default=False)  # sent a second time by itself, because the first outcome was unknown
+    reason = CharField(default="")  # why skipped or refused: stopped, left, bounced, unknown_user, filtered, full …
+    auto_resent = BooleanField(default=False)  # retried once after an unknown outcome
 
     class Meta:
         indexes = (
@@ -859,10 +849,10 @@ class Letter(BaseModel):
 
 
 class Answer(BaseModel):
-    """What one unit answered to one question. The last one counts; those before it are kept, superseded (T-51).
+    """The answer of one unit to one question. The last one counts; earlier rows get `superseded_at` (T-51).
 
-    `unit` is the child, household or person as frozen (`core.notices.questions.answer_keys`), `delivery` whose letter
-    it came by.
+    `unit` is the key of the child, household or person at sending time (`core.notices.questions.answer_keys`).
+    `delivery` is the letter that it came by.
     """
 
     question = ForeignKeyField(Question, backref="answers", on_delete="CASCADE")
@@ -889,7 +879,7 @@ class Answer(BaseModel):
 
 
 class Bounce(BaseModel):
-    """One report that a letter did not arrive, or only later; what it means for the person: `core.inbound.bounces`."""
+    """A report that a letter failed or is delayed. `core.inbound.bounces` updates the person's address state."""
 
     letter = ForeignKeyField(Letter, backref="bounces", on_delete="CASCADE")
     letter_id: int
@@ -903,13 +893,13 @@ class Bounce(BaseModel):
 
 
 class NoticeStats(BaseModel):
-    """What came of a notice, counted; kept, so that years can be compared without going through all letters.
+    """The counts of a notice. They stay after the purge and make years comparable without reading all letters.
 
-    `fixed`: it will not change any more. Letters: `sent` left or were refused, `failed` of them came to nothing.
+    `fixed`: final. Letters: `sent` handed over or refused, `failed` those of them not delivered.
     Households: `asked` to confirm, `read`, `told` by telephone, `read_1h` within an hour; `half_s` seconds until half
-    of them had confirmed (null: not yet). Questions: `could_answer`, `answered`. `hours`: first confirmations by hour
-    of the school's day. Estimates, of letters: `opens_of` count openings, `opened` were by readers, `proxied` by their
-    provider alone, `clicks_of` count links, `clicked` were.
+    of them had confirmed (null: not yet). Questions: `could_answer`, `answered`. `hours`: first confirmations by local
+    hour. Estimates, in letters: `opens_of` with opening tracking, `opened` by readers, `proxied` only by the mail
+    provider, `clicks_of` with tracked links, `clicked`.
     """
 
     notice = ForeignKeyField(Notice, unique=True, backref="sums", on_delete="CASCADE")
@@ -933,11 +923,11 @@ class NoticeStats(BaseModel):
     clicked = IntegerField(default=0)
     open_hours = JsonField(default=list)
     click_hours = JsonField(default=list)
-    kept = JsonField(null=True)  # what is shown instead of the letters once they are deleted: `core.reports.summaries`
+    kept = JsonField(null=True)  # summary after the purge (`core.reports.summaries`)
 
 
 class ExpiredLink(BaseModel):
-    """What is left of a delivery after its school year: by its token's digest this membership can be stopped."""
+    """The digest of a purged delivery's token. Its link still unsubscribes this membership."""
 
     digest = BlobField()
     membership = ForeignKeyField(Membership, on_delete="CASCADE")
@@ -948,19 +938,19 @@ class ExpiredLink(BaseModel):
 
 
 class PageView(BaseModel):
-    """A page opened by a letter's token, kept 90 days: it changes nobody's state, but tells robots from readers."""
+    """A fetch of a page by a letter's token, kept for 90 days. It tells scanners from readers; no state depends on it."""
 
     delivery = ForeignKeyField(Delivery, backref="visits", on_delete="CASCADE")
     delivery_id: int
     at = UtcMillisField(default=clock.now)
-    page = CharField()  # r, u, o (picture), c<link>, a<choice>; touch, touch a<choice>: the script pressed
-    inside = BooleanField(default=False)  # followed from a page of ours
+    page = CharField()  # r, u, o (image), c<link>, a<choice>; touch, touch a<choice>: pressed by script
+    inside = BooleanField(default=False)  # the referrer was one of our pages
     agent = CharField(default="")
-    automatic = BooleanField(default=False)  # the agent is a known scanner or preview robot
+    automatic = BooleanField(default=False)  # the user agent is a known scanner or preview
 
 
 class TrackedLink(BaseModel):
-    """A web address of a notice's words, kept when sending began: its counter leads there and nowhere else (D-31)."""
+    """A web address in a notice, stored when sending begins. Click URLs redirect only to these (D-31)."""
 
     notice = ForeignKeyField(Notice, backref="links", on_delete="CASCADE")
     notice_id: int
@@ -972,7 +962,7 @@ class TrackedLink(BaseModel):
 
 
 class AttachmentView(BaseModel):
-    """An attachment opened by a button: by a reader, or by an organizer who looked at it before it went (X-01)."""
+    """A view of an attachment by a reader, or by an organizer before sending (X-01)."""
 
     attachment = ForeignKeyField(Attachment, backref="opened", on_delete="CASCADE")
     attachment_id: int
@@ -995,10 +985,10 @@ class AttachmentView(BaseModel):
 
 
 class DripStep(BaseModel):
-    """A letter that follows joining by itself: `days` after it, at `minute` of the school's day (N-12).
+    """A drip message, sent `days` days after signup, at `minute` of the local day (N-12).
 
-    Its words stand in the notice of kind step whose state is standing; earlier words stay as notices of their own.
-    Who joined before `since` is passed over. `pause_reason`: hand, many (more people at once than by themselves).
+    Its wording is the notice with state standing; earlier wordings stay as notices of their own.
+    Members who joined before `since` are skipped. `pause_reason`: hand, many (more people at once than allowed).
     """
 
     list = ForeignKeyField(MailingList, backref="steps", on_delete="CASCADE")
@@ -1013,7 +1003,7 @@ class DripStep(BaseModel):
 
 
 class StepSent(BaseModel):
-    """Somebody who had a step in an earlier school year, so that it is not sent again. `sent`: by a letter."""
+    """A person who passed a drip step in an earlier school year, so it is not sent again. `sent`: by a letter."""
 
     step = ForeignKeyField(DripStep, backref="had", on_delete="CASCADE")
     step_id: int
@@ -1024,10 +1014,10 @@ class StepSent(BaseModel):
 
 
 class NoticeTemplate(BaseModel):
-    """Words for a notice, kept to be begun from (N-04). No list: for all.
+    """A template to begin a notice from (N-04). Without a list it is for all lists.
 
-    `key`: the own version of a shipped one, for all or for one list; `hidden`: it only takes the shipped one away.
-    `questions`: what is asked with it, as `core.notices.templates` writes them.
+    `key`: a changed version of this shipped template, for all lists or one; `hidden`: the shipped template is not shown.
+    `questions`: the format of `core.notices.templates`.
     """
 
     name = CharField(default="")
@@ -1054,7 +1044,7 @@ class NoticeTemplate(BaseModel):
 
 
 class DigestSubscription(BaseModel):
-    """What one user is told of one notice by mail: which kind of matter, how often, and until when it has been told."""
+    """A user's digest of one notice: kind of event, interval, and the time up to which it was sent."""
 
     notice = ForeignKeyField(Notice, backref="digests", on_delete="CASCADE")
     notice_id: int
@@ -1069,7 +1059,7 @@ class DigestSubscription(BaseModel):
 
 
 class Job(BaseModel):
-    """Long work with progress that survives a reload (an import, for one). `state`: ready, done, undone."""
+    """A long task, such as an import, with its progress in the database. `state`: ready, done, undone."""
 
     kind = CharField()
     user = ForeignKeyField(User, null=True, on_delete="SET NULL")
@@ -1084,10 +1074,10 @@ class Job(BaseModel):
 
 
 class Rollover(BaseModel):
-    """The change of the school year in two steps: the year's end, then the new roster. One is open at a time.
+    """The change of the school year in two steps: year end, then new roster. Only one is open at a time.
 
-    `state`: planned, ended (classes empty and waiting), done, undone. `plan`: {grades that leave, lists of classes};
-    `roster`: the lines of the new roster and what was decided of them by hand; `undo`: what each step changed.
+    `state`: planned, ended (classes empty and waiting), done, undone. `plan`: {leaving grades, class lists};
+    `roster`: the lines of the new roster and the decisions on them; `undo`: the changes of each step.
     """
 
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
@@ -1105,10 +1095,10 @@ class Rollover(BaseModel):
 
 
 class InboundMessage(BaseModel):
-    """One mail that came to one recipient, and what became of it. The same bytes to the same recipient come once.
+    """One mail to one recipient, and its outcome. Unique by the digest of its bytes and the recipient.
 
-    `recipient` is the local part. `outcome`: done, held, silent, dropped, failed (will be tried again), quarantined;
-    `reason` says why. `file`: the name of the raw mail under `data/inbox/kept`, while it is kept.
+    `recipient` is the local part. `outcome`: done, held, silent, dropped, failed (will be retried), quarantined;
+    `reason` is the cause. `file`: the name of the raw mail under `data/inbox/kept`, while it exists.
     """
 
     digest = CharField()  # SHA-256 of the raw mail, in hex
@@ -1131,14 +1121,14 @@ class InboundMessage(BaseModel):
     text = TextField(default="")
     attempts = IntegerField(default=0)
     file = CharField(default="")
-    files = JsonField(default=tuple)  # what came with a reply: [name, octets] each; the raw mail holds them
+    files = JsonField(default=tuple)  # attachments of a reply: [name, bytes] each
 
     class Meta:
         indexes = ((("digest", "recipient"), True), (("kind", "outcome"), False))
 
 
 class ImapStatus(BaseModel):
-    """How the mailbox was last read (row 1). `reason` is "" while all is well; `message` is a sentence for `say`."""
+    """Result of the last IMAP poll (row 1). `reason` is "" if it succeeded; `message` is a source string for `say`."""
 
     at = UtcMillisField(null=True)
     last_success_at = UtcMillisField(null=True)
@@ -1146,17 +1136,16 @@ class ImapStatus(BaseModel):
     message = CharField(default="")
     detail = CharField(default="")
     taken = IntegerField(default=0)
-    others = IntegerField(default=0)  # mails that were for no address of ours
+    others = IntegerField(default=0)  # mails to addresses outside this installation
 
     @classmethod
     def load_row(cls) -> "ImapStatus":
-        """Return the one row, made on first use."""
-        found, _ = cls.get_or_create(id=1)
-        return found
+        """Return row 1; create it on first use."""
+        return cls.get_or_create(id=1)[0]
 
 
 class ThrottleBucket(BaseModel):
-    """Throttle of all letters or of one domain: name `all`, or a recipient domain. `tokens` letters may go now; nothing before `paused_until`."""
+    """Token bucket for all letters (name `all`) or one recipient domain. No letter goes before `paused_until`."""
 
     name = CharField(unique=True)
     tokens = IntegerField(default=0)  # thousandths of a letter
@@ -1213,6 +1202,6 @@ TABLES: tuple[type[BaseModel], ...] = (
 
 
 def count_letters(notice: int) -> dict[str, int]:
-    """Return how many of a notice's newest letters stand in each state."""
+    """Return the number of current letters of a notice in each state."""
     mine = (Letter.notice == notice) & (Letter.is_current == True)
     return dict(Letter.select(Letter.state, fn.COUNT(Letter.id)).where(mine).group_by(Letter.state).tuples())

@@ -1,4 +1,4 @@
-"""What the areas share: form base, htmx answers, fetch-or-404 through the current user, paging, filters."""
+"""Helpers shared by all blueprints: forms, access checks (404/403), htmx responses, paging, template filters."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ Row = TypeVar("Row")
 
 
 def language() -> str:
-    """Return the language of this page: the user's, else the reader's wish, else the organization's."""
+    """Return the page language: the user's, else the best match of Accept-Language, else the organization's."""
     if "language" not in g:
         g.language = _negotiate_language()
     return g.language
@@ -42,17 +42,17 @@ def language() -> str:
 def _negotiate_language() -> str:
     if current_user and current_user.is_authenticated:
         return current_user.language
-    asked = request.accept_languages.best_match(list(i18n.LANGUAGES))
-    return asked or Organization.load_row().language or i18n.DEFAULT_LANGUAGE
+    accepted = request.accept_languages.best_match(list(i18n.LANGUAGES))
+    return accepted or Organization.load_row().language or i18n.DEFAULT_LANGUAGE
 
 
 def _(message: str, /, **values: object) -> str:
-    """Return a source string in the language of this page."""
+    """Translate a source string into the language of this page."""
     return i18n.say(language(), message, **values)
 
 
 class Form(FlaskForm):
-    """A form whose built-in messages speak the page's language."""
+    """A form whose built-in messages are in the language of the page."""
 
     class Meta(FlaskForm.Meta):
         @property
@@ -65,86 +65,84 @@ class Form(FlaskForm):
             return get_translations(self.locales) if language() != "en" else None
 
 
-# ── who asks, and for what ───────────────────────────────────────────────────────────────────────────────────────
+# ── permissions ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def permissions() -> Permissions:
-    """Return what the current user may do."""
     if "rights" not in g:
         g.rights = permissions_of(current_user)
     return g.rights
 
 
 def get_list_or_404(number: int, need: str = "view") -> MailingList:
-    """Return a list that the current user may `view`, `send` to or `manage`; anybody else's is 404 (T-33)."""
-    found = MailingList.get_or_none(MailingList.id == number)
-    if found is None or not permissions().may_list("view", found):
+    """Return a list that the user may `view`, `send` to or `manage`. Raise 404 if the user may not view it (T-33)."""
+    mailing_list = MailingList.get_or_none(MailingList.id == number)
+    if mailing_list is None or not permissions().may_list("view", mailing_list):
         abort(404)
-    if not permissions().may_list(need, found):
-        forbid(need, [found.id])
-    return found
+    if not permissions().may_list(need, mailing_list):
+        forbid(need, [mailing_list.id])
+    return mailing_list
 
 
 def get_notice_or_404(number: int, need: str = "view") -> Notice:
-    """Return a notice that the current user may `view` or steer (`send`); anybody else's is 404."""
-    found = Notice.get_or_none(Notice.id == number)
-    if found is None or not permissions().may_notice("view", found):
+    """Return a notice that the user may `view` or control (`send`). Raise 404 if the user may not view it."""
+    notice = Notice.get_or_none(Notice.id == number)
+    if notice is None or not permissions().may_notice("view", notice):
         abort(404)
-    if not permissions().may_notice(need, found):
-        raise PermissionDenied(who_can.holders_for_notice(found))
-    return found
+    if not permissions().may_notice(need, notice):
+        raise PermissionDenied(who_can.holders_for_notice(notice))
+    return notice
 
 
 class PermissionDenied(Forbidden):
-    """The right is missing; `holders` says whom to ask."""
+    """403 because a permission is missing; `holders` names the users to ask."""
 
-    def __init__(self, found: who_can.PermissionHolders) -> None:
+    def __init__(self, holders: who_can.PermissionHolders) -> None:
         super().__init__()
-        self.holders = found
+        self.holders = holders
 
 
 def forbid(need: str, lists: Collection[int] = ()) -> NoReturn:
-    """Answer with 403, naming who may do it: in all of these lists, or who can give the right."""
+    """Raise 403. The page names users with this permission in all of these lists, or users who can grant it."""
     raise PermissionDenied(who_can.holders_for_lists(need, lists))
 
 
 def who_can_sentence(need: str, *lists: MailingList) -> str:
-    """Return the sentence that names who may do what the user may not, for the place of the missing button."""
-    return who_can.holders_for_lists(need, [one.id for one in lists]).sentence(language())
+    """Return the sentence that names the users with a permission. Shown in place of the missing button."""
+    return who_can.holders_for_lists(need, [mailing_list.id for mailing_list in lists]).sentence(language())
 
 
 def who_can_control_sentence(notice: Notice) -> str:
-    """Return the same sentence for a notice."""
+    """Return the sentence that names the users who may control a notice."""
     return who_can.holders_for_notice(notice).sentence(language())
 
 
 MAX_ROW_ID = 2**63 - 1
-"""The largest number that a row can have."""
 
 
 class RowIdConverter(IntegerConverter):
-    """`<int:…>` in our addresses: what no row can have is not found, before the database chokes on it."""
+    """`<int:…>` in URLs. A number above the 64-bit limit of SQLite gives 404, not a database error."""
 
     def __init__(self, map: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(map, *args, **{"max": MAX_ROW_ID, **kwargs})
 
 
 def parse_row_id(text: str) -> int:
-    """Read the number of a row in a form or a query. Raises ValueError for one that no row can have."""
-    found = int(text)
-    if not 0 <= found <= MAX_ROW_ID:
+    """Parse a row id from a form or a query. Raise ValueError if it is outside the range of row ids."""
+    row_id = int(text)
+    if not 0 <= row_id <= MAX_ROW_ID:
         raise ValueError(text)
-    return found
+    return row_id
 
 
 def public_view(view: Callable) -> Callable:
-    """Mark a route of an organizers' area as open without a login (login page, set-up, links from letters)."""
+    """Mark a view of an organizers' blueprint as open without login (login page, set-up, links in letters)."""
     view.is_public = True  # type: ignore[attr-defined]
     return view
 
 
 def requires(need: str) -> Callable:
-    """Decorate a route that wants a right somewhere: `admin`, `manage`, `send` (no list named)."""
+    """Require a permission (`admin`, `manage`, `send`) in at least one list."""
 
     def decorate(view: Callable) -> Callable:
         @wraps(view)
@@ -158,16 +156,15 @@ def requires(need: str) -> Callable:
     return decorate
 
 
-# ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── responses ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def is_htmx() -> bool:
-    """Say whether htmx asks for a fragment."""
     return request.headers.get("HX-Request") == "true" and not request.headers.get("HX-History-Restore-Request")
 
 
 def redirect_to(endpoint: str, **values: Any) -> Response:
-    """Answer a POST with the way to the next page (303, or HX-Redirect for htmx)."""
+    """Redirect after a POST (303, or HX-Redirect for htmx)."""
     target = url_for(endpoint, **values)
     if is_htmx():
         return Response(status=204, headers={"HX-Redirect": target, **_htmx_refresh_header(target)})
@@ -175,30 +172,30 @@ def redirect_to(endpoint: str, **values: Any) -> Response:
 
 
 def _htmx_refresh_header(target: str) -> dict[str, str]:
-    """Have the page loaded again where it leads to a place on itself: a browser would only scroll there."""
-    here, there = urlsplit(request.headers.get("HX-Current-URL", "")), urlsplit(target)
-    same = there.fragment and (here.path, here.query) == (there.path, there.query)
+    """Force a reload if the target is an anchor of the current page. The browser would only scroll there."""
+    current, new = urlsplit(request.headers.get("HX-Current-URL", "")), urlsplit(target)
+    same = new.fragment and (current.path, current.query) == (new.path, new.query)
     return {"HX-Refresh": "true"} if same else {}
 
 
 def flash_message(message: str, /, kind: str = "note", **values: object) -> None:
-    """Show a sentence on the next page: kind `note` or `wrong`."""
+    """Flash a translated message; `kind` is `note` or `wrong`."""
     flash(_(message, **values), kind)
 
 
 def add_field_error(form: FlaskForm, field: str, message: str, /, **values: object) -> None:
-    """Put the sentence of a verb's refusal on the field that it is about (on the first field if it has none)."""
-    one = form[field] if field in form else next(iter(form))
-    one.errors = [*one.errors, _(message, **values)]
+    """Add a domain error to the field that it names, or to the first field if the form lacks that field."""
+    target = form[field] if field in form else next(iter(form))
+    target.errors = [*target.errors, _(message, **values)]
 
 
 def render_page(page: str, partial: str | None = None, status: int = 200, **context: Any) -> tuple[str, int]:
-    """Render the page, or for htmx only its partial."""
+    """Render the page, or only its partial for htmx."""
     return render_template(partial if partial and is_htmx() else page, **context), status
 
 
 Link = tuple[str, str]
-"""An address and its words, translated."""
+"""URL and translated label."""
 
 
 def message_page(
@@ -211,7 +208,7 @@ def message_page(
     layout: str = "plain.html",
     status: int = 200,
 ) -> tuple[str, int]:
-    """Answer with a page that says one thing ("done", "gone", "not now"); all texts are translated already."""
+    """Render a page with one message ("done", "gone", "not now"). All texts must be translated."""
     values = {"title": title, "sentences": sentences, "note": note, "hint": hint, "link": link, "foot": foot}
     return render_template("message.html", layout=layout, **values), status
 
@@ -220,7 +217,7 @@ FILE_CSP = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 def send_stored_file(path: Path | None, name: str, kind: str, inline: bool = False) -> Response:
-    """Send a file as what it is and never as a page of ours (defences: XSS by uploads); 404 if it is gone."""
+    """Send an uploaded file that cannot act as a page of this site (XSS by upload). Raise 404 if it is missing."""
     if path is None:
         abort(404)
     answer = send_file(path, mimetype=kind, as_attachment=not inline, download_name=name, max_age=0)
@@ -230,7 +227,7 @@ def send_stored_file(path: Path | None, name: str, kind: str, inline: bool = Fal
 
 
 def send_bytes(content: bytes, name: str, kind: str) -> Response:
-    """Send bytes as a file, as `streamed` does."""
+    """Send bytes as a download, with the same headers as `send_stored_file`."""
     answer = send_file(io.BytesIO(content), mimetype=kind, as_attachment=True, download_name=name, max_age=0)
     answer.headers["Content-Security-Policy"] = FILE_CSP
     answer.headers["Cache-Control"] = "no-store"
@@ -238,7 +235,7 @@ def send_bytes(content: bytes, name: str, kind: str) -> Response:
 
 
 def no_content_if_seen(serial: object) -> Response | None:
-    """Answer a poll with 204 if `?seen=` already names this serial."""
+    """Answer a poll with 204 if `?seen=` equals this serial."""
     if request.args.get("seen") == str(serial):
         return Response(status=204)
     return None
@@ -252,26 +249,26 @@ BASE_TARGET_BLANK = '<base target="_blank">'
 
 
 def letter_response(html: str) -> Response:
-    """Give the HTML of a letter alone, under a policy of its own: no script, nothing loaded, links in a new window."""
+    """Send the HTML of a letter under its own policy: no script, no remote content, links in a new window."""
     return Response(BASE_TARGET_BLANK + html, headers={"Content-Security-Policy": LETTER_CSP})
 
 
 def style_nonce() -> str:
-    """Return the word by which this one page lets the editor write its style sheets into it; asked for, it is given."""
+    """Return the CSP nonce for the editor's style elements. Only a page that calls this allows a nonce."""
     if "style_nonce" not in g:
         g.style_nonce = secrets.token_urlsafe(16)
     return g.style_nonce
 
 
 def csp_with_style_nonce(policy: str) -> str:
-    """Return the policy of this page: a style sheet is taken from our own files alone, or with the page's word."""
+    """Add the style nonce to the policy if this page uses one."""
     if "style_nonce" not in g:
         return policy
     return policy.replace("style-src 'self'", f"style-src 'self' 'nonce-{g.style_nonce}'")
 
 
 class Page:
-    """One page of a query: rows, number, whether there is one before or after, and the total."""
+    """One page of a query, with its number, the last page and the total."""
 
     def __init__(self, query: ModelSelect, number: int, size: int = 50) -> None:
         self.total = query.count()
@@ -283,12 +280,12 @@ class Page:
 
 
 def paginate(query: ModelSelect, size: int = 50) -> Page:
-    """Return the page that `?page=` asks for."""
+    """Return the page named by `?page=`."""
     return Page(query, request.args.get("page", 1, type=int), size)
 
 
 def csv_response(rows: Iterable[Iterable[object]], name: str) -> Response:
-    """Answer with a file for a spreadsheet (UTF-8 with byte order mark); no cell is taken for a formula."""
+    """Send rows as CSV (UTF-8 with byte order mark). Cells that look like a formula are escaped."""
     out = StringIO(newline="")
     csv.writer(out).writerows([escape_formula(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     answer = Response(out.getvalue().encode("utf-8-sig"), mimetype="text/csv")
@@ -300,22 +297,22 @@ def csv_response(rows: Iterable[Iterable[object]], name: str) -> Response:
 
 
 def icon(name: str) -> Markup:
-    """Draw one of our icons; it never stands without a word."""
+    """Return an icon as SVG. It is hidden from screen readers, so a visible text must stand beside it."""
     href = current_app.jinja_env.globals["asset"]("icons.svg")
     return Markup('<svg class="i" aria-hidden="true"><use href="{}#{}"></use></svg>').format(href, escape(name))
 
 
 def qr_code(text: str, label: str) -> Markup:
-    """Draw a QR code that a phone reads also in the dark; `label` says what it is."""
-    made = qr.qr_svg_path(text)
+    """Return a QR code as SVG on a white background, readable in dark mode; `label` is its accessible name."""
+    code = qr.qr_svg_path(text)
     return Markup(
         '<svg class="qr" role="img" aria-label="{0}" viewBox="0 0 {1} {1}"><path fill="#fff" d="M0 0h{1}v{1}H0z"/>'
         '<path stroke="#000" d="{2}"/></svg>'
-    ).format(label, made.size, made.path)
+    ).format(label, code.size, code.path)
 
 
 def init_app(app: Flask) -> None:
-    """Give every template its words, filters and helpers."""
+    """Register the URL converter, template filters and template globals."""
     app.url_map.converters["int"] = RowIdConverter
     app.jinja_env.filters.update(
         when=lambda moment: i18n.format_datetime(language(), moment),
@@ -345,14 +342,14 @@ def init_app(app: Flask) -> None:
 
 
 def parse_local_time(text: str) -> datetime | None:
-    """Read the value of a datetime-local field (the school's time); None if it cannot be read.
+    """Parse a datetime-local value in the school's time zone; None if it is invalid or outside 2000–2099.
 
-    A time that names its own zone is taken at its word. Years in which nobody plans are misprints.
+    A value with an offset keeps it.
     """
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if not 2000 <= found.year < 2100:
+    if not 2000 <= moment.year < 2100:
         return None
-    return found.astimezone(UTC) if found.tzinfo else clock.from_local(found)
+    return moment.astimezone(UTC) if moment.tzinfo else clock.from_local(moment)

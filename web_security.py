@@ -1,4 +1,4 @@
-"""What stands before every page: login for all but the public areas, CSRF, headers, kind error pages."""
+"""Protection of every page: login, CSRF, security headers, error pages."""
 
 from functools import cache
 from hashlib import sha256
@@ -21,7 +21,7 @@ CONTENT_SECURITY_POLICY = (
 
 
 def init_app(app: Flask) -> None:
-    """Put the guards up: login for all but the public areas (T-10), CSRF, headers, kind error pages."""
+    """Install login for all areas except the public ones (T-10), CSRF, security headers and error pages."""
     CSRFProtect(app)
     login = LoginManager(app)
     login.user_loader(user_of_session)
@@ -40,7 +40,7 @@ def _open_database() -> None:
 
 
 def _require_login() -> Response | None:
-    """Send everybody without a login to the login page; only areas and pages marked public are open."""
+    """Redirect to the login page unless the user is logged in or the view is public."""
     if request.endpoint is None or request.endpoint == "static" or _is_public():
         return None
     if current_user.is_authenticated:
@@ -102,7 +102,7 @@ def _render_error(code: int, why: str = "", error: Exception | None = None) -> t
 
 
 def _static_url(filename: str) -> str:
-    """Return the address of a static file with its version, so that it may be cached for a year."""
+    """Return the URL of a static file with its content hash, so that browsers can cache it for a year."""
     return url_for("static", filename=filename, v=_content_hash(f"{current_app.static_folder}/{filename}"))
 
 
