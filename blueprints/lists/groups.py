@@ -25,11 +25,13 @@ _PREVIEW = "lists/_group_preview.html"
 def list_groups(number: int) -> Answer:
     """Show each group with its condition in words and its number of recipients."""
     mailing_list = get_list_or_404(number, "send")
-    found = groups.groups_in_lists([number])
+    rows = groups.groups_in_lists([number])
     return render_page(
         "lists/groups.html",
         list=mailing_list,
-        groups=[(one, _describe_condition(one), groups.preview_group(groups.membership_ids(one), 0)) for one in found],
+        groups=[
+            (group, _describe_condition(group), groups.preview_group(groups.membership_ids(group), 0)) for group in rows
+        ],
         notice=_requested_draft(),
     )
 
@@ -46,7 +48,7 @@ def _requested_draft() -> Any:
     return get_notice_or_404(number, "send") if number else None
 
 
-# ── by a condition ──
+# ── by a condition ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,8 @@ def add_group(number: int) -> Answer:
 def edit_group(number: int, group: int) -> Answer:
     """Show one group; 404 for a group of another list."""
     mailing_list = get_list_or_404(number, "send")
-    found = _group_or_404(mailing_list, group)
-    return _group_page(mailing_list, found, PostedCondition(found.name, _rule_lines(found)))
+    row = _group_or_404(mailing_list, group)
+    return _group_page(mailing_list, row, PostedCondition(row.name, _rule_lines(row)))
 
 
 @bp.post("/<int:number>/groups/new/preview", defaults={"group": None})
@@ -101,12 +103,12 @@ def edit_group(number: int, group: int) -> Answer:
 def preview_group(number: int, group: int | None) -> Answer:
     """Show the matching members without saving."""
     mailing_list = get_list_or_404(number, "send")
-    found, typed = _group_or_none(mailing_list, group), _read_condition()
+    row, typed = _group_or_none(mailing_list, group), _read_condition()
     try:
         typed.blocks  # noqa: B018 (raises if a rule is wrong)
     except InvalidRule as wrong:
-        return _invalid_page(mailing_list, found, typed, wrong=wrong, partial=_PREVIEW)
-    return _condition_page(mailing_list, found, typed, partial=_PREVIEW)
+        return _invalid_page(mailing_list, row, typed, wrong=wrong, partial=_PREVIEW)
+    return _condition_page(mailing_list, row, typed, partial=_PREVIEW)
 
 
 @bp.post("/<int:number>/groups/new/rule", defaults={"group": None})
@@ -121,13 +123,13 @@ def add_rule(number: int, group: int | None) -> Answer:
 @bp.post("/<int:number>/groups/<int:group>")
 def save_group(number: int, group: int | None) -> Answer:
     mailing_list = get_list_or_404(number, "send")
-    found, typed = _group_or_none(mailing_list, group), _read_condition()
+    row, typed = _group_or_none(mailing_list, group), _read_condition()
     try:
-        return _save(mailing_list, found, typed)
+        return _save(mailing_list, row, typed)
     except InvalidRule as wrong:
-        return _invalid_page(mailing_list, found, typed, wrong=wrong)
+        return _invalid_page(mailing_list, row, typed, wrong=wrong)
     except DomainError as refused:
-        return _invalid_page(mailing_list, found, typed, name_wrong=_(refused.message))
+        return _invalid_page(mailing_list, row, typed, name_wrong=_(refused.message))
 
 
 def _group_or_none(mailing_list: MailingList, number: int | None) -> Group | None:
@@ -135,8 +137,8 @@ def _group_or_none(mailing_list: MailingList, number: int | None) -> Group | Non
 
 
 def _group_or_404(mailing_list: MailingList, number: int) -> Group:
-    found = Group.get_or_none(Group.id == number, Group.list == mailing_list, Group.closed_at.is_null())
-    return found or abort(404)
+    group = Group.get_or_none(Group.id == number, Group.list == mailing_list, Group.closed_at.is_null())
+    return group or abort(404)
 
 
 def _group_page(mailing_list: MailingList, group: Group, typed: PostedCondition, **more: Any) -> Answer:
@@ -224,14 +226,14 @@ def _condition_page(
     )
 
 
-# ── chosen by hand ──
+# ── chosen by hand ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.post("/<int:number>/groups/<int:group>/fix")
 def freeze_group(number: int, group: int) -> Answer:
     """Replace the condition by its current members."""
-    found = _group_or_404(get_list_or_404(number, "send"), group)
-    groups.freeze_members(found, current_user)
+    row = _group_or_404(get_list_or_404(number, "send"), group)
+    groups.freeze_members(row, current_user)
     flash_message(N_("The members are fixed now. Who joins later is not among them."))
     return redirect_to("lists.edit_group", number=number, group=group, **_notice_parameter())
 
@@ -265,19 +267,19 @@ def add_to_group(number: int) -> Answer:
 @bp.post("/<int:number>/groups/<int:group>/out")
 def remove_from_group(number: int, group: int) -> Answer:
     """Remove one person from a group. The membership in the list stays."""
-    found = _group_or_404(get_list_or_404(number, "send"), group)
-    groups.remove_group_members(found, request.form.getlist("m", type=parse_row_id), current_user)
+    row = _group_or_404(get_list_or_404(number, "send"), group)
+    groups.remove_group_members(row, request.form.getlist("m", type=parse_row_id), current_user)
     return redirect_to("lists.edit_group", number=number, group=group)
 
 
 @bp.post("/<int:number>/groups/<int:group>/close")
 def close_group(number: int, group: int) -> Answer:
     """Remove a group. Its members stay in the list."""
-    found = _group_or_404(get_list_or_404(number, "send"), group)
+    row = _group_or_404(get_list_or_404(number, "send"), group)
     try:
-        groups.close_group(found, current_user, clock.now())
+        groups.close_group(row, current_user, clock.now())
     except DomainError as refused:
         flash_message(refused.message, "wrong")
         return redirect_to("lists.edit_group", number=number, group=group)
-    flash_message(N_("The group “%(name)s” is removed. Its members stay in the list."), name=found.name)
+    flash_message(N_("The group “%(name)s” is removed. Its members stay in the list."), name=row.name)
     return redirect_to("lists.groups", number=number, **_notice_parameter())

@@ -109,11 +109,13 @@ def _is_unchanged(line: PlanLine) -> bool:
 
 def _rejected_lines(job: Job) -> list[tuple[int, str, str]]:
     """Return (line, name, reasons) of the rejected lines."""
-    found = []
+    rejected = []
     for line in job.detail.get("wrong", ()):
         notes = [plan_model.LineNote(message, values) for message, values in line["notes"]]
-        found.append((line["number"], line["name"], " ".join(plan_model.format_note(language(), one) for one in notes)))
-    return found
+        rejected.append(
+            (line["number"], line["name"], " ".join(plan_model.format_note(language(), note) for note in notes))
+        )
+    return rejected
 
 
 @bp.post("/<int:number>/import/<int:job_id>/read")

@@ -45,7 +45,7 @@ class ListForm(Form):
     answer_on_open = BooleanField(N_("Take an opened choice as the answer"))
 
 
-# ── views ──
+# ── views ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 Answer = Response | tuple[str, int]
@@ -54,8 +54,8 @@ Answer = Response | tuple[str, int]
 @bp.get("")
 def index() -> Answer:
     """Show the lists that the user may see; the own practice list is last."""
-    found = list(permissions().lists("view"))
-    return render_page("lists/index.html", lists=found, counts=lists.count_members_by_list(one.id for one in found))
+    visible = list(permissions().lists("view"))
+    return render_page("lists/index.html", lists=visible, counts=lists.count_members_by_list(row.id for row in visible))
 
 
 @bp.route("/new", methods=["GET", "POST"])
@@ -64,7 +64,7 @@ def add_list() -> Answer:
     form = ListForm()
     if form.validate_on_submit():
         try:
-            made = lists.add_list(
+            mailing_list = lists.add_list(
                 current_user,
                 form.name.data,
                 form.address.data,
@@ -76,7 +76,7 @@ def add_list() -> Answer:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             flash_message(N_("The list is there. Now its members can come in."))
-            return redirect_to("lists.show", number=made.id)
+            return redirect_to("lists.show", number=mailing_list.id)
     return render_page("lists/new.html", status=422 if form.errors else 200, form=form)
 
 
@@ -110,13 +110,13 @@ def show(number: int) -> Answer:
 
 def _url_with(**changes: object) -> str:
     """Return this page's URL with changed parameters. A changed filter resets the page to 1."""
-    asked = {key: request.args[key] for key in ("q", "row", "state", "sort", "page", "all") if request.args.get(key)}
+    query = {key: request.args[key] for key in ("q", "row", "state", "sort", "page", "all") if request.args.get(key)}
     if "page" not in changes:
-        asked.pop("page", None)
+        query.pop("page", None)
     if "all" not in changes:
-        asked.pop("all", None)
-    wanted = {key: value for key, value in {**asked, **changes}.items() if value}
-    return url_for("lists.show", number=request.view_args["number"] if request.view_args else 0, **wanted)
+        query.pop("all", None)
+    values = {key: value for key, value in {**query, **changes}.items() if value}
+    return url_for("lists.show", number=request.view_args["number"] if request.view_args else 0, **values)
 
 
 @bp.post("/<int:number>/members/stop")
@@ -176,7 +176,7 @@ def _chosen_members(number: int) -> tuple[MailingList, list[int]]:
 
 def _choose_group_page(mailing_list: MailingList, chosen: list[int]) -> Answer:
     people = list(member_list.query_members(mailing_list, member_list.MemberQuery()).where(Person.id.in_(chosen)))
-    by_hand = [one for one in groups_in_lists([mailing_list.id]) if not one.condition]
+    by_hand = [group for group in groups_in_lists([mailing_list.id]) if not group.condition]
     return render_page("lists/choose_group.html", list=mailing_list, people=people, groups=by_hand)
 
 
@@ -251,7 +251,7 @@ def confirm_export(number: int) -> str:
     )
 
 
-# ── class teachers ──
+# ── class teachers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 UNCHANGED = ""
@@ -266,7 +266,7 @@ def class_teachers(number: int) -> tuple[str, int]:
         list=mailing_list,
         rooms=class_teacher.teachers_of_classes(mailing_list),
         users=list(class_teacher.teacher_candidates(mailing_list)),
-        room=lambda one: display_names.class_label(language(), one.grade, one.class_name),
+        room=lambda room: display_names.class_label(language(), room.grade, room.class_name),
     )
 
 
@@ -274,13 +274,13 @@ def class_teachers(number: int) -> tuple[str, int]:
 def save_class_teachers(number: int) -> Response:
     """Assign the selected users. Classes without a selection stay unchanged."""
     mailing_list = get_list_or_404(number, "manage")
-    wanted = {}
+    teachers = {}
     for place, room in enumerate(class_teacher.teachers_of_classes(mailing_list)):
         same_class = request.form.get(f"class-{place}") == f"{room.grade}\t{room.class_name}"
         chosen = request.form.get(f"user-{place}", UNCHANGED)
         if same_class and chosen != UNCHANGED:
-            wanted[room.grade, room.class_name] = _user_id(chosen)
-    changed = class_teacher.assign_classes(mailing_list, wanted, current_user)
+            teachers[room.grade, room.class_name] = _user_id(chosen)
+    changed = class_teacher.assign_classes(mailing_list, teachers, current_user)
     flash_message(N_("Saved. The person in charge changed in %(number)s places."), number=changed)
     return redirect_to("lists.show", number=number)
 
@@ -292,7 +292,7 @@ def _user_id(text: str) -> int:
         return -1  # no such user: unchanged
 
 
-# ── move and copy ──
+# ── move and copy ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.get("/<int:number>/transfer")
@@ -345,11 +345,11 @@ def _posted_move_copy(number: int) -> tuple[MailingList, MailingList, str, list[
 
 def _target_list(source: MailingList) -> MailingList | None:
     number = request.form.get("into", 0, type=parse_row_id)
-    return next((one for one in _other_lists(source) if one.id == number), None)
+    return next((row for row in _other_lists(source) if row.id == number), None)
 
 
 def _other_lists(source: MailingList) -> list[MailingList]:
-    return [one for one in permissions().lists("manage") if one.id != source.id and not one.practice_of_id]
+    return [row for row in permissions().lists("manage") if row.id != source.id and not row.practice_of_id]
 
 
 def _move_copy_page(source: MailingList, chosen: list[int], wrong: str = "") -> Answer:

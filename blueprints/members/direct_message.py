@@ -31,11 +31,11 @@ def write_direct_message(number: int) -> Any:
         form.out_of.data = begun.out_of_id
     form.key.data = form.key.data or uuid.uuid4().hex
     offered = direct_message.sender_lists(person, web.permissions(), request.args.get("list", type=web.parse_row_id))
-    form.out_of.choices = [(one.id, one.name) for one in offered]
+    form.out_of.choices = [(row.id, row.name) for row in offered]
     if request.method == "GET" or not form.validate():
         return _write_page(person, form, 422 if form.errors else 200)
     try:
-        made = direct_message.write_draft(
+        draft = direct_message.write_draft(
             person,
             current_user,
             subject=form.subject.data or "",
@@ -43,19 +43,19 @@ def write_direct_message(number: int) -> Any:
             read_confirmation=form.read_confirmation.data,
             now=clock.now(),
             form_key=form.key.data[:64],
-            out_of=next((one for one in offered if one.id == form.out_of.data), offered[0] if offered else None),
+            out_of=next((row for row in offered if row.id == form.out_of.data), offered[0] if offered else None),
         )
     except DomainError as refusal:
         web.add_field_error(form, "text", refusal.message, **refusal.values)
         return _write_page(person, form, 422)
-    return web.redirect_to("members.check_direct_message", number=number, notice=made.id)
+    return web.redirect_to("members.check_direct_message", number=number, notice=draft.id)
 
 
 def _draft_or_404(person: Person, number: int | None) -> Notice | None:
     if number is None:
         return None
-    found = web.get_notice_or_404(number, "send")
-    return found if found.state == "draft" and direct_message.recipient_of(found) == person else abort(404)
+    draft = web.get_notice_or_404(number, "send")
+    return draft if draft.state == "draft" and direct_message.recipient_of(draft) == person else abort(404)
 
 
 def _write_page(person: Person, form: DirectMessageForm, status: int) -> Any:
@@ -70,36 +70,36 @@ def _write_page(person: Person, form: DirectMessageForm, status: int) -> Any:
 @web.requires("send")
 def check_direct_message(number: int, notice: int) -> Any:
     """Preview the letter, then send it. The usual hold allows cancelling."""
-    person, made = get_person_or_404(number, "send"), web.get_notice_or_404(notice, "send")
-    if made.kind != direct_message.KIND or direct_message.recipient_of(made) != person:
+    person, draft = get_person_or_404(number, "send"), web.get_notice_or_404(notice, "send")
+    if draft.kind != direct_message.KIND or direct_message.recipient_of(draft) != person:
         abort(404)
-    if made.state != "draft":
+    if draft.state != "draft":
         return web.redirect_to("notices.show", number=notice)
-    found = audience.resolve_audience(made)
-    if not found.receiving or find_missing(made, found, current_user):
+    recipients = audience.resolve_audience(draft)
+    if not recipients.receiving or find_missing(draft, recipients, current_user):
         return web.redirect_to("members.write_direct_message", number=number, of=notice)
     wrong = ""
     if request.method == "POST":
         try:
             approval.confirm_send(
-                made, by=current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
+                draft, by=current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
             )
         except DomainError as refusal:
             wrong = web._(refusal.message, **refusal.values)
         else:
             tasks.wake_worker()
-            tasks.wake_worker(made.send_at)
+            tasks.wake_worker(draft.send_at)
             return web.redirect_to("notices.show", number=notice)
     return web.render_page(
         "members/check_direct_message.html",
         status=422 if wrong else 200,
         person=person,
-        notice=made,
+        notice=draft,
         wrong=wrong,
-        audience=found,
-        shown_letter=rendering.preview_letter(made, found.receiving[0], load_settings(), clock.now()),
+        audience=recipients,
+        shown_letter=rendering.preview_letter(draft, recipients.receiving[0], load_settings(), clock.now()),
         warnings=[
             *direct_message.warnings_for_person(person),
-            *content_checks.collect_warnings(made, found, clock.now(), None, web.language()),
+            *content_checks.collect_warnings(draft, recipients, clock.now(), None, web.language()),
         ],
     )

@@ -14,8 +14,8 @@ _LINE = re.compile(r"\s*([^=＝:：\n]{1,60})\s*[=＝:：]\s*(.*)")
 
 def parse_attributes(text: str) -> dict[str, str]:
     """Return {attribute: value} of lines 「項目＝値」; ignore lines without a separator."""
-    found = (_LINE.fullmatch(line) for line in text.splitlines())
-    return {match[1].strip(): match[2].strip() for match in found if match}
+    matches = (_LINE.fullmatch(line) for line in text.splitlines())
+    return {match[1].strip(): match[2].strip() for match in matches if match}
 
 
 def format_attributes(items: dict[str, str]) -> str:

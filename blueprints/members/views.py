@@ -58,8 +58,8 @@ def get_person_or_404(number: int, need: str = "view") -> Person:
 
 
 def _membership_or_404(person: Person, number: int) -> Membership:
-    found = [one for one in member_list.visible_memberships(person, permissions(), "manage") if one.id == number]
-    return found[0] if found else abort(404)
+    rows = [row for row in member_list.visible_memberships(person, permissions(), "manage") if row.id == number]
+    return rows[0] if rows else abort(404)
 
 
 @bp.get("/members/<int:number>")
@@ -67,7 +67,7 @@ def show(number: int) -> Answer:
     """Show lists, children, household, address state and the delivery of every letter."""
     person = get_person_or_404(number)
     places = member_list.visible_memberships(person, permissions())
-    managed = {one.list_id for one in member_list.visible_memberships(person, permissions(), "manage")}
+    managed = {row.list_id for row in member_list.visible_memberships(person, permissions(), "manage")}
     addresses = bool(member_list.visible_memberships(person, permissions(), "send"))
     page = paginate(person_history.deliveries_to(person), PER_PAGE)
     known = consent.consent_texts_by_id(places)
@@ -98,11 +98,11 @@ def show(number: int) -> Answer:
 def show_carrier_help(number: int) -> Answer:
     """Show the instructions for a parent, to read out or print (field.md 4.4 no. 18)."""
     person = get_person_or_404(number)
-    found = carrier_help.guidance_for_address(person.address or "", language())
+    guidance = carrier_help.guidance_for_address(person.address or "", language())
     return render_page(
         "members/carrier_help.html",
         person=person,
-        found=found,
+        found=guidance,
         domain=settings.load_settings().own.allow_list_entry,
         school=settings.load_settings(),
     )
@@ -113,12 +113,12 @@ def add_member(number: int) -> Answer:
     """Register one member by hand (T-36)."""
     mailing_list = get_list_or_404(number, "manage")
     form = _with_teachers(NewMemberForm(language=settings.load_settings().language), mailing_list)
-    there: Person | None = None
+    existing: Person | None = None
     if form.validate_on_submit():
         try:
-            made = _add(mailing_list, form)
+            membership = _add(mailing_list, form)
         except register.AlreadyMember as refused:
-            there = refused.person
+            existing = refused.person
             add_field_error(form, "address", refused.message)
         except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
@@ -126,18 +126,18 @@ def add_member(number: int) -> Answer:
             flash_message(N_("Registered."))
             if request.form.get("next"):
                 return redirect_to("members.add_member", number=number)
-            return redirect_to("members.show", number=made.person_id)
+            return redirect_to("members.show", number=membership.person_id)
     return render_page(
-        "members/new.html", status=422 if form.errors else 200, form=form, list=mailing_list, there=there
+        "members/new.html", status=422 if form.errors else 200, form=form, list=mailing_list, there=existing
     )
 
 
 def _add(mailing_list: MailingList, form: NewMemberForm) -> Membership:
-    said = {name: form[name].data or "" for name in form.data if name not in ("items", "csrf_token", "in_charge")}
+    values = {name: form[name].data or "" for name in form.data if name not in ("items", "csrf_token", "in_charge")}
     items = parse_attributes(form.items.data or "")
-    made = register.add_member(mailing_list, by=current_user, now=clock.now(), attributes=items, **said)
-    class_teacher.assign_membership(made, form.in_charge.data or 0, current_user)
-    return made
+    membership = register.add_member(mailing_list, by=current_user, now=clock.now(), attributes=items, **values)
+    class_teacher.assign_membership(membership, form.in_charge.data or 0, current_user)
+    return membership
 
 
 def _with_teachers(form: MembershipForm, mailing_list: MailingList) -> MembershipForm:
@@ -174,34 +174,40 @@ def edit_person(number: int) -> Answer:
 def edit_membership(number: int, place_id: int) -> Answer:
     """Change child, relation and free attributes of one membership."""
     person = get_person_or_404(number, "manage")
-    found = _membership_or_404(person, place_id)
-    form = _with_teachers(MembershipForm(data=_membership_values(found)), found.list)
+    membership = _membership_or_404(person, place_id)
+    form = _with_teachers(MembershipForm(data=_membership_values(membership)), membership.list)
     if form.validate_on_submit():
         names = ("name", "kana", "grade", "class_name")
         fields = (form.child_name, form.child_kana, form.grade, form.class_name)
         child = {name: field.data or "" for name, field in zip(names, fields, strict=True)}
         items = parse_attributes(form.items.data or "")
         try:
-            members.edit_membership(found, current_user, relation=form.relation.data or "", items=items, child=child)
-            class_teacher.assign_membership(found, form.in_charge.data or 0, current_user)
+            members.edit_membership(
+                membership, current_user, relation=form.relation.data or "", items=items, child=child
+            )
+            class_teacher.assign_membership(membership, form.in_charge.data or 0, current_user)
         except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
             flash_message(N_("Saved."))
             return redirect_to("members.show", number=number)
     return render_page(
-        "members/edit_membership.html", status=422 if form.errors else 200, form=form, person=person, place=found
+        "members/edit_membership.html", status=422 if form.errors else 200, form=form, person=person, place=membership
     )
 
 
-def _membership_values(found: Membership) -> dict[str, Any]:
-    child = found.child
-    items = {**(child.attributes if child else {}), **found.attributes}
-    held = {"relation": found.relation, "items": format_attributes(items), "in_charge": found.in_charge_id or 0}
+def _membership_values(membership: Membership) -> dict[str, Any]:
+    child = membership.child
+    items = {**(child.attributes if child else {}), **membership.attributes}
+    values = {
+        "relation": membership.relation,
+        "items": format_attributes(items),
+        "in_charge": membership.in_charge_id or 0,
+    }
     if child:
-        held |= {"child_name": child.name, "child_kana": child.kana, "grade": child.grade}
-        held["class_name"] = child.class_name
-    return held
+        values |= {"child_name": child.name, "child_kana": child.kana, "grade": child.grade}
+        values["class_name"] = child.class_name
+    return values
 
 
 @bp.route("/members/<int:number>/address", methods=["GET", "POST"])
@@ -280,7 +286,7 @@ def remove_from_list(number: int, list_id: int) -> Answer:
     """Show the effects and ask for confirmation, then remove the person from one list."""
     person, mailing_list = get_person_or_404(number, "manage"), get_list_or_404(list_id, "manage")
     if request.method == "GET":
-        others = [one for one in member_list.visible_memberships(person, permissions()) if one.list_id != list_id]
+        others = [row for row in member_list.visible_memberships(person, permissions()) if row.list_id != list_id]
         return render_page("members/confirm_remove.html", person=person, list=mailing_list, others=others)
     members.remove_members(mailing_list, [person.id], current_user, clock.now())
     flash_message(
@@ -289,7 +295,7 @@ def remove_from_list(number: int, list_id: int) -> Answer:
     return redirect_to("lists.show", number=list_id)
 
 
-# ── household ──
+# ── household ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.route("/members/<int:number>/household", methods=["GET", "POST"])
@@ -314,13 +320,13 @@ def edit_household(number: int) -> Answer:
 
 def _candidates(person: Person, wanted: str) -> list[Person]:
     """Return matching people of lists that the user manages, outside this household."""
-    found = recipients.search_people(permissions(), wanted) if wanted else []
+    people = recipients.search_people(permissions(), wanted) if wanted else []
     return [
-        one
-        for one in found
-        if one.id != person.id
-        and not (one.household and one.household == person.household)
-        and member_list.visible_memberships(one, permissions(), "manage")
+        other
+        for other in people
+        if other.id != person.id
+        and not (other.household and other.household == person.household)
+        and member_list.visible_memberships(other, permissions(), "manage")
     ]
 
 
@@ -332,7 +338,7 @@ def split_household(number: int) -> Answer:
     return redirect_to("members.show", number=number)
 
 
-# ── slips for the bag ──
+# ── slips for the bag ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.get("/lists/<int:number>/bag-slips")
@@ -342,14 +348,14 @@ def print_bag_slips(number: int) -> Answer:
     person = (
         get_person_or_404(request.args.get("person", type=parse_row_id), "manage") if "person" in request.args else None
     )
-    found = undeliverable.address_slips(mailing_list, language(), person)
-    if person and not found:
+    slips = undeliverable.address_slips(mailing_list, language(), person)
+    if person and not slips:
         abort(404)
     return render_page(
         "members/bag_slips.html",
         list=mailing_list,
         person=person,
-        slips=found,
+        slips=slips,
         domain=settings.load_settings().own.allow_list_entry,
         school=settings.load_settings(),
         room=lambda child: member_list.class_label(language(), child),

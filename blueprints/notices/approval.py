@@ -50,9 +50,9 @@ def files_under_review(number: int) -> Any:
 
 
 def _review_page(
-    notice: Notice, form: ReviewForm, told: str = "", status: int = 200, template: str = "notices/review.html"
+    notice: Notice, form: ReviewForm, message: str = "", status: int = 200, template: str = "notices/review.html"
 ) -> Any:
-    now, force = clock.now(), load_settings()
+    now, settings = clock.now(), load_settings()
     audience = audiences.resolve_audience(notice)
     return web.render_page(
         template,
@@ -60,10 +60,10 @@ def _review_page(
         notice=notice,
         **audience_values(audience),
         form=form,
-        again=told,
+        again=message,
         previous=content_checks.compare_with_previous(notice, audience),
-        sender=rendering.from_display_name(force.name, notice.signed, web.language()),
-        shown_letter=rendering.preview_letter(notice, audience.receiving[0], force, now)
+        sender=rendering.from_display_name(settings.name, notice.signed, web.language()),
+        shown_letter=rendering.preview_letter(notice, audience.receiving[0], settings, now)
         if audience.receiving
         else None,
         warnings=content_checks.collect_warnings(notice, audience, now, notice.send_at, web.language()),

@@ -40,18 +40,18 @@ def _redirect_if_sent(notice: Notice) -> Response:
     return web.redirect_to("notices.show", number=notice.id)
 
 
-def store_uploads(notice: Notice, chosen: list[FileStorage]) -> list[str]:
+def store_uploads(notice: Notice, uploads: list[FileStorage]) -> list[str]:
     """Store files with a draft; return one error message for each rejected file."""
-    wrong = []
-    for one in chosen:
-        if not one.filename:
+    errors = []
+    for upload in uploads:
+        if not upload.filename:
             continue
         try:
-            content = one.stream.read(attachments.MAX_FILE_BYTES + 1)
-            attachments.add_file(notice, one.filename, content, current_user, clock.now())
+            content = upload.stream.read(attachments.MAX_FILE_BYTES + 1)
+            attachments.add_file(notice, upload.filename, content, current_user, clock.now())
         except UnfitFile as unfit:
-            wrong.append(web._(unfit.message, **unfit.values))
-    return wrong
+            errors.append(web._(unfit.message, **unfit.values))
+    return errors
 
 
 @bp.post("/<int:number>/files/<int:file>/remove")
@@ -68,8 +68,8 @@ def remove_file(number: int, file: int) -> Any:
 
 def remove_upload(notice: Notice, file: int) -> None:
     """Remove a file from a draft. Idempotent."""
-    if found := attachments.get_file(notice, file):
-        attachments.remove_file(found, clock.now())
+    if attachment := attachments.get_file(notice, file):
+        attachments.remove_file(attachment, clock.now())
 
 
 def _files_section(notice: Notice, wrong: list[str], current: bool) -> Any:
@@ -93,34 +93,34 @@ def _on_too_large(error: Exception) -> Any:
     return render_template("notices/_attachments.html", notice=notice, wrong=[sentence]), 422
 
 
-# ── preview ──
+# ── preview ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.post("/<int:number>/files/<int:file>/open")
 def review_file(number: int, file: int) -> Response:
     """Record that this user opened the file, then redirect to it."""
-    found = _attachment_or_404(web.get_notice_or_404(number), file)
-    attachments.mark_previewed(found, current_user, clock.now())
-    shown = {"show": 1} if found.kind in SHOWN_INLINE else {}
-    return web.redirect_to("notices.download_file", number=number, file=file, **shown)
+    attachment = _attachment_or_404(web.get_notice_or_404(number), file)
+    attachments.mark_previewed(attachment, current_user, clock.now())
+    query = {"show": 1} if attachment.kind in SHOWN_INLINE else {}
+    return web.redirect_to("notices.download_file", number=number, file=file, **query)
 
 
 @bp.get("/<int:number>/files/<int:file>")
 def download_file(number: int, file: int) -> Response:
     """Return a file to a user who may see the notice; with `?show=1` photos are shown inline."""
-    found = _attachment_or_404(web.get_notice_or_404(number), file)
-    inline = request.args.get("show") == "1" and found.kind in SHOWN_INLINE
-    return web.send_stored_file(attachments.existing_path(found), found.name, found.kind, inline)
+    attachment = _attachment_or_404(web.get_notice_or_404(number), file)
+    inline = request.args.get("show") == "1" and attachment.kind in SHOWN_INLINE
+    return web.send_stored_file(attachments.existing_path(attachment), attachment.name, attachment.kind, inline)
 
 
 def _attachment_or_404(notice: Notice, number: int) -> Attachment:
-    found = attachments.get_file(notice, number)
-    if found is None:
+    attachment = attachments.get_file(notice, number)
+    if attachment is None:
         abort(404)
-    return found
+    return attachment
 
 
-# ── withdrawal ──
+# ── withdrawal ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.route("/<int:number>/files/<int:file>/withdraw", methods=["GET", "POST"])
@@ -128,34 +128,34 @@ def _attachment_or_404(notice: Notice, number: int) -> Attachment:
 def withdraw_file(number: int, file: int) -> Any:
     """Confirm, then close the file for all readers (X-03)."""
     notice = web.get_notice_or_404(number, "send")
-    found = _attachment_or_404(notice, file)
+    attachment = _attachment_or_404(notice, file)
     if notice.started_at is None:
         abort(404)
     if request.method == "GET":
         return draft_access.render_confirmation(
             notice,
             title=N_("Withdraw this file?"),
-            sentences=_withdrawal_effects(notice, found),
+            sentences=_withdrawal_effects(notice, attachment),
             button=web._("Withdraw the file"),
         )
     try:
-        attachments.withdraw_file(found, current_user, clock.now())
+        attachments.withdraw_file(attachment, current_user, clock.now())
     except attachments.AlreadyWithdrawn as refusal:
         web.flash_message(refusal.message, "wrong")
     else:
-        web.flash_message(N_("“%(name)s” is withdrawn: nobody can open it any more."), name=found.name)
+        web.flash_message(N_("“%(name)s” is withdrawn: nobody can open it any more."), name=attachment.name)
     return web.redirect_to("notices.show", number=number)
 
 
-def _withdrawal_effects(notice: Notice, found: Attachment) -> list[str]:
-    opened = attachments.view_counts(notice).get(found.id, 0)
-    first = web._("“%(name)s” can then not be opened any more from the readers' pages.", name=found.name)
+def _withdrawal_effects(notice: Notice, attachment: Attachment) -> list[str]:
+    opened = attachments.view_counts(notice).get(attachment.id, 0)
+    first = web._("“%(name)s” can then not be opened any more from the readers' pages.", name=attachment.name)
     if notice.files_inside:
         return [first, web._("It also went inside the letters themselves; from there it cannot be taken back.")]
     return [first, web._("%(n)s readers have opened it until now; what they have saved stays with them.", n=opened)]
 
 
-# ── templates ──
+# ── templates ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.app_template_global("attachments_of")
@@ -171,8 +171,8 @@ def fit_inside_letters(files: list[Attachment]) -> bool:
 @bp.app_template_global("reviewed_file_ids")
 def reviewed_file_ids(notice: Notice) -> set[int]:
     """Template global: ids of the files that the user has opened."""
-    unseen = {one.id for one in attachments.unpreviewed_files(notice, current_user)}
-    return {one.id for one in attachments.files_of_notice(notice)} - unseen
+    unseen = {attachment.id for attachment in attachments.unpreviewed_files(notice, current_user)}
+    return {attachment.id for attachment in attachments.files_of_notice(notice)} - unseen
 
 
 @bp.app_template_global("open_counts")

@@ -51,7 +51,7 @@ def _cancel_page(notice: Notice | None, mark: str, cancelled: bool = False) -> A
     return page, 200 if notice else 404
 
 
-# ── a reminder ──
+# ── a reminder ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.get("/call-off/<mark>")

@@ -84,7 +84,7 @@ def letter_html(number: int) -> Response:
     return framed_html(preview_or_sent(notice, resolve_audience(notice) if waits else None))
 
 
-# ── the screen ──
+# ── the screen ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 SUGGESTED_HOURS = (7, 17)
@@ -155,10 +155,10 @@ def confirm_send(number: int) -> Any:
     """Send or schedule what the page showed. If anything changed since, refuse and show the changes."""
     notice, form = get_draft_as_sender(number), CheckForm()
     if not recipients.may_still_send(web.permissions(), notice):
-        web.forbid("send", [one.id for one in target_lists(notice)])
+        web.forbid("send", [mailing_list.id for mailing_list in target_lists(notice)])
     when = _parse_send_time(form.at.data or "")
     if is_stale(notice, form.seen.data):
-        return _check_page_again(notice, form, when, told=_CHANGED)
+        return _check_page_again(notice, form, when, message=_CHANGED)
     if when.wrong:
         return _check_page_again(notice, form, when)
     try:
@@ -218,19 +218,19 @@ def _handle_error(notice: Notice, form: CheckForm, when: SendTime, refusal: Doma
         | AttachmentNotOpened
         | approval.InvalidApprover,
     ):
-        return _check_page_again(notice, form, when, told=web._(refusal.message, **refusal.values))
+        return _check_page_again(notice, form, when, message=web._(refusal.message, **refusal.values))
     names = _changed_recipients(notice, form.shown.data or "")
-    return _check_page_again(notice, form, when, told=refusal.message, before=form.typed.data or "", names=names)
+    return _check_page_again(notice, form, when, message=refusal.message, before=form.typed.data or "", names=names)
 
 
-def _check_page_again(notice: Notice, form: CheckForm, when: SendTime, told: str = "", **more: Any) -> Any:
+def _check_page_again(notice: Notice, form: CheckForm, when: SendTime, message: str = "", **more: Any) -> Any:
     """Render the current state with the values that were posted."""
     notice = audiences.as_sent_by(Notice.get_by_id(notice.id), current_user)
     audience = audience_of(notice, when.at)
     if missing := find_missing(notice, audience, current_user):
         return _redirect_to_missing(notice, missing)
     page = _check_values(notice, audience, when, form)
-    return web.render_page("notices/check.html", **{**page, "again": told, **more}, status=422)
+    return web.render_page("notices/check.html", **{**page, "again": message, **more}, status=422)
 
 
 def _changed_recipients(notice: Notice, shown: str) -> list[str]:
@@ -242,7 +242,7 @@ def _changed_recipients(notice: Notice, shown: str) -> list[str]:
     ]
 
 
-# ── what the page shows ──
+# ── what the page shows ────────────────────────────────────────────────────────────────────────────────────────────
 def _parse_send_time(typed: str) -> SendTime:
     typed = typed.strip()
     if not typed:
@@ -256,7 +256,7 @@ def _parse_send_time(typed: str) -> SendTime:
 
 
 def _check_values(notice: Notice, audience: Audience, when: SendTime, form: CheckForm | None = None) -> dict[str, Any]:
-    force, now = load_settings(), clock.now()
+    settings, now = load_settings(), clock.now()
     return {
         "notice": notice,
         **audience_values(audience),
@@ -269,9 +269,9 @@ def _check_values(notice: Notice, audience: Audience, when: SendTime, form: Chec
         "when": when,
         "suggestions": suggested_times(now),
         "colleagues": _colleagues(notice),
-        "force": force,
-        **_duration_estimate(notice, audience, when, force, now),
-        **_reader_preview(notice, audience, force, now),
+        "force": settings,
+        **_duration_estimate(notice, audience, when, settings, now),
+        **_reader_preview(notice, audience, settings, now),
     }
 
 
@@ -281,19 +281,19 @@ def _colleagues(notice: Notice) -> list[User]:
 
 
 def _duration_estimate(
-    notice: Notice, audience: Audience, when: SendTime, force: Settings, now: datetime
+    notice: Notice, audience: Audience, when: SendTime, settings: Settings, now: datetime
 ) -> dict[str, Any]:
     """Return the start of sending, its duration and its end (X-09)."""
-    hold_s = force.hold_urgent_s if notice.urgent else force.hold_s
+    hold_s = settings.hold_urgent_s if notice.urgent else settings.hold_s
     begins = when.at or now + timedelta(seconds=hold_s)
-    takes = throttle.estimate_duration(audience.letters, force)
+    takes = throttle.estimate_duration(audience.letters, settings)
     return {"hold_s": hold_s, "begins": begins, "takes_min": -(-takes // timedelta(minutes=1)), "ends": begins + takes}
 
 
-def _reader_preview(notice: Notice, audience: Audience, force: Settings, now: datetime) -> dict[str, Any]:
+def _reader_preview(notice: Notice, audience: Audience, settings: Settings, now: datetime) -> dict[str, Any]:
     place = request.args.get("as", 0, type=int) % len(audience.receiving)
     reader = audience.receiving[place]
-    shown = rendering.preview_letter(notice, reader, force, now)
+    shown = rendering.preview_letter(notice, reader, settings, now)
     return {
         "reader": reader,
         "shown_letter": shown,

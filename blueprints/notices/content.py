@@ -128,7 +128,7 @@ def show_image(number: int, mark: str) -> Response:
     return web.send_stored_file(path, mark, html_body.media_type_of(path) if path else "", inline=True)
 
 
-# ── the screen ──
+# ── the screen ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 OPTIONS = ("urgent", "read_confirmation", "footer", "files_inside", "skip_missing", "useful_s")
@@ -304,16 +304,16 @@ def _set_choices(form: ContentForm) -> ContentForm:
 
 def _reminder_choices() -> list[SelectChoice]:
     """Return no reminder, or one to three at 15, 30 or 60 minutes (field 2.3)."""
-    found = [SelectChoice("0x1", web._("no"))]
+    choices = [SelectChoice("0x1", web._("no"))]
     for minutes in reminders.INTERVAL_CHOICES_MIN[1:]:
         for times in reminders.REPEAT_CHOICES:
-            shown = (
+            label = (
                 web._("once, after %(n)s minutes", n=minutes)
                 if times == 1
                 else web._("%(times)s times, every %(n)s minutes", n=minutes, times=times)
             )
-            found.append(SelectChoice(f"{minutes * 60}x{times}", shown))
-    return found
+            choices.append(SelectChoice(f"{minutes * 60}x{times}", label))
+    return choices
 
 
 def _default_expiry_s(urgent: bool) -> int:
@@ -397,7 +397,7 @@ def _content_not_saved(notice: Notice, form: ContentForm, elsewhere: bool = Fals
 
 def _own_list_ids() -> list[int]:
     """Return the lists whose attributes are offered while no list is chosen."""
-    return [one.id for one in web.permissions().lists("send")]
+    return [mailing_list.id for mailing_list in web.permissions().lists("send")]
 
 
 def _content_page(

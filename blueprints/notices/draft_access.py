@@ -25,7 +25,7 @@ from models import Notice
 
 FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN = 5, 2
 DELETE_ENDPOINT = "notices.delete_draft"
-"""A draft of any kind is thrown away here."""
+"""Deletes drafts of every kind."""
 
 
 def get_draft_or_redirect(number: int) -> Notice:
@@ -69,7 +69,7 @@ def audience_values(audience: Audience) -> dict[str, Any]:
 
 def reported_exclusions(audience: Audience) -> list[Recipient]:
     """Return the exclusions without former members, who expect no letter."""
-    return [one for one in audience.left_out if one.reason != "left"]
+    return [exclusion for exclusion in audience.left_out if exclusion.reason != "left"]
 
 
 def reply_to_user_id(notice: Notice, ticked: bool) -> int | None:
@@ -110,7 +110,7 @@ def is_stale(notice: Notice, seen: str | None) -> bool:
     return bool(seen) and seen != version_of(notice)
 
 
-# ── shared pages ──
+# ── shared pages ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def render_confirmation(

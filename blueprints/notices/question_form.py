@@ -54,15 +54,15 @@ class QuestionTerms:
             web._(questions.UNIT_LABELS[self.unit]) if self.unit else "",
             web._(REMARKS_LABELS[self.remarks]) if self.remarks else "",
         )
-        return [one for one in parts if one]
+        return [part for part in parts if part]
 
 
-# ── database to form ──
+# ── database to form ───────────────────────────────────────────────────────────────────────────────────────────────
 def shared_terms(blocks: Sequence[QuestionBlock]) -> dict[str, Any]:
-    day, hour = _deadline_fields(_most_common(one.deadline for one in blocks))
+    day, hour = _deadline_fields(_most_common(block.deadline for block in blocks))
     return {
-        "unit": _most_common(one.unit for one in blocks) or "household",
-        "comment": any(one.comment for one in blocks),
+        "unit": _most_common(block.unit for block in blocks) or "household",
+        "comment": any(block.comment for block in blocks),
         "deadline_day": day,
         "deadline_time": hour,
     }
@@ -70,10 +70,10 @@ def shared_terms(blocks: Sequence[QuestionBlock]) -> dict[str, Any]:
 
 def terms_of_block(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> QuestionTerms:
     """Return the terms in which a question differs from the shared ones."""
-    end = _most_common(one.deadline for one in blocks)
+    end = _most_common(other.deadline for other in blocks)
     day, hour = _deadline_fields(block.deadline) if block.deadline != end else ("", "")
     return QuestionTerms(
-        block.unit if block.unit != _most_common(one.unit for one in blocks) else "",
+        block.unit if block.unit != _most_common(other.unit for other in blocks) else "",
         day,
         hour,
         endless=block.deadline is None and end is not None,
@@ -83,7 +83,7 @@ def terms_of_block(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> Que
 
 def _remarks_setting(block: QuestionBlock, blocks: Sequence[QuestionBlock]) -> str:
     """Return "yes", "no" or "" (shared). The last remarks line is the shared one."""
-    lines = [place for place, one in enumerate(blocks) if one.comment]
+    lines = [place for place, other in enumerate(blocks) if other.comment]
     place = blocks.index(block)
     if not lines or place == lines[-1]:
         return ""
@@ -105,28 +105,28 @@ def _deadline_fields(end: datetime | None) -> tuple[str, str]:
     return local.strftime("%Y-%m-%d"), "" if whole_day else local.strftime("%H:%M")
 
 
-# ── form to database ──
+# ── form to database ───────────────────────────────────────────────────────────────────────────────────────────────
 def read_terms(place: int) -> QuestionTerms:
     """Return the posted terms of one question."""
 
-    def said(name: str) -> str:
+    def field_text(name: str) -> str:
         return request.form.get(f"q{place}-{name}", "").strip()[:20]
 
-    unit, remarks = said("unit"), said("remarks")
+    unit, remarks = field_text("unit"), field_text("remarks")
     return QuestionTerms(
         unit if unit in questions.UNIT_LABELS else "",
-        said("day"),
-        said("hour"),
-        bool(said("endless")),
+        field_text("day"),
+        field_text("hour"),
+        bool(field_text("endless")),
         remarks if remarks in REMARKS_LABELS else "",
     )
 
 
-def effective_terms(mine: QuestionTerms, form: ContentForm) -> dict[str, Any]:
+def effective_terms(own: QuestionTerms, form: ContentForm) -> dict[str, Any]:
     """Return the unit and deadline of one question: its own or the shared ones."""
     unit = form.unit.data if form.unit.data in questions.UNIT_LABELS else "household"
-    end = None if mine.endless else parse_deadline(mine.day, mine.hour) or shared_deadline(form)
-    return {"unit": mine.unit or unit, "deadline": end}
+    end = None if own.endless else parse_deadline(own.day, own.hour) or shared_deadline(form)
+    return {"unit": own.unit or unit, "deadline": end}
 
 
 def parse_deadline(day: str, hour: str) -> datetime | None:
@@ -163,7 +163,7 @@ def _deadline_error(day: str, hour: str) -> tuple[str, str]:
     return "", ""
 
 
-# ── the questions ──
+# ── the questions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 _KIND = re.compile(r"q(\d{1,3})-kind")
@@ -192,14 +192,14 @@ class QuestionFields:
 
 
 def fields_of_draft(notice: Notice) -> list[QuestionFields]:
-    found = questions.group_into_blocks(questions.load_questions(notice))
-    return [_fields_of_block(block, terms_of_block(block, found)) for block in found]
+    blocks = questions.group_into_blocks(questions.load_questions(notice))
+    return [_fields_of_block(block, terms_of_block(block, blocks)) for block in blocks]
 
 
 def _fields_of_block(block: questions.QuestionBlock, own: QuestionTerms) -> QuestionFields:
     first = block.questions[0]
-    days = "\n".join(one.text for one in block.questions if one.text) if block.days else ""
-    return QuestionFields(first.kind, block.title, [one.text for one in first.options], days, own)
+    days = "\n".join(item.text for item in block.questions if item.text) if block.days else ""
+    return QuestionFields(first.kind, block.title, [item.text for item in first.options], days, own)
 
 
 def shared_terms_of_draft(notice: Notice) -> dict[str, Any]:
@@ -211,12 +211,12 @@ def set_unit_choices(form: ContentForm) -> ContentForm:
     return form
 
 
-# ── reading the form ──
+# ── reading the form ───────────────────────────────────────────────────────────────────────────────────────────────
 def read_posted(form: ContentForm, edit: "Edit | None" = None) -> list[QuestionFields] | None:
     """Return the posted questions with the edit applied; None if the form has no question section."""
     if "asks" not in request.form:
         return None
-    places = sorted({int(found[1]) for name in request.form if (found := _KIND.fullmatch(name))})
+    places = sorted({int(match[1]) for name in request.form if (match := _KIND.fullmatch(name))})
     sheets = {place: _read_question(place) for place in places[: questions.MAX_QUESTIONS]}
     if edit:
         edit.apply(sheets, form)
@@ -258,7 +258,7 @@ class RemoveChoice:
 
 
 def _drop_empty_choices(sheets: Iterable[QuestionFields]) -> list[QuestionFields]:
-    return [replace(one, choices=[text for text in one.choices if text]) for one in sheets]
+    return [replace(sheet, choices=[text for text in sheet.choices if text]) for sheet in sheets]
 
 
 def _new_question(kind: str, form: ContentForm, first: bool) -> QuestionFields:
@@ -308,11 +308,11 @@ def format_deadline(deadline: datetime) -> str:
 @bp.app_template_global("question_summary_lines")
 def question_summary_lines(notice: Notice) -> list[str]:
     """Template global: one line if all questions share deadline and unit, else one line per question."""
-    found = questions.group_into_blocks(questions.load_questions(notice))
-    same = len({(one.deadline, one.unit) for one in found}) == 1
+    blocks = questions.group_into_blocks(questions.load_questions(notice))
+    same = len({(block.deadline, block.unit) for block in blocks}) == 1
     if same:
-        return [web._(", ").join([web._("questions: %(n)s", n=len(found)), *_terms_label(found[0])])]
-    return [web._(": ").join((one.title, web._(", ").join(_terms_label(one)))) for one in found]
+        return [web._(", ").join([web._("questions: %(n)s", n=len(blocks)), *_terms_label(blocks[0])])]
+    return [web._(": ").join((block.title, web._(", ").join(_terms_label(block)))) for block in blocks]
 
 
 def _terms_label(block: questions.QuestionBlock) -> tuple[str, str]:
@@ -367,7 +367,7 @@ def questions_to_save(sheets: Iterable[QuestionFields], form: ContentForm) -> li
 
 
 def _questions_of(sheet: QuestionFields, form: ContentForm) -> list[QuestionDraft]:
-    choices, own = tuple(one for one in sheet.choices if one), effective_terms(sheet.own, form)
+    choices, own = tuple(choice for choice in sheet.choices if choice), effective_terms(sheet.own, form)
     if sheet.kind != "days":
         return [QuestionDraft(sheet.title, choices, sheet.kind, **own)]
     days = [line.strip()[: questions.MAX_TEXT_CHARS] for line in sheet.days.split("\n") if line.strip()] or [""]
@@ -377,5 +377,5 @@ def _questions_of(sheet: QuestionFields, form: ContentForm) -> list[QuestionDraf
 def add_deadline_errors(form: ContentForm) -> bool:
     """Add errors for all invalid deadlines; return whether there are any."""
     shared = add_deadline_error(form)
-    form.asks_wrong = next((one.own.wrong for one in form.sheets or () if one.own.wrong), "")
+    form.asks_wrong = next((sheet.own.wrong for sheet in form.sheets or () if sheet.own.wrong), "")
     return shared or bool(form.asks_wrong)

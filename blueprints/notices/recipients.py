@@ -137,11 +137,11 @@ def _read_recipients(form: RecipientsForm) -> PostedRecipients:
     persons, groups = posted_choices("person-"), posted_choices("group-")
     return PostedRecipients(
         lists=form.lists.data or [],
-        without=[one for one in form.without.data or [] if one not in (form.lists.data or [])],
-        persons=[one for one, value in persons.items() if value == "in"],
-        without_persons=[one for one, value in persons.items() if value == "out"],
-        groups=[one for one, value in groups.items() if value == "in"],
-        without_groups=[one for one, value in groups.items() if value == "out"],
+        without=[number for number in form.without.data or [] if number not in (form.lists.data or [])],
+        persons=[number for number, value in persons.items() if value == "in"],
+        without_persons=[number for number, value in persons.items() if value == "out"],
+        groups=[number for number, value in groups.items() if value == "in"],
+        without_groups=[number for number, value in groups.items() if value == "out"],
     )
 
 
@@ -171,11 +171,11 @@ def _recipients_page(
 ) -> tuple[str, int]:
     lists = list(web.permissions().lists("send"))
     chosen = _targets_of_choice(typed) if typed else recipients.target_ids(notice)
-    groups = groups_of.groups_in_lists(one.id for one in lists)
+    groups = groups_of.groups_in_lists(row.id for row in lists)
     outs = chosen.get(("person", False), set())
     singles = chosen.get(("person", True), set()) | outs
     searched = request.args.get("find", "").strip()
-    found = recipients.search_people(web.permissions(), searched) if searched else []
+    people = recipients.search_people(web.permissions(), searched) if searched else []
     return web.render_page(
         "notices/recipients.html",
         notice=notice,
@@ -183,23 +183,23 @@ def _recipients_page(
         wrong=wrong,
         groups=_lists_by_section(lists),
         audience_groups=groups,
-        group_sizes={one.id: groups_of.count_reachable(one) for one in groups},
-        group_lists=[one for one in lists if not one.practice_of_id],
+        group_sizes={row.id: groups_of.count_reachable(row) for row in groups},
+        group_lists=[row for row in lists if not row.practice_of_id],
         sizes=recipients.count_reachable(lists),
         chosen=chosen,
         persons=recipients.search_people(web.permissions(), numbers=singles) if singles else [],
-        said={one: "out" if one in outs else "in" for one in singles},
+        said={number: "out" if number in outs else "in" for number in singles},
         searched=searched,
-        found=[one for one in found if one.id not in singles],
+        found=[person for person in people if person.id not in singles],
         **_audience_values(notice),
     )
 
 
 def _lists_by_section(lists: list[MailingList]) -> dict[str, list[MailingList]]:
     return {
-        "classes": [one for one in lists if not one.whole and not one.practice_of_id],
-        "practice": [one for one in lists if one.practice_of_id],
-        "whole": [one for one in lists if one.whole],
+        "classes": [row for row in lists if not row.whole and not row.practice_of_id],
+        "practice": [row for row in lists if row.practice_of_id],
+        "whole": [row for row in lists if row.whole],
     }
 
 
@@ -227,13 +227,13 @@ def list_all_recipients(number: int) -> str | Response:
     )
 
 
-# ── search for people ──
+# ── search for people ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def posted_choices(prefix: str) -> dict[int, str]:
     """Return the posted value of each person or group: `in`, `out` or empty."""
-    found = {name.removeprefix(prefix): value for name, value in request.values.items() if name.startswith(prefix)}
-    return {int(number): value for number, value in found.items() if number.isdecimal() and len(number) < 13}
+    values = {name.removeprefix(prefix): value for name, value in request.values.items() if name.startswith(prefix)}
+    return {int(number): value for number, value in values.items() if number.isdecimal() and len(number) < 13}
 
 
 @bp.get("/<int:number>/recipients/find")
@@ -248,10 +248,10 @@ def search_people(number: int) -> str | Response:
     if not web.is_htmx():
         return redirect(url_for("notices.edit_recipients", number=number, find=searched, _anchor="find"))
     chosen = _chosen_persons(notice)
-    found = [one for one in recipients.search_people(web.permissions(), searched) if one.id not in chosen]
+    people = [person for person in recipients.search_people(web.permissions(), searched) if person.id not in chosen]
     persons = recipients.search_people(web.permissions(), numbers=chosen) if chosen else []
     return render_template(
-        "notices/_people_found.html", searched=searched, found=found, persons=persons, said=chosen, oob=True
+        "notices/_people_found.html", searched=searched, found=people, persons=persons, said=chosen, oob=True
     )
 
 

@@ -34,7 +34,7 @@ def show_reminder_form(number: int) -> Any:
 
 
 def _reminder_form_page(notice: Notice, wrong: str = "") -> Any:
-    force, now = load_settings(), clock.now()
+    settings, now = load_settings(), clock.now()
     if not (wants := reminders.available_reminder(notice, now)):
         return redirect(url_for("notices.show", number=notice.id))
     readers = find_recipients(notice, now)
@@ -43,14 +43,14 @@ def _reminder_form_page(notice: Notice, wrong: str = "") -> Any:
         status=422 if wrong else 200,
         wrong=wrong,
         typed=reminders.needs_typed_count(notice, readers),
-        whole=[one for one in target_lists(notice) if one.whole],
+        whole=[row for row in target_lists(notice) if row.whole],
         notice=notice,
         readers=readers,
         wants=wants,
         offers=BUTTON_LABELS,
-        children=notice_list.children_by_delivery(one.delivery_id for one in readers),
-        subject=rendering.reminder_subject(merge_fields.display_subject(notice), force.language),
-        hold_s=force.hold_urgent_s if notice.urgent else force.hold_s,
+        children=notice_list.children_by_delivery(reader.delivery_id for reader in readers),
+        subject=rendering.reminder_subject(merge_fields.display_subject(notice), settings.language),
+        hold_s=settings.hold_urgent_s if notice.urgent else settings.hold_s,
         morning=next_morning_if_night(now),
         earlier=reminders.reminders_of_notice(notice),
         states=reminders.STATE_LABELS,
@@ -72,14 +72,14 @@ def send_reminder(number: int) -> Any:
     notice, now = web.get_notice_or_404(number, "send"), clock.now()
     at = next_morning_if_night(now) if request.form.get("at") == "morning" else None
     try:
-        made = reminders.request_reminder(notice, current_user, now, at, request.form.get("typed", ""))
+        reminder = reminders.request_reminder(notice, current_user, now, at, request.form.get("typed", ""))
     except WrongLetterCount as refusal:
         return _reminder_form_page(notice, web._(refusal.message, **refusal.values))
     except DomainError as refusal:
         web.flash_message(refusal.message, kind="wrong", **refusal.values)
         return web.redirect_to("notices.show", number=number)
     tasks.wake_worker()
-    tasks.wake_worker(made.send_at)
+    tasks.wake_worker(reminder.send_at)
     web.flash_message(N_("The reminder goes out in a moment; you can call it off until then."))
     return web.redirect_to("notices.show", number=number, _anchor="reminders")
 
@@ -89,11 +89,11 @@ def send_reminder(number: int) -> Any:
 def cancel_reminder(number: int, reminder: int) -> Response:
     """Cancel a reminder whose sending has not begun."""
     notice = web.get_notice_or_404(number, "send")
-    found = Reminder.get_or_none(Reminder.id == reminder, Reminder.notice == notice)
-    if found is None:
+    row = Reminder.get_or_none(Reminder.id == reminder, Reminder.notice == notice)
+    if row is None:
         abort(404)
     done = N_("Called off: no reminder is sent.")
-    return run_and_flash(notice, lambda: reminders.cancel_reminder(found, current_user, clock.now()), done)
+    return run_and_flash(notice, lambda: reminders.cancel_reminder(row, current_user, clock.now()), done)
 
 
 @bp.app_template_global("reminders_of")

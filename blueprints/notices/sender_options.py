@@ -33,7 +33,7 @@ def edit_sender_name(number: int) -> Any:
     """Show the available sender names; 403 below manager."""
     notice = get_draft_or_redirect(number)
     if not sender_names.may_choose_sender_name(web.permissions(), notice):
-        web.forbid("manage", [one.id for one in target_lists(notice)])
+        web.forbid("manage", [mailing_list.id for mailing_list in target_lists(notice)])
     return _sender_name_page(notice)
 
 
@@ -48,14 +48,14 @@ def save_sender_name(number: int) -> Any:
         wanted = bool(request.form.get("in_charge"))
         sender_names.set_sender_name(notice, web.permissions(), clock.now(), in_charge=wanted, **chosen)
     except sender_names.SenderNameForbidden:
-        web.forbid("manage", [one.id for one in target_lists(notice)])
+        web.forbid("manage", [mailing_list.id for mailing_list in target_lists(notice)])
     except sender_names.SenderNameUnavailable as refused:
         return _sender_name_page(notice, web._(refused.message, name=notice.sender_name or value), 422)
     except NotADraft:
         flash_already_sent(notice)
         return web.redirect_to("notices.show", number=number)
-    told = _SENT_BY_CLASS_TEACHERS if notice.in_charge else N_("The sender's name is “%(name)s” now.")
-    web.flash_message(told, name=from_display_name(notice))
+    message = _SENT_BY_CLASS_TEACHERS if notice.in_charge else N_("The sender's name is “%(name)s” now.")
+    web.flash_message(message, name=from_display_name(notice))
     return web.redirect_to(
         "notices.check_page" if request.form.get("back") == "check" else "notices.edit_content", number=number
     )
@@ -109,11 +109,11 @@ def sender_of(notice: Notice) -> dict[str, Any]:
 @bp.app_template_global("letters_by_signature")
 def letters_by_signature(audience: Audience) -> list[tuple[str, int]]:
     """Template global: number of letters per sender name. Empty name: the default sender, sorted last."""
-    counts = Counter(one.signed for one in audience.receiving)
+    counts = Counter(recipient.signed for recipient in audience.receiving)
     return sorted(counts.items(), key=lambda pair: (not pair[0], -pair[1], pair[0]))
 
 
-# ── tracking ──
+# ── tracking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class TrackingForm(web.Form):

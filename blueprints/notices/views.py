@@ -97,7 +97,7 @@ def delete_draft(number: int) -> str | Response:
     return web.redirect_to("notices.index")
 
 
-# ── one notice ──
+# ── one notice ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.get("/<int:number>")
@@ -170,11 +170,11 @@ def _delivery_ids(trouble: dict[str, list], left_out: list) -> list[int]:
     return [one.delivery_id for rows in trouble.values() for one in rows] + [one.id for one in left_out]
 
 
-# ── held and scheduled ──
-def run_and_flash(notice: Notice, verb: Callable[[], Any], done: str, endpoint: str = "notices.show") -> Response:
+# ── held and scheduled ─────────────────────────────────────────────────────────────────────────────────────────────
+def run_and_flash(notice: Notice, action: Callable[[], Any], done: str, endpoint: str = "notices.show") -> Response:
     """Run an action and flash its result or its error."""
     try:
-        result = verb()
+        result = action()
     except DomainError as refusal:
         web.flash_message(refusal.message, kind="wrong", **refusal.values)
         return web.redirect_to("notices.show", number=notice.id)
@@ -264,7 +264,7 @@ def discard_held(number: int) -> str | Response:
     )
 
 
-# ── sending and sent ──
+# ── sending and sent ───────────────────────────────────────────────────────────────────────────────────────────────
 @bp.route("/<int:number>/stop", methods=["GET", "POST"])
 @web.requires("send")
 def stop_sending(number: int) -> str | Response:

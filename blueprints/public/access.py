@@ -48,10 +48,10 @@ def _ignore_head_and_options() -> Response | None:
 
 def delivery_of_token(token: str) -> Delivery | None:
     """Return the delivery of a token and set the page language to its reader's."""
-    found = read_confirmations.delivery_by_token(token)
-    if found is not None:
-        g.language = found.language
-    return found
+    delivery = read_confirmations.delivery_by_token(token)
+    if delivery is not None:
+        g.language = delivery.language
+    return delivery
 
 
 def closed_page(delivery: Delivery) -> tuple[str, int]:
@@ -79,8 +79,8 @@ def unknown_token_page(token: str) -> tuple[str, int]:
             layout=LAYOUT,
             status=404,
         )
-    if found := expired_links.memberships_by_token(token):
-        g.language = found[0][0].language
+    if memberships := expired_links.memberships_by_token(token):
+        g.language = memberships[0][0].language
         return _school_year_over_page(url_for("public.unsubscribe_page", token=token))
     return unknown_page()
 

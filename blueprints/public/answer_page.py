@@ -41,7 +41,7 @@ class QuestionView:
 
     @property
     def answered(self) -> bool:
-        return all(one.answer for one in self.standings)
+        return all(standing.answer for standing in self.standings)
 
 
 @bp.route("/a/<token>", methods=["GET", "POST"], strict_slashes=False)
@@ -60,8 +60,8 @@ def answer_questions(token: str, choice: str = ""):
 
 def _choice_number(text: str) -> int | None:
     """Return the number of a choice, also from a link with trailing characters: 「2。」 is 2."""
-    found = _NUMBER.match(text)
-    return int(found[1]) if found else None
+    match = _NUMBER.match(text)
+    return int(match[1]) if match else None
 
 
 def _answer_page(
@@ -74,8 +74,8 @@ def _answer_page(
     """Render the page. unsure: the number to type after a press that may be automatic."""
     if read_confirmations.is_page_closed(delivery):
         return closed_page(delivery)
-    found = answers.current_answers(delivery)
-    if not found:
+    standings = answers.current_answers(delivery)
+    if not standings:
         return redirect(url_for("public.read_notice", token=delivery.token, p=1), 303)
     page = render_template(
         "public/answer.html",
@@ -85,21 +85,21 @@ def _answer_page(
         given=given or {},
         missing=status == 422,
         unsure=unsure,
-        touch_from=_auto_answer_from(delivery, opened, found),
-        **_answer_values(delivery, opened, found),
+        touch_from=_auto_answer_from(delivery, opened, standings),
+        **_answer_values(delivery, opened, standings),
     )
     return page, status
 
 
-def _answer_values(delivery: Delivery, opened: int | None, found: list[CurrentAnswer]) -> dict:
+def _answer_values(delivery: Delivery, opened: int | None, standings: list[CurrentAnswer]) -> dict:
     now = clock.now()
-    by_question = {one.question.id: one for one in found}
-    blocks = questions.group_into_blocks(one.question for one in found)
+    by_question = {standing.question.id: standing for standing in standings}
+    blocks = questions.group_into_blocks(standing.question for standing in standings)
     who = questions.who_answers(blocks)
     shown = [
         QuestionView(
             block,
-            tuple(by_question[one.id] for one in block.questions),
+            tuple(by_question[question.id] for question in block.questions),
             block.questions[0].is_open(now),
             who.get(block.questions[0].place, ""),
         )
@@ -108,40 +108,40 @@ def _answer_values(delivery: Delivery, opened: int | None, found: list[CurrentAn
     return {
         "delivery": delivery,
         "shown": shown,
-        "opened": _opened_option(found, opened),
-        "alone": found[0] if len(found) == 1 else None,
-        "answered": all(one.answer for one in found),
-        "still": [one.question.text for one in found if not one.answer and one.question.is_open(now)],
-        "any_open": any(one.open for one in shown),
-        "ends": {one.block.deadline for one in shown if one.open},
+        "opened": _opened_option(standings, opened),
+        "alone": standings[0] if len(standings) == 1 else None,
+        "answered": all(standing.answer for standing in standings),
+        "still": [row.question.text for row in standings if not row.answer and row.question.is_open(now)],
+        "any_open": any(view.open for view in shown),
+        "ends": {view.block.deadline for view in shown if view.open},
         "stamp": make_stamp(delivery.name),
         "landed": request.args.get("done") == "1",
         "until": questions.deadline_text,
     }
 
 
-def _opened_option(found: list[CurrentAnswer], number: int | None) -> questions.Option | None:
-    return next((option for one in found if (option := one.question.option(number))), None)
+def _opened_option(standings: list[CurrentAnswer], number: int | None) -> questions.Option | None:
+    return next((option for standing in standings if (option := standing.question.option(number))), None)
 
 
-def _auto_answer_from(delivery: Delivery, opened: int | None, found: list[CurrentAnswer]):
+def _auto_answer_from(delivery: Delivery, opened: int | None, standings: list[CurrentAnswer]):
     """Return the time from which reader.js may submit; None if the list forbids it or an answer exists."""
-    standing = next((one for one in found if one.question.option(opened)), None)
+    standing = next((row for row in standings if row.question.option(opened)), None)
     if standing is None or standing.answer or not standing.question.is_open(clock.now()):
         return None
     return read_confirmations.touch_valid_from(delivery) if answers.records_on_open(delivery) else None
 
 
 def _save_answers(delivery: Delivery, opened: int | None):
-    now, asked = clock.now(), questions.load_questions(delivery.notice_id)
-    given = _posted_answers(asked)
-    if read_confirmations.is_page_closed(delivery) or not any(one.is_open(now) for one in asked):
+    now, rows = clock.now(), questions.load_questions(delivery.notice_id)
+    given = _posted_answers(rows)
+    if read_confirmations.is_page_closed(delivery) or not any(question.is_open(now) for question in rows):
         return _answer_page(delivery, opened, status=409)
     if not given:
         return _answer_page(delivery, opened, given, 422)
     if is_script_press(delivery):
         return _answer_page(delivery, opened, given, unsure=human_check_number(delivery))
-    answers.submit_answers(delivery, given, agent=user_agent(), now=now, asked=asked)
+    answers.submit_answers(delivery, given, agent=user_agent(), now=now, asked=rows)
     return redirect(url_for("public.answer_questions", token=delivery.token, p=1, done=1), 303)
 
 
@@ -153,10 +153,10 @@ def answer_by_touch(token: str, choice: str):
         return unknown_token_page(token)
     opened = _choice_number(choice)
     given = _posted_answers(questions.load_questions(delivery.notice_id))
-    said = {one.number for one in given.values()}
+    numbers = {answer.number for answer in given.values()}
     if (
         opened is None
-        or opened not in said
+        or opened not in numbers
         or not answers.answer_by_touch(delivery, opened, agent=user_agent(), now=clock.now())
     ):
         return Response(status=204)
@@ -167,12 +167,12 @@ def answer_by_touch(token: str, choice: str):
     )
 
 
-def _posted_answers(asked: Iterable[questions.StoredQuestion]) -> dict[int, SubmittedAnswer]:
+def _posted_answers(rows: Iterable[questions.StoredQuestion]) -> dict[int, SubmittedAnswer]:
     """Return the posted answers by question id, without invalid choices."""
-    given = {}
-    for one in asked:
-        number = _choice_number(request.form.get(f"q{one.place}", ""))
-        if one.option(number):
-            comment = request.form.get(f"c{one.place}", "")
-            given[one.id] = SubmittedAnswer(number or 0, comment[: answers.MAX_COMMENT_CHARS])
-    return given
+    submitted = {}
+    for question in rows:
+        number = _choice_number(request.form.get(f"q{question.place}", ""))
+        if question.option(number):
+            comment = request.form.get(f"c{question.place}", "")
+            submitted[question.id] = SubmittedAnswer(number or 0, comment[: answers.MAX_COMMENT_CHARS])
+    return submitted

@@ -63,7 +63,7 @@ def posted_attributes(form: Mapping[str, str], items: Mapping[int, Mapping[str, 
     }
 
 
-# ── preferences ──
+# ── preferences ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 Answer = Response | tuple[str, int] | str
@@ -85,7 +85,7 @@ RESULT_MESSAGES = {
 }
 
 
-# ── requesting the link ──
+# ── requesting the link ────────────────────────────────────────────────────────────────────────────────────────────
 @bp.route("/p", methods=["GET", "POST"], strict_slashes=False)
 def request_preferences_link() -> Answer:
     """Mail the link if the address is a member's. The answer is the same if it is not."""
@@ -110,9 +110,9 @@ def request_preferences_link() -> Answer:
 def _request_link_page(
     *, sent: bool = False, typed: str = "", wrong: str = "", dead: bool = False, status: int = 200
 ) -> Answer:
-    made = signed_links.form_token(None, clock.now())
+    form_token = signed_links.form_token(None, clock.now())
     page = render_template(
-        "public/request_preferences_link.html", sent=sent, typed=typed, wrong=wrong, dead=dead, made=made
+        "public/request_preferences_link.html", sent=sent, typed=typed, wrong=wrong, dead=dead, made=form_token
     )
     return page, status
 
@@ -131,7 +131,7 @@ def _expired_link_page() -> Answer:
     return _request_link_page(dead=True, status=404 if tries <= 60 else 429)
 
 
-# ── the page ──
+# ── the page ───────────────────────────────────────────────────────────────────────────────────────────────────────
 @bp.get("/p/<mark>", strict_slashes=False)
 def show_preferences(mark: str) -> Answer:
     """Show the reader's data and lists."""
@@ -159,7 +159,7 @@ def _forms(page: PreferencePage, typed: Any = None) -> dict[str, Any]:
     """Return the page's forms, filled from the database or the posted values."""
     return {
         "own": PreferencesForm(typed, data=_own_values(page.person)),
-        "children": {one.id: ChildForm(typed, obj=one, prefix=f"child{one.id}-") for one in page.children},
+        "children": {child.id: ChildForm(typed, obj=child, prefix=f"child{child.id}-") for child in page.children},
         "new": ChildForm(typed, prefix="new-"),
     }
 
@@ -176,7 +176,7 @@ def save_preferences(mark: str) -> Answer:
         return _expired_link_page()
     page = preference_page.load_page(person)
     forms = _forms(page, request.form)
-    if not all([one.validate() for one in (forms["own"], *forms["children"].values(), forms["new"])]):
+    if not all([form.validate() for form in (forms["own"], *forms["children"].values(), forms["new"])]):
         return _preferences_page(mark, page, forms)
     try:
         preference_page.save_preferences(person, _posted_changes(page, forms))
@@ -212,8 +212,8 @@ def _add_field_error(forms: dict[str, Any], refused: DomainError) -> None:
     return add_field_error(forms["own"], refused.field, refused.message, **refused.values)
 
 
-def _redirect_with_result(mark: str, told: str) -> Answer:
-    return redirect(url_for("public.show_preferences", mark=mark, told=told), code=303)  # type: ignore[return-value]
+def _redirect_with_result(mark: str, result: str) -> Answer:
+    return redirect(url_for("public.show_preferences", mark=mark, told=result), code=303)  # type: ignore[return-value]
 
 
 @bp.post("/p/<mark>/lists/<int:number>/stop")
@@ -274,7 +274,7 @@ def report_error(mark: str) -> Answer:
     return _redirect_with_result(mark, "told" if done else "not-told")
 
 
-# ── a new address ──
+# ── a new address ──────────────────────────────────────────────────────────────────────────────────────────────────
 @bp.post("/p/<mark>/address")
 def request_address_change(mark: str) -> Answer:
     """Mail the new address. Nothing changes until its link is confirmed."""
@@ -294,10 +294,10 @@ def request_address_change(mark: str) -> Answer:
 @bp.route("/p/new/<mark>", methods=["GET", "POST"])
 def confirm_address_change(mark: str) -> Answer:
     """Ask for confirmation, then change the address."""
-    found = preference_page.new_address_from_link(mark, clock.now())
-    if found is None:
+    change = preference_page.new_address_from_link(mark, clock.now())
+    if change is None:
         return _expired_link_page()
-    person, address = found
+    person, address = change
     g.language = person.language
     taken = False
     if request.method == "POST":
@@ -312,7 +312,7 @@ def confirm_address_change(mark: str) -> Answer:
     return page, 422 if taken else 200
 
 
-# ── deletion ──
+# ── deletion ───────────────────────────────────────────────────────────────────────────────────────────────────────
 @bp.route("/p/<mark>/delete", methods=["GET", "POST"])
 def delete_registration(mark: str) -> Answer:
     """Show the effects; on POST remove the reader from all lists."""

@@ -53,8 +53,8 @@ def sign_up(address: str, code: str = "") -> Answer:
     if code and key is None:
         quotas.count_wrong_code(request.remote_addr, clock.now())
         return _signup_page(SignupTarget(mailing_list), wrong_code=_(WRONG_CODE), status=404)
-    door = SignupTarget(mailing_list, key, join_codes.normalise_code(code))
-    return _accept_signup(door) if request.method == "POST" else _signup_page(door)
+    target = SignupTarget(mailing_list, key, join_codes.normalise_code(code))
+    return _accept_signup(target) if request.method == "POST" else _signup_page(target)
 
 
 def _apply_requested_language() -> None:
@@ -64,70 +64,69 @@ def _apply_requested_language() -> None:
 
 
 def _signup_page(
-    door: SignupTarget, *, typed: str = "", wrong: str = "", wrong_code: str = "", status: int = 200
+    target: SignupTarget, *, typed: str = "", wrong: str = "", wrong_code: str = "", status: int = 200
 ) -> Answer:
-    force = settings.load_settings()
     page = render_template(
         "public/signup.html",
-        list=door.list,
-        child=door.key and door.key.child,
-        code=door.code,
-        here=_own_url(door),
+        list=target.list,
+        child=target.key and target.key.child,
+        code=target.code,
+        here=_own_url(target),
         sent=request.method == "GET" and request.args.get("sent") in ("1", "waits"),
         waits=request.args.get("sent") == "waits",
         typed=typed,
         wrong=wrong,
         wrong_code=wrong_code,
-        address=join_codes.join_address(door.list, door.code),
-        mailto=join_codes.join_mailto(door.list, door.code),
-        terms=consent.render_consent_text(door.list, language()),
+        address=join_codes.join_address(target.list, target.code),
+        mailto=join_codes.join_mailto(target.list, target.code),
+        terms=consent.render_consent_text(target.list, language()),
         carriers=carrier_help.list_guidance(language()),
-        domain=force.own.allow_list_entry,
-        made=signed_links.form_token(door.list, clock.now()),
+        domain=settings.load_settings().own.allow_list_entry,
+        made=signed_links.form_token(target.list, clock.now()),
     )
     return page, status
 
 
-def _own_url(door: SignupTarget, **more: object) -> str:
-    code = {"code": door.code} if door.code else {}
+def _own_url(target: SignupTarget, **more: object) -> str:
+    code = {"code": target.code} if target.code else {}
     lang = {"lang": request.values["lang"]} if request.values.get("lang") in i18n.LANGUAGES else {}
-    return url_for("public.sign_up", address=door.list.address, **code, **lang, **more)
+    return url_for("public.sign_up", address=target.list.address, **code, **lang, **more)
 
 
-def _accept_signup(door: SignupTarget) -> Answer:
+def _accept_signup(target: SignupTarget) -> Answer:
     """Start a signup. On an error, show the form again with all typed values."""
     typed, now = request.form.get("mail", "")[:320], clock.now()
     if request.form.get("website"):  # honeypot, invisible to people
-        return redirect(_own_url(door, sent=1), code=303)  # type: ignore[return-value]
-    if not door.key and (shown := request.form.get("code", "").strip()):
-        return _accept_typed_code(door, shown, typed)
+        return redirect(_own_url(target, sent=1), code=303)  # type: ignore[return-value]
+    if not target.key and (shown := request.form.get("code", "").strip()):
+        return _accept_typed_code(target, shown, typed)
     try:
         clean = normalise.parse_member_address(typed)
     except DomainError as wrong:
-        return _signup_page(door, typed=typed, wrong=_(wrong.message), status=422)
-    if not signed_links.is_form_token_valid(request.form.get("made", ""), door.list, now):
-        return _signup_page(door, typed=typed, wrong=_(signed_links.SUBMIT_AGAIN), status=422)
-    if quotas.exceeds_network_quota(request.remote_addr, bool(door.key), now):
-        return _signup_page(door, typed=typed, wrong=_(NETWORK_LIMIT), status=429)
-    found = signup.request_signup(_signup_request(door, clean), language(), now)
-    if found == "too many joins":
-        return _signup_page(door, typed=typed, wrong=_(QUEUE_FULL), status=429)
+        return _signup_page(target, typed=typed, wrong=_(wrong.message), status=422)
+    if not signed_links.is_form_token_valid(request.form.get("made", ""), target.list, now):
+        return _signup_page(target, typed=typed, wrong=_(signed_links.SUBMIT_AGAIN), status=422)
+    if quotas.exceeds_network_quota(request.remote_addr, bool(target.key), now):
+        return _signup_page(target, typed=typed, wrong=_(NETWORK_LIMIT), status=429)
+    result = signup.request_signup(_signup_request(target, clean), language(), now)
+    if result == "too many joins":
+        return _signup_page(target, typed=typed, wrong=_(QUEUE_FULL), status=429)
     tasks.wake_worker()
-    return redirect(_own_url(door, sent=found or 1), code=303)  # type: ignore[return-value]
+    return redirect(_own_url(target, sent=result or 1), code=303)  # type: ignore[return-value]
 
 
-def _signup_request(door: SignupTarget, clean: str) -> SignupRequest:
+def _signup_request(target: SignupTarget, clean: str) -> SignupRequest:
     evidence: dict[str, object] = {"network": rate_limits.client_network(request.remote_addr)}
-    kind, child = (door.key.kind, door.key.child) if door.key else ("", None)
-    return SignupRequest(door.list, clean, "link", kind, child, evidence=evidence)
+    kind, child = (target.key.kind, target.key.child) if target.key else ("", None)
+    return SignupRequest(target.list, clean, "link", kind, child, evidence=evidence)
 
 
-def _accept_typed_code(door: SignupTarget, shown: str, typed: str) -> Answer:
+def _accept_typed_code(target: SignupTarget, shown: str, typed: str) -> Answer:
     """Continue with a code typed from paper, as if the URL contained it."""
     if quotas.has_too_many_wrong_codes(request.remote_addr, clock.now()):
-        return _signup_page(door, typed=typed, wrong_code=_(NETWORK_LIMIT), status=429)
-    key = join_codes.resolve_code(door.list, shown)
+        return _signup_page(target, typed=typed, wrong_code=_(NETWORK_LIMIT), status=429)
+    key = join_codes.resolve_code(target.list, shown)
     if key is None:
         quotas.count_wrong_code(request.remote_addr, clock.now())
-        return _signup_page(door, typed=typed, wrong_code=_(WRONG_CODE), status=422)
-    return _accept_signup(SignupTarget(door.list, key, join_codes.normalise_code(shown)))
+        return _signup_page(target, typed=typed, wrong_code=_(WRONG_CODE), status=422)
+    return _accept_signup(SignupTarget(target.list, key, join_codes.normalise_code(shown)))

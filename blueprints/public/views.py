@@ -38,7 +38,7 @@ from models import Attachment, Delivery
 from web import parse_row_id
 
 
-# ── the notice ──
+# ── the notice ─────────────────────────────────────────────────────────────────────────────────────────────────────
 @bp.route("/r/<token>", methods=["GET", "POST"], strict_slashes=False)
 def read_notice(token: str):
     """Show the notice; a POST records the press of 「見ました」."""
@@ -75,8 +75,8 @@ def _confirm_read(delivery: Delivery):
     first = not is_script_press(delivery) and read_confirmations.confirm_read(delivery, agent=user_agent(), now=now)
     if request.headers.get("HX-Request") == "true":
         return _stamp_fragment(delivery, first)
-    again = {"done": 1} if first else {}
-    return redirect(url_for("public.read_notice", token=delivery.token, p=1, **again), code=303)
+    query = {"done": 1} if first else {}
+    return redirect(url_for("public.read_notice", token=delivery.token, p=1, **query), code=303)
 
 
 @bp.post("/r/<token>/touch")
@@ -109,7 +109,7 @@ def _stamp_values(delivery: Delivery, landed: bool) -> dict:
     }
 
 
-# ── unsubscribing ──
+# ── unsubscribing ──────────────────────────────────────────────────────────────────────────────────────────────────
 @bp.get("/u/<token>", strict_slashes=False)
 def unsubscribe_page(token: str):
     """Show the lists that the reader can stop or resume. Only a POST acts (decision 2)."""
@@ -121,13 +121,13 @@ def unsubscribe_page(token: str):
 
 def _unsubscribe_page(delivery: Delivery) -> str:
     read_confirmations.record_visit(delivery, "u", agent=user_agent(), inside=is_internal_visit(), now=clock.now())
-    found = unsubscribe.covered_lists(delivery)
+    lists = unsubscribe.covered_lists(delivery)
     return render_template(
         "public/unsubscribe.html",
         delivery=delivery,
-        active=[one for one in found if one.state == "active"],
-        stopped=[one for one in found if one.state == "stopped"],
-        over=[one for one in found if one.state == "over"],
+        active=[row for row in lists if row.state == "active"],
+        stopped=[row for row in lists if row.state == "stopped"],
+        over=[row for row in lists if row.state == "over"],
     )
 
 
@@ -169,19 +169,19 @@ def one_click_unsubscribe(token: str):
         return _expired_one_click(token) or unknown_token_page(token)
     if request.method == "GET":
         return _unsubscribe_page(delivery)
-    here = url_for("public.unsubscribe_page", token=delivery.token)
-    if unsubscribe.handle_one_click(delivery, settings.load_settings().base_url + here, clock.now()):
+    path = url_for("public.unsubscribe_page", token=delivery.token)
+    if unsubscribe.handle_one_click(delivery, settings.load_settings().base_url + path, clock.now()):
         tasks.wake_worker()
     return Response("ok\n", mimetype="text/plain")
 
 
 def _expired_unsubscribe(token: str) -> Response | str | None:
     """Redirect an old letter to the unsubscribe pages of its lists (decision 15); None for an unknown token."""
-    found = expired_links.memberships_by_token(token)
-    if not found:
+    memberships = expired_links.memberships_by_token(token)
+    if not memberships:
         return None
-    g.language = found[0][0].language
-    ways = expired_links.unsubscribe_urls(found)
+    g.language = memberships[0][0].language
+    ways = expired_links.unsubscribe_urls(memberships)
     if len(ways) == 1:
         return redirect(ways[0][1])  # type: ignore[return-value]
     return render_template("public/unsubscribe_expired.html", ways=ways)
@@ -190,13 +190,15 @@ def _expired_unsubscribe(token: str) -> Response | str | None:
 def _expired_one_click(token: str) -> Response | str | None:
     if request.method == "GET":
         return _expired_unsubscribe(token)
-    found = expired_links.memberships_by_token(token)
-    if found and expired_links.handle_expired_one_click(found, settings.load_settings().base_url, clock.now()):
+    memberships = expired_links.memberships_by_token(token)
+    if memberships and expired_links.handle_expired_one_click(
+        memberships, settings.load_settings().base_url, clock.now()
+    ):
         tasks.wake_worker()
-    return Response("ok\n", mimetype="text/plain") if found else None
+    return Response("ok\n", mimetype="text/plain") if memberships else None
 
 
-# ── health check, robots ──
+# ── health check, robots ───────────────────────────────────────────────────────────────────────────────────────────
 @bp.get("/healthz")
 def healthz() -> Response:
     """Health check: web server and database answer."""
@@ -209,7 +211,7 @@ def robots() -> Response:
     return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
 
 
-# ── times ──
+# ── times ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,7 @@ class ConfirmedAt:
         return format_time(self.at)
 
 
-# ── files ──
+# ── files ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.route("/r/<token>/file/<int:number>", methods=["GET", "POST"])
@@ -238,8 +240,8 @@ def download_file(token: str, number: int) -> Any:
     delivery = delivery_of_token(token)
     if delivery is None:
         return unknown_token_page(token)
-    found = _downloadable(delivery, number)
-    if found is None:
+    attachment = _downloadable(delivery, number)
+    if attachment is None:
         return web.message_page(
             web._("This file is closed"),
             web._("The school has withdrawn it, or its time is over. If you still need it, please ask the school."),
@@ -249,19 +251,20 @@ def download_file(token: str, number: int) -> Any:
         )
     if request.method == "POST":
         if not read_confirmations.is_known_scanner(user_agent()):
-            attachments.record_view(delivery, found, clock.now())
+            attachments.record_view(delivery, attachment, clock.now())
         return redirect(url_for("public.download_file", token=delivery.token, number=number, p=1), code=303)
-    return web.send_stored_file(attachments.existing_path(found), found.name, found.kind)
+    return web.send_stored_file(attachments.existing_path(attachment), attachment.name, attachment.kind)
 
 
 def _downloadable(delivery: Delivery, number: int) -> Attachment | None:
     """Return a file that this reader may download now."""
     if read_confirmations.is_page_closed(delivery):
         return None
-    return next((one for one in attachments.files_for_readers(delivery.notice, clock.now()) if one.id == number), None)
+    files = attachments.files_for_readers(delivery.notice, clock.now())
+    return next((file for file in files if file.id == number), None)
 
 
-# ── images ──
+# ── images ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.get("/r/<token>/pictures/<mark>")
@@ -285,7 +288,7 @@ def render_body(delivery: Delivery) -> read_confirmations.LetterText:
     return replace(words, html=Markup(words.html))  # noqa: S704
 
 
-# ── open and click tracking ──
+# ── open and click tracking ────────────────────────────────────────────────────────────────────────────────────────
 
 
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
@@ -320,11 +323,11 @@ def click_link(token: str, number: int):
 
 def _is_prefetch() -> bool:
     """Return whether the request is a prefetch (Fetch standard: Sec-Purpose; older header names)."""
-    said = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
-    return any(value.lower().startswith(("prefetch", "preview")) for value in said)
+    values = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
+    return any(value.lower().startswith(("prefetch", "preview")) for value in values)
 
 
-# ── urgent page ──
+# ── urgent page ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.get("/now")
