@@ -1,4 +1,4 @@
-"""The doors of the house: log in, log out, links from letters, one's own account."""
+"""Login, logout, links from letters to organizers, and the user's own account."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""What a browser carries in and out: the session cookie, the mark of a known device, the page to go on to."""
+"""Session cookie, known-device cookie and the redirect after login."""
 
 from datetime import timedelta
 
@@ -14,12 +14,11 @@ DEVICE_AGE = timedelta(days=365)
 
 
 def client_info() -> logins.LoginClient:
-    """Return who knocks at this request."""
     return logins.LoginClient(request.remote_addr, request.cookies.get(DEVICE_COOKIE), request.user_agent.string[:200])
 
 
 def start_browser_session(user: User, response: Response) -> Response:
-    """Put the session's token into a fresh cookie and remember the device; what stood in the old cookie is gone."""
+    """Put the session token into a new cookie and remember the device. Earlier cookie content is dropped."""
     known = logins.device_by_token(request.cookies.get(DEVICE_COOKIE), user)
     session.clear()
     session.permanent = bool(user.session and user.session.remembered)
@@ -37,18 +36,18 @@ def start_browser_session(user: User, response: Response) -> Response:
 
 
 def clear_browser_session() -> Response:
-    """Empty the cookie and show the login page."""
+    """Clear the cookie and redirect to the login page."""
     session.clear()
     return redirect_to("account.login")
 
 
 def redirect_to_next(wanted: str | None) -> Response:
-    """Answer with the way to a page of this site, else to the first page (no open redirect)."""
+    """Redirect to `next` if it is a path on this site, else to the first page (no open redirect)."""
     return redirect(wanted if wanted and is_own_path(wanted) else url_for("home.index"), code=303)  # type: ignore[return-value]
 
 
 def is_own_path(wanted: str) -> bool:
-    """Say whether this is a path on this site and nothing else: browsers read `//x` and `/\\x` as another host."""
+    """Say whether this is a path on this site. Browsers read `//x` and `/\\x` as another host."""
     plain = wanted.isprintable() and "\\" not in wanted
     return plain and wanted.startswith("/") and not wanted.startswith("//")
 
@@ -77,6 +76,6 @@ BROWSER_TOKENS = (
 
 
 def describe_device(agent: str) -> str:
-    """Return system and browser of a User-Agent, 「iPhone · Safari」; empty if it says neither."""
-    found = [next((name for part, name in table if part in agent), "") for table in (OS_TOKENS, BROWSER_TOKENS)]
-    return " · ".join(one for one in found if one)
+    """Return system and browser of a User-Agent, 「iPhone · Safari」; empty if both are unknown."""
+    names = [next((name for part, name in table if part in agent), "") for table in (OS_TOKENS, BROWSER_TOKENS)]
+    return " · ".join(label for label in names if label)

@@ -1,6 +1,6 @@
-"""Log in and out, one's own account, and the links in letters to organizers.
+"""Login, logout, the user's own account, and the links in letters to organizers.
 
-GET shows a page with a button, POST acts: mail scanners open every link (design, law 3).
+GET shows a page with a button and POST acts, because mail scanners open every link (design, law 3).
 """
 
 from flask import Response, abort, g, request, url_for
@@ -26,8 +26,6 @@ REQUIRED = InputRequired(N_("Please fill in this field."))
 
 
 class LoginForm(Form):
-    """User name or e-mail and password."""
-
     name = StringField(N_("User name or e-mail address"), [REQUIRED, Length(max=254)])
     password = PasswordField(N_("Password"), [REQUIRED])
     remember = BooleanField(N_("Stay logged in on this device for 90 days"))
@@ -35,14 +33,10 @@ class LoginForm(Form):
 
 
 class RequestLinkForm(Form):
-    """Whose account a link is to be mailed for."""
-
     name = StringField(N_("User name or e-mail address"), [REQUIRED, Length(max=254)])
 
 
 class LinkLoginForm(Form):
-    """The button of a log-in link."""
-
     remember = BooleanField(N_("Stay logged in on this device for 90 days"))
 
 
@@ -51,29 +45,21 @@ class ConfirmEmailForm(Form):
 
 
 class NewPasswordForm(Form):
-    """A password chosen through a link."""
-
     password = PasswordField(N_("New password"), [REQUIRED])
 
 
 class ProfileForm(Form):
-    """One's own name, language and signature."""
-
     name = StringField(N_("User name"), [REQUIRED, Length(max=60)])
     language = RadioField(N_("Language of the pages"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()])
     signature = TextAreaField(N_("Signature"), [Length(max=1000)])
 
 
 class EmailForm(Form):
-    """One's own address, with the password."""
-
     email = StringField(N_("E-mail address"), [Length(max=254)])
     password = PasswordField(N_("Your password"), [REQUIRED], id="email-password")
 
 
 class ChangePasswordForm(Form):
-    """The old and the new password."""
-
     old = PasswordField(N_("Your password until now"), [REQUIRED])
     password = PasswordField(N_("New password"), [REQUIRED])
 
@@ -84,7 +70,7 @@ class ChangePasswordForm(Form):
 @bp.route("/login", methods=["GET", "POST"])
 @public_view
 def login():
-    """Show the login page; take name (or e-mail) and password (T-11)."""
+    """Log in with user name or e-mail and password (T-11)."""
     form = LoginForm()
     if request.method == "GET":
         form.next.data = request.args.get("next", "")
@@ -112,7 +98,7 @@ def login():
 
 @bp.post("/logout")
 def logout():
-    """End this session on the server; the cookie alone would not do (T-12)."""
+    """Revoke the session on the server; deleting the cookie is not enough (T-12)."""
     sessions.revoke_session(current_user.session, clock.now())
     return session_cookies.clear_browser_session()
 
@@ -126,12 +112,11 @@ RESENDS_PER_HOUR = 5
 
 @bp.get("/account")
 def index() -> Answer:
-    """Show one's own account."""
     return _profile_page()
 
 
 def _profile_page(status: int = 200, **filled: ProfileForm | EmailForm | ChangePasswordForm) -> Answer:
-    """Show the page with its three forms; one of them perhaps as it was filled in."""
+    """Show the three forms; a posted form keeps its values and errors."""
     forms = {
         "profile": ProfileForm(None, obj=current_user),
         "email": EmailForm(None, email=current_user.email or ""),
@@ -148,7 +133,6 @@ def _profile_page(status: int = 200, **filled: ProfileForm | EmailForm | ChangeP
 
 @bp.post("/account")
 def save_profile() -> Answer:
-    """Change name, language and signature."""
     form = ProfileForm()
     if not form.validate():
         return _profile_page(422, profile=form)
@@ -170,20 +154,20 @@ def save_profile() -> Answer:
 
 @bp.post("/account/email")
 def request_email_change() -> Answer:
-    """Change the address, with the password: whoever finds an open session must not take the account over."""
+    """Change the address. The password is required, so that an unattended session cannot take over the account."""
     form = EmailForm()
     try:
         if not form.validate():
             return _profile_page(422, email=form)
         accounts.clean_email(form.email.data)
         logins.confirm_password(current_user, form.password.data, session_cookies.client_info(), now=clock.now())
-        asked = change_email.request_email_change(current_user, form.email.data, clock.now())
+        requested = change_email.request_email_change(current_user, form.email.data, clock.now())
     except DomainError as refused:
         return _profile_page(_error_status(form, "password", refused), email=form)
     tasks.wake_worker()
     flash_message(
         N_("A letter is on its way to the new address. It counts once you press the button behind the link in it.")
-        if asked
+        if requested
         else N_("Saved.")
     )
     return redirect_to("account.index")
@@ -198,7 +182,7 @@ def forget_pending_email() -> Answer:
 
 @bp.post("/account/email/wanted/resend")
 def resend_confirmation() -> Answer:
-    """Send the letter to the new address once more, at most five times an hour."""
+    """Send the confirmation letter again, at most five times an hour."""
     if (
         current_user.pending_email
         and rate_limits.record_hit(f"email:{current_user.id}", clock.now(), 3600) <= RESENDS_PER_HOUR
@@ -211,7 +195,7 @@ def resend_confirmation() -> Answer:
 
 @bp.post("/account/password")
 def change_password() -> Answer:
-    """Change the password, with the old one; every other device is logged out."""
+    """Change the password and end all other sessions of the user."""
     form = ChangePasswordForm()
     try:
         if not form.validate():
@@ -226,7 +210,7 @@ def change_password() -> Answer:
 
 
 def _error_status(form: EmailForm | ChangePasswordForm, secret: str, refused: DomainError) -> int:
-    """Put an error on its field; return the status of the answer."""
+    """Add the error to its field; return the HTTP status."""
     if isinstance(refused, logins.TooManyAttempts):
         add_field_error(form, secret, refused.message, **refused.values)
         return 429
@@ -239,7 +223,6 @@ def _error_status(form: EmailForm | ChangePasswordForm, secret: str, refused: Do
 
 @bp.post("/account/sessions/<int:number>/end")
 def end_session(number: int) -> Answer:
-    """Log one of one's own devices out."""
     session = Session.get_or_none(Session.id == number, Session.user == current_user)
     if session is None:
         abort(404)
@@ -257,14 +240,14 @@ def end_session(number: int) -> Answer:
 @bp.route("/login/letter", methods=["GET", "POST"])
 @public_view
 def request_login_link() -> Answer:
-    """Mail a log-in link, without saying whether there is such an account."""
+    """Mail a login link. The answer does not reveal whether the account exists."""
     return _request_link("login")
 
 
 @bp.route("/password", methods=["GET", "POST"])
 @public_view
 def request_password_link() -> Answer:
-    """Mail a link for a new password, without saying whether there is such an account."""
+    """Mail a password link. The answer does not reveal whether the account exists."""
     return _request_link("password")
 
 
@@ -283,7 +266,6 @@ def _request_link(purpose: str) -> Answer:
 @bp.route("/login/letter/<mark>", methods=["GET", "POST"])
 @public_view
 def login_by_link(mark: str) -> Answer:
-    """Log in by the link of a letter: one button, no password."""
     form, now = LinkLoginForm(), clock.now()
     try:
         if not form.validate_on_submit():
@@ -300,14 +282,13 @@ def login_by_link(mark: str) -> Answer:
 @bp.route("/password/<mark>", methods=["GET", "POST"])
 @public_view
 def reset_password(mark: str) -> Answer:
-    """Choose a new password by the link of a letter."""
     return _set_password(mark, "password")
 
 
 @bp.route("/invitation/<mark>", methods=["GET", "POST"])
 @public_view
 def accept_invitation(mark: str) -> Answer:
-    """Take up an invitation: choose a password and be in."""
+    """Accept an invitation: choose a password and log in."""
     return _set_password(mark, "invitation")
 
 
@@ -334,7 +315,7 @@ def _password_page(form: NewPasswordForm, user: User, purpose: str, status: int)
 @bp.route("/account/email/<mark>", methods=["GET", "POST"])
 @public_view
 def confirm_email(mark: str) -> Answer:
-    """Take a new address over by the link of the letter that went there: one button."""
+    """Confirm a new address by the link that was mailed to it."""
     form, now = ConfirmEmailForm(), clock.now()
     try:
         user = login_links.user_by_token(mark, change_email.LINK_PURPOSE, now)

@@ -1,4 +1,4 @@
-"""「その他」: the organization's settings, the outbox, the record."""
+"""「その他」: settings, outbox, audit log."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""The record: who did what and when (E-05, T-12)."""
+"""The audit log (E-05, T-12)."""
 
 from flask import request
 from peewee import JOIN
@@ -161,22 +161,17 @@ KIND_LABELS = {
 @bp.get("/admin/record")
 @requires("admin")
 def list_audit_log() -> Answer:
-    """Show the record, newest first; `?kind=` limits it to one noun."""
+    """List entries, newest first; `?kind=` filters by kind of object."""
     kind = request.args.get("kind", "")
     query = AuditLog.select(AuditLog, User).join(User, JOIN.LEFT_OUTER).order_by(AuditLog.at.desc(), AuditLog.id.desc())
-    found = paginate(query.where(AuditLog.kind == kind) if kind in KIND_LABELS else query)
+    page = paginate(query.where(AuditLog.kind == kind) if kind in KIND_LABELS else query)
     return render_page(
-        "admin/audit_log.html",
-        found=found,
-        actions=ACTION_LABELS,
-        kinds=KIND_LABELS,
-        kind=kind,
-        names=_names(found.rows),
+        "admin/audit_log.html", found=page, actions=ACTION_LABELS, kinds=KIND_LABELS, kind=kind, names=_names(page.rows)
     )
 
 
 def _names(rows: list[AuditLog]) -> dict[tuple[str, int], str]:
-    """Return the present names of the users and lists that the lines are about."""
+    """Return the current names of the users and lists in these entries."""
     wanted = {kind: {row.number for row in rows if row.kind == kind} for kind in ("user", "list")}
     users = User.select(User.id, User.name).where(User.id.in_(wanted["user"])).tuples()
     lists = MailingList.select(MailingList.id, MailingList.name).where(MailingList.id.in_(wanted["list"])).tuples()

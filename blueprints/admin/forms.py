@@ -14,8 +14,6 @@ _OUT_OF_RANGE = N_("Please enter a number within the bounds that are named.")
 
 
 class OrganizationForm(Form):
-    """What families see of the organization."""
-
     name = StringField(N_("Name of the school or organization"), [REQUIRED, Length(max=100)])
     postal = StringField(N_("Postal address"), [Length(max=200)])
     contact = StringField(N_("How families reach you (telephone, for one)"), [Length(max=200)])
@@ -25,8 +23,6 @@ class OrganizationForm(Form):
 
 
 class SmtpServerForm(Form):
-    """The mail server, in fields instead of one address."""
-
     host = StringField(N_("Server"), [Length(max=200)])
     port = IntegerField(N_("Port"), [Optional(), NumberRange(1, 65535, _OUT_OF_RANGE)])
     security = SelectField(N_("Encryption"), default="starttls")
@@ -42,14 +38,12 @@ class SmtpServerForm(Form):
 
 
 class MailModeForm(Form):
-    """Which of the four situations this school is in."""
+    """The mail mode of this installation."""
 
     road = RadioField(N_("Which one is yours?"), choices=[SelectChoice(name, name) for name in MAIL_MODES])
 
 
 class MailboxForm(Form):
-    """The mailbox that is read for incoming mail."""
-
     mailbox = StringField(N_("Address of the mailbox"), [REQUIRED, Length(max=200)])
     host = StringField(N_("Server for reading (IMAP)"), [REQUIRED, Length(max=200)])
     port = IntegerField(N_("Port"), [Optional(), NumberRange(1, 65535, _OUT_OF_RANGE)], id="box-port")
@@ -67,7 +61,7 @@ class MailboxForm(Form):
 
 
 class SendingRatesForm(Form):
-    """How fast letters go, and how long a notice can be cancelled."""
+    """Sending rates and hold windows."""
 
     rate = IntegerField(N_("Letters a minute in all"), [InputRequired(), NumberRange(0, 100_000, _OUT_OF_RANGE)])
     domain_rate = IntegerField(
@@ -82,7 +76,7 @@ class SendingRatesForm(Form):
 
 
 class CarrierForm(Form):
-    """The words on one carrier's mail filter; name and domains only of those that the school added."""
+    """Carrier help; name and domains only for carriers that the school added."""
 
     name = StringField(N_("Name of the carrier or mail service"), [Length(max=100)])
     domains = StringField(N_("Its addresses end with"), [Length(max=1000)])

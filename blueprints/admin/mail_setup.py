@@ -1,4 +1,4 @@
-"""How mail goes and comes: the situation of this school, the server that sends, the mailbox that is read."""
+"""Mail setup: mail mode, SMTP server, IMAP mailbox, and the outbox of practice letters."""
 
 from flask import Response, abort, request
 from flask_login import current_user
@@ -23,19 +23,18 @@ from web import add_field_error, flash_message, letter_response, redirect_to, re
 @bp.get("/admin/mail")
 @requires("admin")
 def mail_page() -> Answer:
-    """Show the situation, the forms that belong to it, and what works."""
     return _mail_page()
 
 
 def _mail_page(status: int = 200, **filled: FlaskForm) -> Answer:
-    force = settings.load_settings()
-    forms = {"road": MailModeForm(None, road=force.mail_mode), "server": _server_form(force), "box": _mailbox_form()}
+    config = settings.load_settings()
+    forms = {"road": MailModeForm(None, road=config.mail_mode), "server": _server_form(config), "box": _mailbox_form()}
     return render_page(
         "admin/mail.html",
         status=status,
-        force=force,
+        force=config,
         roads=mail_settings.MAIL_MODES,
-        features=list(mail_settings.available_features(force)),
+        features=list(mail_settings.available_features(config)),
         state=ImapStatus.load_row(),
         test=_last_test(),
         letter_states=lifecycle.STATE_LABELS,
@@ -43,21 +42,21 @@ def _mail_page(status: int = 200, **filled: FlaskForm) -> Answer:
     )
 
 
-def _server_form(force: settings.Settings) -> SmtpServerForm:
-    route = force.route
+def _server_form(config: settings.Settings) -> SmtpServerForm:
+    route = config.route
     if route is None:
-        return SmtpServerForm(None, hour_rate=force.hour_rate)
+        return SmtpServerForm(None, hour_rate=config.hour_rate)
     return SmtpServerForm(
-        None, host=route.host, port=route.port, security=route.security, user=route.user, hour_rate=force.hour_rate
+        None, host=route.host, port=route.port, security=route.security, user=route.user, hour_rate=config.hour_rate
     )
 
 
 def _mailbox_form() -> MailboxForm:
     box, row = mail_settings.saved_account(), Organization.load_row()
-    given = {"mailbox": mail_settings.mailbox_address(), "plus": row.plus, "header": row.recipient_header}
+    common = {"mailbox": mail_settings.mailbox_address(), "plus": row.plus, "header": row.recipient_header}
     if box is None:
-        return MailboxForm(None, **given)
-    return MailboxForm(None, host=box.host, port=box.port, security=box.security, user=box.user, **given)
+        return MailboxForm(None, **common)
+    return MailboxForm(None, host=box.host, port=box.port, security=box.security, user=box.user, **common)
 
 
 def _last_test() -> Letter | None:
@@ -68,7 +67,6 @@ def _last_test() -> Letter | None:
 @bp.post("/admin/mail/road")
 @requires("admin")
 def save_mail_mode() -> Answer:
-    """Keep which of the four situations this is."""
     form = MailModeForm()
     if "road" in settings.load_settings().fixed:
         abort(403)
@@ -82,7 +80,7 @@ def save_mail_mode() -> Answer:
 @bp.post("/admin/mail/server")
 @requires("admin")
 def save_smtp_server() -> Answer:
-    """Change the mail server; without one, letters stay in the outbox."""
+    """Change the mail server. Without one, letters stay in the outbox."""
     form, fixed = SmtpServerForm(), settings.load_settings().fixed
     if "smtp" in fixed:
         abort(403)
@@ -108,24 +106,24 @@ def save_smtp_server() -> Answer:
 @bp.post("/admin/mail/test")
 @requires("admin")
 def send_test_email() -> Answer:
-    """Send a test letter to the administrator who asks for it, and say at once how it went."""
+    """Send a test letter to the current administrator and show the result."""
     if not current_user.email:
         flash_message(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
         return redirect_to("account.index")
-    force = settings.load_settings()
-    if force.practice:
+    config = settings.load_settings()
+    if config.practice:
         notify("test", current_user, clock.now(), to_name="")
         flash_message(N_("The test letter is on its way to the outbox."))
         return redirect_to("admin.mail_page")
-    found = smtp_test.send_test_letter(current_user, clock.now())
-    flash_message(found.advice, "note" if found.ok else "wrong", sender=force.own.sender("postmaster"))
+    result = smtp_test.send_test_letter(current_user, clock.now())
+    flash_message(result.advice, "note" if result.ok else "wrong", sender=config.own.sender("postmaster"))
     return redirect_to("admin.mail_page")
 
 
 @bp.post("/admin/mail/box")
 @requires("admin")
 def save_mailbox() -> Answer:
-    """Change the mailbox that is read, and look into it once."""
+    """Change the mailbox and test it once."""
     form = MailboxForm()
     if "imap" in settings.load_settings().fixed:
         abort(403)
@@ -155,16 +153,16 @@ def _mailbox_settings_of(form: MailboxForm) -> mail_settings.MailboxInput:
 @bp.post("/admin/mail/look")
 @requires("admin")
 def test_mailbox() -> Answer:
-    """Try the mailbox now, without taking anything out, and say how it went."""
+    """Test the mailbox without removing mail."""
     box = settings.load_settings().box
     if box is None:
         flash_message(N_("Saved. It is read once “one mailbox” or “all mail in one mailbox” is chosen above."))
         return redirect_to("admin.mail_page")
-    found = imap_poller.test_account(box, clock.now())
-    if found is None:
+    result = imap_poller.test_account(box, clock.now())
+    if result is None:
         flash_message(N_("The mailbox is open to Kairan, and handled mail can be put aside."))
     else:
-        flash_message(found.message, "wrong")
+        flash_message(result.message, "wrong")
     return redirect_to("admin.mail_page")
 
 
@@ -177,29 +175,29 @@ PAGE_SIZE = 30
 @bp.get("/outbox", endpoint="list_outbox")
 @requires("admin")
 def list_outbox() -> Answer:
-    """List the caught letters, newest first."""
-    kept = dev_outbox.list_messages()
-    last = max(1, -(-len(kept) // PAGE_SIZE))
+    """List the letters of the outbox, newest first."""
+    files = dev_outbox.list_messages()
+    last = max(1, -(-len(files) // PAGE_SIZE))
     number = min(max(1, request.args.get("page", 1, type=int)), last)
     return render_page(
         "admin/outbox.html",
-        letters=_read_messages(kept[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]),
-        total=len(kept),
+        letters=_read_messages(files[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]),
+        total=len(files),
         number=number,
         last=last,
         days=RETENTION_DAYS,
     )
 
 
-def _read_messages(kept: list[OutboxFile]) -> list[dev_outbox.CapturedMessage]:
-    """Return the letters that are still there."""
-    found = []
-    for one in kept:
+def _read_messages(files: list[OutboxFile]) -> list[dev_outbox.CapturedMessage]:
+    """Return the letters that still exist."""
+    messages = []
+    for file in files:
         try:
-            found.append(dev_outbox.read_message(one))
+            messages.append(dev_outbox.read_message(file))
         except NoSuchLetter:
             continue
-    return found
+    return messages
 
 
 def _message_or_404(name: str) -> dev_outbox.CapturedMessage:
@@ -219,8 +217,8 @@ def show_outbox_message(name: str) -> Answer:
 @bp.get("/outbox/<name>/html")
 @requires("admin")
 def outbox_message_html(name: str) -> Response:
-    """Give the HTML part alone, under a policy of its own: no script, nothing loaded, links in a new window."""
-    found = _message_or_404(name)
-    if not found.html:
+    """Send the HTML part under its own policy: no script, no remote content, links in a new window."""
+    message = _message_or_404(name)
+    if not message.html:
         abort(404)
-    return letter_response(html_body.embed_as_data_urls(found.html))
+    return letter_response(html_body.embed_as_data_urls(message.html))

@@ -1,4 +1,4 @@
-"""「その他」: the way to everything that is not for every day."""
+"""「その他」: links to settings and reports, and the settings pages."""
 
 from flask import Response, abort, request
 from flask_login import current_user
@@ -40,7 +40,7 @@ Answer = Response | tuple[str, int]
 
 @bp.get("/admin")
 def index() -> Answer:
-    """Show the links that the user may follow."""
+    """Show the links that the user has permission for."""
     return render_page(
         "admin/index.html", safety=backup.current_status(clock.now()) if permissions().is_admin else None
     )
@@ -52,21 +52,20 @@ def index() -> Answer:
 @bp.get("/admin/organization")
 @requires("admin")
 def organization_page() -> Answer:
-    """Show the settings in two forms."""
     return _settings_page()
 
 
 def _settings_page(status: int = 200, **filled: FlaskForm) -> Answer:
-    force = settings.load_settings()
+    config = settings.load_settings()
     forms = {
         "families": _without_fixed_fields(OrganizationForm(None, obj=Organization.load_row())),
-        "pace": _without_fixed_fields(SendingRatesForm(None, obj=force)),
+        "pace": _without_fixed_fields(SendingRatesForm(None, obj=config)),
     }
-    return render_page("admin/organization.html", status=status, force=force, **{**forms, **filled})
+    return render_page("admin/organization.html", status=status, force=config, **{**forms, **filled})
 
 
 def _without_fixed_fields(form: OrganizationForm | SendingRatesForm) -> OrganizationForm | SendingRatesForm:
-    """Take the fields out that only a restart can change."""
+    """Remove the fields that only a restart can change."""
     for name in settings.load_settings().fixed & {field.name for field in form}:
         del form[name]
     return form
@@ -75,7 +74,6 @@ def _without_fixed_fields(form: OrganizationForm | SendingRatesForm) -> Organiza
 @bp.post("/admin/organization")
 @requires("admin")
 def save_organization() -> Answer:
-    """Change what families see."""
     form = _without_fixed_fields(OrganizationForm())
     if not form.validate():
         return _settings_page(422, families=form)
@@ -91,7 +89,7 @@ def save_organization() -> Answer:
 @bp.post("/admin/organization/pace")
 @requires("admin")
 def save_sending_rates() -> Answer:
-    """Change rates and hold window (N-06: it can be made short, not be switched off)."""
+    """Change rates and hold windows (N-06: a hold window can be short, but not zero)."""
     form = _without_fixed_fields(SendingRatesForm())
     if not form.validate():
         return _settings_page(422, pace=form)
@@ -111,14 +109,13 @@ def _saved() -> Response:
 @bp.get("/admin/safety")
 @requires("admin")
 def safety_page() -> Answer:
-    """Show what protects families from letters that are not for them."""
+    """Show the settings against letters to wrong recipients."""
     return render_page("admin/safety.html", lists=list(MailingList.open_lists()), force=settings.load_settings())
 
 
 @bp.post("/admin/safety")
 @requires("admin")
 def save_safety() -> Response:
-    """Save the choices."""
     setup.update_safety(
         current_user,
         everywhere=bool(request.form.get("requires_approval")),
@@ -135,7 +132,7 @@ def save_safety() -> Response:
 @bp.get("/admin/keeping")
 @requires("admin")
 def retention_page() -> Answer:
-    """Show it in one table, with the day on which letters are deleted next and what was deleted last."""
+    """Show retention periods, the next purge date and the last purge."""
     now = clock.now()
     done = Notice.select().where(Notice.purged_at.is_null(False))
     return render_page(
@@ -153,7 +150,7 @@ def retention_page() -> Answer:
 
 
 def _retention_rows() -> list[tuple[str, str, str]]:
-    """Return what is kept, until when, and what stays of it."""
+    """Return rows of: data, how long it is kept, what stays after the purge."""
     year_over = _("%(n)s days after the end of the school year", n=purge.PURGE_AFTER.days)
     nothing = _("nothing")
     return [
@@ -185,7 +182,7 @@ def _retention_rows() -> list[tuple[str, str, str]]:
 
 
 class RenewalDatesForm(Form):
-    """Until when domain and server are paid."""
+    """End dates of the domain and server contracts."""
 
     domain_until = DateField(N_("The domain is paid until"), [Optional()])
     server_until = DateField(N_("The server is paid until"), [Optional()])
@@ -194,19 +191,19 @@ class RenewalDatesForm(Form):
 @bp.get("/admin/health")
 @requires("admin")
 def health() -> Answer:
-    """Show the page at once; what asks the network comes into it when it is known (htmx), or with `?look=1`."""
-    look = is_htmx() or request.args.get("look") == "1"
-    found = health_email.collect_findings(clock.now()) if look else None
-    return _health_page(RenewalDatesForm(None, obj=Organization.load_row()), found)
+    """Show the page at once. The network checks load by htmx, or with `?look=1`."""
+    run_checks = is_htmx() or request.args.get("look") == "1"
+    findings = health_email.collect_findings(clock.now()) if run_checks else None
+    return _health_page(RenewalDatesForm(None, obj=Organization.load_row()), findings)
 
 
-def _health_page(form: RenewalDatesForm, found: list[CheckResult] | None, status: int = 200) -> Answer:
+def _health_page(form: RenewalDatesForm, findings: list[CheckResult] | None, status: int = 200) -> Answer:
     return render_page(
         "admin/health.html",
         "admin/_diagnostics.html",
         status=status,
         form=form,
-        found=found,
+        found=findings,
         MARKS=health_email.STATUS_MARKS,
         RENEWALS=RENEWAL_NAMES,
         renewals=near_renewals(clock.today(), 60),
@@ -217,7 +214,6 @@ def _health_page(form: RenewalDatesForm, found: list[CheckResult] | None, status
 @bp.post("/admin/health/renewals")
 @requires("admin")
 def save_renewal_dates() -> Answer:
-    """Save until when domain and server are paid."""
     form = RenewalDatesForm()
     if not form.validate():
         return _health_page(form, None, 422)
@@ -229,7 +225,7 @@ def save_renewal_dates() -> Answer:
 @bp.post("/admin/health/letter")
 @requires("admin")
 def send_health_email() -> Answer:
-    """Send the monthly letter now, to whoever asks."""
+    """Send the health e-mail now, to the current user only."""
     if not current_user.email:
         flash_message(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
         return redirect_to("account.index")
@@ -245,7 +241,6 @@ def send_health_email() -> Answer:
 @bp.get("/admin/carriers")
 @requires("admin")
 def list_carriers() -> Answer:
-    """Show the words on every carrier."""
     return render_page(
         "admin/carriers.html",
         entries=carrier_help.settings_entries(),
@@ -256,7 +251,6 @@ def list_carriers() -> Answer:
 @bp.route("/admin/carriers/new", methods=["GET", "POST"])
 @requires("admin")
 def add_carrier() -> Answer:
-    """Add a carrier of the region."""
     form = CarrierForm()
     if form.validate_on_submit():
         try:
@@ -271,8 +265,7 @@ def add_carrier() -> Answer:
 @bp.route("/admin/carriers/<key>", methods=["GET", "POST"])
 @requires("admin")
 def edit_carrier(key: str) -> Answer:
-    """Correct the words on one carrier."""
-    entry = next((one for one in carrier_help.settings_entries() if one.key == key), None) or abort(404)
+    entry = next((carrier for carrier in carrier_help.settings_entries() if carrier.key == key), None) or abort(404)
     form = CarrierForm(name=entry.name, domains=entry.domains, **entry.texts)
     if form.validate_on_submit():
         try:
@@ -287,7 +280,7 @@ def edit_carrier(key: str) -> Answer:
 @bp.post("/admin/carriers/<key>/back")
 @requires("admin")
 def reset_carrier(key: str) -> Response:
-    """Take the shipped words again, or remove a carrier that was added."""
+    """Restore the shipped text, or remove a carrier that the school added."""
     carrier_help.reset_carrier(current_user, key)
     return _carriers_saved()
 

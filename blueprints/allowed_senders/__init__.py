@@ -1,4 +1,4 @@
-"""The page of a list's mail: who may post, who manages, how mails are taken (T-26, T-37 to T-39)."""
+"""Posting by mail: allowed senders, managers, and how posts are handled (T-26, T-37 to T-39)."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""Forms about who may post to a list by mail, and how posts are treated."""
+"""Pages and forms of allowed senders and posting rules."""
 
 from flask import Response, abort
 from flask_login import current_user
@@ -18,15 +18,13 @@ REQUIRED = InputRequired(N_("Please fill in this field."))
 
 
 class SenderForm(Form):
-    """An address that may post, and the name that readers see."""
+    """An allowed address, and the sender name that readers see."""
 
     address = StringField(N_("E-mail address"), [REQUIRED, Length(max=254)])
     name = StringField(N_("Name that readers see as the sender"), [Length(max=60)])
 
 
 class PostingRulesForm(Form):
-    """How the list takes mails."""
-
     post_ask = BooleanField(N_("Always ask the sender before a mail is distributed"))
     post_confirm = BooleanField(N_("Ask readers of posted mails for “I have read this”"))
 
@@ -46,7 +44,6 @@ def _sender_or_404(number: int, which: int) -> tuple[MailingList, AllowedSender]
 
 @bp.get("")
 def index(number: int) -> Answer:
-    """Show who may post to a list by mail, and its addresses."""
     mailing_list = get_list_or_404(number, "manage")
     return _senders_page(mailing_list, SenderForm(None), PostingRulesForm(None, obj=mailing_list))
 
@@ -65,7 +62,7 @@ def _senders_page(mailing_list: MailingList, form: SenderForm, door: PostingRule
 
 @bp.post("")
 def add_sender(number: int) -> Answer:
-    """Register an address; it gets a trial letter."""
+    """Register an address and send it a trial letter."""
     mailing_list, form = get_list_or_404(number, "manage"), SenderForm()
     door = PostingRulesForm(None, obj=mailing_list)
     if not form.validate():
@@ -81,7 +78,6 @@ def add_sender(number: int) -> Answer:
 
 @bp.post("/door")
 def save_posting_rules(number: int) -> Answer:
-    """Save how the list takes posts."""
     mailing_list, form = get_list_or_404(number, "manage"), PostingRulesForm()
     if not form.validate():
         return _senders_page(mailing_list, SenderForm(None), form, 422)
@@ -94,7 +90,7 @@ def save_posting_rules(number: int) -> Answer:
 
 @bp.route("/<int:which>", methods=["GET", "POST"])
 def edit_sender(number: int, which: int) -> Answer:
-    """Change an address or its name; a new address gets its own trial letter."""
+    """Change an address or its name. A new address gets its own trial letter."""
     mailing_list, sender = _sender_or_404(number, which)
     form = SenderForm(obj=sender)
     if form.validate_on_submit():
@@ -111,7 +107,6 @@ def edit_sender(number: int, which: int) -> Answer:
 
 @bp.post("/<int:which>/trial")
 def send_trial_email(number: int, which: int) -> Answer:
-    """Send the trial letter once more."""
     _, sender = _sender_or_404(number, which)
     allowed_senders.send_verification(sender, clock.now())
     flash_message(N_("A trial letter is on its way to %(address)s."), address=sender.address)
@@ -120,7 +115,7 @@ def send_trial_email(number: int, which: int) -> Answer:
 
 @bp.post("/<int:which>/remove")
 def remove_sender(number: int, which: int) -> Answer:
-    """Take the right to post away; the last one stays (T-38)."""
+    """Remove a sender. The last one of a list cannot be removed (T-38)."""
     _, sender = _sender_or_404(number, which)
     try:
         allowed_senders.remove_sender(sender, current_user)

@@ -1,4 +1,4 @@
-"""Letters that follow joining by themselves."""
+"""Drip messages: letters sent some days after signup."""
 
 from flask import Blueprint
 

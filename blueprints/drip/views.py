@@ -1,4 +1,4 @@
-"""The form of a letter that follows joining."""
+"""Pages and forms of drip messages."""
 
 from datetime import time
 
@@ -22,8 +22,6 @@ DAYS_MESSAGE = N_("Write a number of days from 0 to 366.")
 
 
 class DripMessageForm(Form):
-    """When the letter goes out, and what it says."""
-
     days = IntegerField(
         N_("Days after joining"), [InputRequired(DAYS_MESSAGE), NumberRange(0, drip.MAX_DAYS, DAYS_MESSAGE)], default=0
     )
@@ -33,7 +31,7 @@ class DripMessageForm(Form):
     read_confirmation = BooleanField(N_("Ask for “I have read this”"))
 
     def words(self) -> drip.StepContent:
-        """Return what was typed as the verbs want it."""
+        """Return the form's content for `core.notices.drip`."""
         at = self.at.data or DEFAULT_TIME
         return drip.StepContent(
             days=self.days.data or 0,
@@ -44,15 +42,15 @@ class DripMessageForm(Form):
         )
 
 
-def form_of_content(said: drip.StepContent) -> DripMessageForm:
-    """Return the form with the present words of a step."""
+def form_of_content(content: drip.StepContent) -> DripMessageForm:
+    """Return the form filled with the step's current content."""
     return DripMessageForm(
         data={
-            "days": said.days,
-            "at": time(said.minute // 60, said.minute % 60),
-            "subject": said.subject,
-            "text": said.text,
-            "read_confirmation": said.read_confirmation,
+            "days": content.days,
+            "at": time(content.minute // 60, content.minute % 60),
+            "subject": content.subject,
+            "text": content.text,
+            "read_confirmation": content.read_confirmation,
         }
     )
 
@@ -72,38 +70,37 @@ def _message_or_404(number: int, which: int) -> tuple[MailingList, DripStep]:
 
 @bp.get("")
 def index(number: int) -> Answer:
-    """Show the letters of a list in the order in which a new member gets them."""
+    """List the drip messages of a list in sending order."""
     mailing_list = get_list_or_404(number, "manage")
-    found = drip.steps_of_list(mailing_list)
+    steps = drip.steps_of_list(mailing_list)
     return render_page(
         "drip/index.html",
         list=mailing_list,
-        steps=found,
-        words={one.id: drip.step_content(one) for one in found},
-        figures=drip.step_stats(found),
-        waiting={one.id: len(drip.people_due(one, clock.now())) for one in found if one.paused_at},
+        steps=steps,
+        words={step.id: drip.step_content(step) for step in steps},
+        figures=drip.step_stats(steps),
+        waiting={step.id: len(drip.people_due(step, clock.now())) for step in steps if step.paused_at},
         WHY=drip.PAUSE_REASONS,
     )
 
 
 @bp.route("/new", methods=["GET", "POST"])
 def add_message(number: int) -> Answer:
-    """Write a letter that follows joining."""
     mailing_list, form = get_list_or_404(number, "manage"), DripMessageForm()
     if form.validate_on_submit():
         try:
-            made = drip.add_step(mailing_list, current_user, form.words(), clock.now())
+            step = drip.add_step(mailing_list, current_user, form.words(), clock.now())
         except MissingFields as missing:
             _add_field_errors(form, missing)
         else:
             flash_message(N_("Saved. Whoever joins from now on gets this letter."))
-            return redirect_to("drip.show_message", number=number, which=made.id)
+            return redirect_to("drip.show_message", number=number, which=step.id)
     return render_page("drip/edit.html", status=422 if form.errors else 200, list=mailing_list, step=None, form=form)
 
 
 @bp.route("/<int:which>/edit", methods=["GET", "POST"])
 def edit_message(number: int, which: int) -> Answer:
-    """Change words and time; who has had the letter does not get it again."""
+    """Change content and time. Members who received the message do not get it again."""
     mailing_list, step = _message_or_404(number, which)
     form = DripMessageForm() if request.method == "POST" else form_of_content(drip.step_content(step))
     if form.validate_on_submit():
@@ -124,7 +121,7 @@ def _add_field_errors(form: DripMessageForm, missing: MissingFields) -> None:
 
 @bp.get("/<int:which>")
 def show_message(number: int, which: int) -> Answer:
-    """Show one letter with its figures, who gets it next, and how one real member will see it."""
+    """Show one message: counts, next recipients, and a preview for one real member."""
     mailing_list, step = _message_or_404(number, which)
     notice, now = drip.standing_notice(step) or abort(404), clock.now()
     readers = audience.resolve_audience(notice).receiving
@@ -136,7 +133,7 @@ def show_message(number: int, which: int) -> Answer:
         notice=notice,
         said=drip.step_content(step),
         figures=drip.step_stats([step]).get(step.id, drip.StepStats()),
-        waiting=sum(one.at <= now for one in coming),
+        waiting=sum(recipient.at <= now for recipient in coming),
         coming=coming[:MAX_COMING_SHOWN],
         more=max(0, len(coming) - MAX_COMING_SHOWN),
         shown_letter=rendering.preview_letter(notice, readers[0], load_settings(), now) if readers else None,
@@ -146,7 +143,7 @@ def show_message(number: int, which: int) -> Answer:
 
 @bp.post("/<int:which>/test")
 def send_test_email(number: int, which: int) -> Answer:
-    """Send the letter to whoever asks, and to nobody else."""
+    """Send the message to the current user only."""
     _, step = _message_or_404(number, which)
     letter = author_copy.send_test(drip.standing_notice(step) or abort(404), current_user, clock.now())
     if letter is None:
@@ -161,7 +158,6 @@ def send_test_email(number: int, which: int) -> Answer:
 
 @bp.post("/<int:which>/pause")
 def pause_message(number: int, which: int) -> Answer:
-    """Let the letter rest."""
     _, step = _message_or_404(number, which)
     drip.pause_step(step, current_user, clock.now())
     flash_message(N_("Paused. Nobody gets this letter until you let it go on."))
@@ -171,12 +167,12 @@ def pause_message(number: int, which: int) -> Answer:
 @bp.post("/<int:which>/go-on", endpoint="resume_message")
 @bp.post("/<int:which>/skip", endpoint="resume_skipping")
 def resume_message(number: int, which: int) -> Answer:
-    """Let it go on, with those who waited or (skip) without them."""
+    """Resume sending; with `skip`, without the members who waited."""
     _, step = _message_or_404(number, which)
-    made = drip.resume_step(step, current_user, clock.now(), skip=request.endpoint == "drip.resume_skipping")
-    if made:
+    count = drip.resume_step(step, current_user, clock.now(), skip=request.endpoint == "drip.resume_skipping")
+    if count:
         tasks.wake_worker()
-        flash_message(N_("It goes on. %(n)s letters leave now."), n=made)
+        flash_message(N_("It goes on. %(n)s letters leave now."), n=count)
     else:
         flash_message(N_("It goes on with whoever becomes due from now on."))
     return redirect_to("drip.show_message", number=number, which=which)
@@ -184,7 +180,7 @@ def resume_message(number: int, which: int) -> Answer:
 
 @bp.route("/<int:which>/end", methods=["GET", "POST"])
 def end_message(number: int, which: int) -> Answer:
-    """Ask, then end the letter for good."""
+    """End the message for good, after a confirmation page."""
     mailing_list, step = _message_or_404(number, which)
     if request.method == "POST":
         drip.end_step(step, current_user, clock.now())

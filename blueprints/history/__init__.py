@@ -1,4 +1,4 @@
-"""What was sent: when, who, what, to whom, with what outcome; searchable, and never altered (T-40, T-41, T-03)."""
+"""History of sent notices: time, sender, recipients, outcome; searchable, read-only (T-40, T-41, T-03)."""
 
 from flask import Blueprint
 

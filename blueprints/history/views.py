@@ -1,4 +1,4 @@
-"""What was sent: when, who, what, to whom, with what outcome; searchable, and never altered (T-40, T-41, T-03)."""
+"""History pages (T-40, T-41, T-03) and the breach report."""
 
 from datetime import datetime
 from itertools import groupby
@@ -61,7 +61,7 @@ ACTION_LABELS = {
 
 @bp.get("/history")
 def index() -> str:
-    """List what was sent, newest first, by month; search subject and text, or one list."""
+    """List sent notices by month, newest first; search in subject and text, or filter by list."""
     text, list_id = request.args.get("q", "").strip()[:200], request.args.get("list", type=web.parse_row_id)
     page = web.paginate(notice_list.search_notices(web.permissions(), text, list_id), PAGE_SIZE)
     rows = notice_list.notice_rows(page.rows)
@@ -88,11 +88,11 @@ def _month_label(moment: datetime) -> str:
 
 @bp.get("/history/<int:number>")
 def show(number: int) -> str:
-    """Show one notice as it was sent, its figures, who got it and who not, and what was done to it."""
+    """Show a sent notice with its counts, its recipients, the excluded readers and its audit entries."""
     notice = web.get_notice_or_404(number)
     if notice.started_at is None:
         abort(404)
-    force, now = load_settings(), clock.now()
+    settings, now = load_settings(), clock.now()
     lists = web.permissions().visible_lists(notice)
     page = web.paginate(notice_list.deliveries_of_notice(notice, lists), 100)
     row = notice_list.notice_rows([notice])[0]
@@ -101,16 +101,16 @@ def show(number: int) -> str:
         notice=notice,
         row=row,
         count=dashboard.count_households([number], lists).get(number),
-        seen=progress.notice_progress(notice, force, now, lists),
+        seen=progress.notice_progress(notice, settings, now, lists),
         states=workflow.STATE_LABELS,
         letter_states=lifecycle.STATE_LABELS,
         reasons=EXCLUSION_REASONS,
         routes=ORIGIN_LABELS,
         actions=ACTION_LABELS,
-        log=[one for one in notice_list.audit_entries(notice) if one.action in ACTION_LABELS],
+        log=[entry for entry in notice_list.audit_entries(notice) if entry.action in ACTION_LABELS],
         corrections=notice_list.notice_rows(notice_list.corrections_of(notice)),
         corrected=notice_list.notice_rows([notice.correction_of])[0] if notice.correction_of_id else None,
-        shown_letter=rendering.render_as_sent(notice, force, now),
+        shown_letter=rendering.render_as_sent(notice, settings, now),
         lists=heading_targets(notice),
         kept=summaries.summary_of_notice(notice) if lists is None else None,
         blocks=_result_blocks(notice),
@@ -119,16 +119,16 @@ def show(number: int) -> str:
         tracked=tracking.count_opens_and_clicks(notice) if notice.tracking.is_on else None,
         page=page,
         signed=notice_list.sender_name_counts(notice, lists) if notice.in_charge else [],
-        letters=notice_list.current_letters([one.id for one in page.rows]),
+        letters=notice_list.current_letters([delivery.id for delivery in page.rows]),
         may_send=web.permissions().may_notice("send", notice),
     )
 
 
 def _result_blocks(notice: Notice) -> list[tuple[questions.QuestionBlock, list[poll_results.QuestionResult]]]:
-    """Return the bars of a notice whose answers are deleted, by what was asked together."""
-    results = {one.question.id: one for one in poll_results.stored_results(notice)}
-    blocks = questions.group_into_blocks([one.question for one in results.values()])
-    return [(block, [results[one.id] for one in block.questions]) for block in blocks]
+    """Return the stored poll results, grouped into blocks of questions (the answers are deleted)."""
+    results = {result.question.id: result for result in poll_results.stored_results(notice)}
+    blocks = questions.group_into_blocks([result.question for result in results.values()])
+    return [(block, [results[question.id] for question in block.questions]) for block in blocks]
 
 
 # ── breach report ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -141,15 +141,15 @@ DELIVERY_LABELS = {**EXCLUSION_REASONS, **lifecycle.STATE_LABELS, "accepted": N_
 @bp.get("/history/incident")
 @web.requires("send")
 def choose_breached_notice() -> str:
-    """Say what to do first, and let the notice be chosen."""
+    """Show the first steps after a breach, and the choice of the notice."""
     rights = web.permissions()
     mine = [
-        one
-        for one in notice_list.sent_notices(rights).limit(SEARCHED)
-        if one.started_at and rights.may_notice("send", one)
+        notice
+        for notice in notice_list.sent_notices(rights).limit(SEARCHED)
+        if notice.started_at and rights.may_notice("send", notice)
     ]
     alarms, latest = (
-        breach_report.misdirected_deliveries(one.id for one in mine),
+        breach_report.misdirected_deliveries(notice.id for notice in mine),
         notice_list.notice_rows(mine[:LATEST]),
     )
     return render_template("history/breach_start.html", latest=latest, alarms=alarms)
@@ -158,7 +158,7 @@ def choose_breached_notice() -> str:
 @bp.get("/history/<int:number>/incident")
 @web.requires("send")
 def show_breach_report(number: int) -> str:
-    """Show who got a notice, who has seen what of it, and what was closed when; each look is written down."""
+    """Show who got a notice, what they saw, and what was closed when. Each view is logged."""
     report = _report_or_404(number)
     audit.log_action(current_user, "notice.incident_viewed", number)
     now, judged = clock.now(), breach_report.latest_assessment(report.notice)
@@ -181,7 +181,7 @@ def show_breach_report(number: int) -> str:
 @bp.post("/history/<int:number>/incident")
 @web.requires("send")
 def save_breach_assessment(number: int) -> Response:
-    """Keep what the organizer says to the four cases of the law."""
+    """Save the assessment of the law's four cases."""
     report, now = _report_or_404(number), clock.now()
     typed = request.form.get("known_on", "")
     known = breach_report.parse_known_on(typed, now)
@@ -198,11 +198,13 @@ def save_breach_assessment(number: int) -> Response:
 @bp.get("/history/<int:number>/incident.csv")
 @web.requires("send")
 def breach_report_csv(number: int) -> Response:
-    """Give the same as a file; that somebody took it is written down (field 3.2)."""
+    """Send the report as CSV; the download is logged (field 3.2)."""
     report = _report_or_404(number)
     audit.log_action(current_user, "notice.incident_exported", number)
     content = breach_report.report_as_csv(
-        report, [web._(one) for one in CSV_HEADINGS], {key: web._(said) for key, said in DELIVERY_LABELS.items()}
+        report,
+        [web._(heading) for heading in CSV_HEADINGS],
+        {key: web._(label) for key, label in DELIVERY_LABELS.items()},
     )
     name = f"attachment; filename=kairan-incident-{number}.csv"
     return Response(content, mimetype="text/csv", headers={"Content-Disposition": name})

@@ -1,4 +1,4 @@
-"""The first page: two large buttons, what needs somebody now, what goes out next, how the latest notices stand."""
+"""Home: two large buttons, open tasks, scheduled notices, and the state of recent notices."""
 
 import uuid
 
@@ -16,7 +16,7 @@ Answer = Response | tuple[str, int]
 
 @bp.get("/")
 def index() -> Answer:
-    """Show the first page, or only the part that moves while something is being sent."""
+    """Show the page, or only the part that changes during sending."""
     return render_page(
         "home/index.html",
         "home/_open_tasks.html",

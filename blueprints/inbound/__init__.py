@@ -1,4 +1,4 @@
-"""Incoming mail for the administrators: what came, what became of it, and what nobody could read."""
+"""Inbound messages and their outcomes, for administrators; pages behind signed links."""
 
 from flask import Blueprint
 

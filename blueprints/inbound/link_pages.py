@@ -1,6 +1,6 @@
-"""Pages behind links in letters: release a posted mail, confirm a registration, stop and resume.
+"""Pages behind links in letters: release a post, confirm a signup, unsubscribe and resume.
 
-Opened on a phone without a login; the signed mark is the authority. GET never acts (law 3).
+No login is needed; the signed mark in the URL authorizes. GET never acts (law 3).
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def _expired_link_page() -> Answer:
 @bp.get("/mail/release/<mark>")
 @web.public_view
 def show_held_post(mark: str) -> Answer:
-    """Show a held mail as members would get it; opening it sends nothing."""
+    """Preview a held post as members would get it. GET sends nothing."""
     notice = post_by_mail.notice_by_release_token(mark, clock.now())
     return _held_post_page(notice) if notice else _expired_link_page()
 
@@ -44,7 +44,7 @@ def show_held_post(mark: str) -> Answer:
 @bp.post("/mail/release/<mark>")
 @web.public_view
 def release_held_post(mark: str) -> Answer:
-    """Let it go; pressing twice sends nothing twice."""
+    """Release the post. Idempotent."""
     notice = post_by_mail.notice_by_release_token(mark, clock.now())
     if notice is None:
         return _expired_link_page()
@@ -82,30 +82,31 @@ def _held_post_page(notice: Notice, wrong: str = "", status: int = 200) -> Answe
 @bp.get("/mail/join/<mark>")
 @web.public_view
 def show_signup(mark: str) -> Answer:
-    """Ask once more before an address becomes a member."""
-    wish = emails.request_from_link(mark, clock.now())
-    if wish is None:
+    signup_request = emails.request_from_link(mark, clock.now())
+    if signup_request is None:
         return _expired_link_page()
     return render_template(
-        "inbound/confirm_signup.html", wish=wish, terms=consent.render_consent_text(wish.list, web.language())
+        "inbound/confirm_signup.html",
+        wish=signup_request,
+        terms=consent.render_consent_text(signup_request.list, web.language()),
     )
 
 
 @bp.post("/mail/join/<mark>")
 @web.public_view
 def confirm_signup(mark: str) -> Answer:
-    """Make the address a member and go on to the own page, which asks for the name."""
-    wish = emails.request_from_link(mark, clock.now())
-    if wish is None:
+    """Confirm the membership and go to the preference page, which asks for the name."""
+    signup_request = emails.request_from_link(mark, clock.now())
+    if signup_request is None:
         return _expired_link_page()
-    person, state = signup.confirm_signup(wish, clock.now())
+    person, state = signup.confirm_signup(signup_request, clock.now())
     tasks.wake_worker()
     if state != "active":
         return web.message_page(
             web._("Your registration waits for approval"),
             web._(
                 "Notices of “%(list)s” begin when a manager has approved it. You may close this page.",
-                list=wish.list.name,
+                list=signup_request.list.name,
             ),
         )
     mark = signed_links.sign_page_token(person, clock.now() + signed_links.WELCOME_LINK_LIFETIME)
@@ -122,7 +123,7 @@ def _redirect_to(endpoint: str, mark: str, **values: str) -> Answer:
 @bp.get("/mail/leave/<mark>")
 @web.public_view
 def show_membership(mark: str) -> Answer:
-    """Show how the member stands in the list, with one button."""
+    """Show the state of the membership with one button."""
     found = signed_links.membership_by_token(mark)
     if found is None:
         return _expired_link_page()
@@ -144,7 +145,7 @@ def resume_membership(mark: str) -> Answer:
 
 
 def _change_membership(mark: str, change: Callable[[Person, MailingList], bool]) -> Answer:
-    """Stop or resume the list of a signed link; both are idempotent."""
+    """Unsubscribe or resume the list of a signed link. Both are idempotent."""
     place = signed_links.membership_by_token(mark)
     if place is None:
         return _expired_link_page()
@@ -153,7 +154,7 @@ def _change_membership(mark: str, change: Callable[[Person, MailingList], bool])
 
 
 def _exempt_from_csrf(state: BlueprintSetupState) -> None:
-    """Exempt these POSTs from the CSRF token: nobody is logged in, and who knows the mark may act."""
+    """Exempt these POSTs from CSRF: there is no session, and the signed mark authorizes."""
     for view in (release_held_post, confirm_signup, stop_membership, resume_membership):
         state.app.extensions["csrf"].exempt(view)
 

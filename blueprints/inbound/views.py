@@ -1,4 +1,4 @@
-"""Incoming mail for the administrators: what came, what became of it, and what nobody could read."""
+"""Inbound messages and their outcomes, for administrators."""
 
 from flask import Response, abort, request
 
@@ -33,7 +33,7 @@ def _message_or_404(number: int) -> InboundMessage:
 @bp.get("/incoming")
 @requires("admin")
 def index() -> Answer:
-    """List the mails that came, newest first; first of all those that somebody should look at."""
+    """List inbound messages, newest first; those that need attention stand first."""
     view = request.args.get("view", "look")
     if view not in VIEW_LABELS:
         abort(404)
@@ -50,7 +50,6 @@ def index() -> Answer:
 @bp.get("/incoming/<int:number>")
 @requires("admin")
 def show(number: int) -> Answer:
-    """Show one mail, escaped, and what became of it."""
     row = _message_or_404(number)
     return render_page(
         "inbound/show.html",
@@ -65,7 +64,7 @@ def show(number: int) -> Answer:
 @bp.get("/incoming/<int:number>/raw")
 @requires("admin")
 def download_raw(number: int) -> Response:
-    """Hand out the raw mail as a file, never as a page."""
+    """Send the raw mail as a download, never as a page."""
     content = read_raw_message(_message_or_404(number))
     if content is None:
         abort(404)
@@ -75,9 +74,9 @@ def download_raw(number: int) -> Response:
 
 @bp.get("/replies/<int:number>/files/<int:place>")
 def download_reply_file(number: int, place: int) -> Answer:
-    """Hand out a file that came with a reply, to organizers who see the reply; only kinds that cannot act (T-18)."""
+    """Send an attachment of a reply to organizers who may see the reply; only safe file types (T-18)."""
     try:
-        found = replies.get_reply_file(number, place, permissions())
+        file = replies.get_reply_file(number, place, permissions())
     except replies.UnfitFile:
         return message_page(
             _("This file is not handed out"),
@@ -92,15 +91,15 @@ def download_reply_file(number: int, place: int) -> Answer:
             layout="base.html",
             status=415,
         )
-    if found is None:
+    if file is None:
         abort(404)
-    return send_bytes(found.content, found.name, found.kind)
+    return send_bytes(file.content, file.name, file.kind)
 
 
 @bp.post("/incoming/<int:number>/again")
 @requires("admin")
 def retry_message(number: int) -> Answer:
-    """Try a quarantined mail once more (after an update, say)."""
+    """Retry a quarantined message, for example after an update."""
     if dispatch.retry_quarantined(_message_or_404(number), clock.now()):
         flash_message(N_("The mail could be read now."))
         tasks.wake_worker()

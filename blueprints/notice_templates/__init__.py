@@ -1,4 +1,4 @@
-"""Samples: words to begin a notice from."""
+"""Templates: text to begin a notice with."""
 
 from flask import Blueprint
 

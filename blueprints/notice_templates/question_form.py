@@ -1,4 +1,4 @@
-"""The questions of a sample: a form without script, whose buttons add and drop a question and save nothing (T-48)."""
+"""The questions of a template. Without script, buttons add and remove a question and save nothing (T-48)."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _KIND = re.compile(r"q(\d{1,3})-kind")
 
 @dataclass
 class QuestionFields:
-    """One question as the form shows it; for finding a day `days` holds one day in each line."""
+    """One question as form fields; for kind days, `days` holds one day on each line."""
 
     kind: str
     title: str
@@ -26,12 +26,11 @@ class QuestionFields:
 
     @property
     def fixed(self) -> bool:
-        """Say whether its choices are always the same."""
         return questions.PRESETS[self.kind].fixed
 
 
 def fields_of_questions(asks: Iterable[QuestionDraft]) -> list[QuestionFields]:
-    """Return the questions of a sample as the form shows them; days under one heading are one."""
+    """Return form fields for a template's questions; days under one heading are one question."""
     grouped = groupby(enumerate(asks), key=lambda one: one[1].heading if one[1].kind == "days" else one[0])
     return [_fields_of_group([ask for _, ask in held]) for _, held in grouped]
 
@@ -45,8 +44,8 @@ def _fields_of_group(asks: list[QuestionDraft]) -> QuestionFields:
 
 
 def read_posted(without: int | None = None) -> list[QuestionFields]:
-    """Return the posted questions, but for one place on the page."""
-    places = sorted({int(found[1]) for name in request.form if (found := _KIND.fullmatch(name))})
+    """Return the posted questions, without the one at `but`."""
+    places = sorted({int(match[1]) for name in request.form if (match := _KIND.fullmatch(name))})
     return [_read_question(place) for place in places[: questions.MAX_QUESTIONS] if place != without]
 
 
@@ -67,9 +66,9 @@ def _nonempty_lines(text: str) -> list[str]:
 
 
 def questions_to_save(sheets: Iterable[QuestionFields]) -> tuple[QuestionDraft, ...]:
-    """Return the questions as a sample keeps them."""
-    found = [ask for sheet in sheets for ask in _questions_of(sheet)]
-    return tuple(found[: questions.MAX_QUESTIONS])
+    """Return the questions in the stored format."""
+    asks = [ask for sheet in sheets for ask in _questions_of(sheet)]
+    return tuple(asks[: questions.MAX_QUESTIONS])
 
 
 def _questions_of(sheet: QuestionFields) -> list[QuestionDraft]:

@@ -1,4 +1,4 @@
-"""The form of a sample."""
+"""Pages and forms of templates."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from web import Form, flash_message, get_list_or_404, get_notice_or_404, permiss
 
 
 class TemplateForm(Form):
-    """What a sample says, what it is about, and for which list it is; its questions are read by `asking`."""
+    """Content, kind and list of a template. `question_form` reads the questions."""
 
     name = StringField(N_("Name of the sample"), [InputRequired(N_("Enter a name.")), Length(max=100)])
     kind = SelectField(N_("About"), choices=[])
@@ -36,18 +36,18 @@ class TemplateForm(Form):
     decorated = False
 
     def validate(self, extra_validators: Mapping[str, Sequence] | None = None) -> bool:
-        """Ask for a body, too, in the field that the page shows."""
+        """Require a text; report it on the field that the page shows."""
         fits = super().validate(extra_validators)
         body, language = self.html if self.decorated else self.text, load_settings().language
-        said = self.words(())
-        if not (html_body.clean_html(said.html, language)["text"] if said.html else said.text).strip():
+        content = self.words(())
+        if not (html_body.clean_html(content.html, language)["text"] if content.html else content.text).strip():
             body.errors = [*body.errors, N_("Enter the text.")]
-        elif said.html and html_body.is_too_long(said.html, language):
+        elif content.html and html_body.is_too_long(content.html, language):
             body.errors = [*body.errors, html_body.TEXT_TOO_LONG]
         return fits and not body.errors
 
     def words(self, asks: tuple[QuestionDraft, ...]) -> TemplateContent:
-        """Return what was typed as the verbs want it."""
+        """Return the form's content for `core.notices.templates`."""
         return TemplateContent(
             (self.name.data or "").strip(),
             (self.subject.data or "").strip(),
@@ -71,18 +71,18 @@ def _template_or_404(code: str) -> templates.TemplateChoice:
 
 
 def _editable_template(code: str) -> templates.TemplateChoice:
-    """Return a sample that the user may change; else the page says who may."""
-    found = _template_or_404(code)
-    if not templates.may_edit_template(permissions(), found):
-        lists = [found.row.list_id] if found.row and found.row.list_id else []
+    """Return a template that the user may change; else raise 403."""
+    template = _template_or_404(code)
+    if not templates.may_edit_template(permissions(), template):
+        lists = [template.row.list_id] if template.row and template.row.list_id else []
         web.forbid("manage" if lists else "admin", lists)
-    return found
+    return template
 
 
 @bp.get("")
 @requires("send")
 def index() -> Answer:
-    """Show the samples by what they are about, each with a button that begins a notice; `?q=` searches."""
+    """List templates by kind, each with a button that begins a notice; `?q=` searches."""
     text = request.args.get("q", "")[:100]
     return render_page(
         "notice_templates/index.html",
@@ -90,7 +90,7 @@ def index() -> Answer:
         kinds=templates.group_by_category(templates.available_templates(permissions()), text),
         names=templates.CATEGORIES,
         text=text,
-        may_change=lambda one: templates.may_edit_template(permissions(), one),
+        may_change=lambda template: templates.may_edit_template(permissions(), template),
         hidden=templates.count_hidden() if permissions().is_admin else 0,
         form_key=uuid.uuid4().hex,
     )
@@ -99,10 +99,10 @@ def index() -> Answer:
 @bp.get("/pictures/<mark>")
 @requires("send")
 def show_image(mark: str) -> Response:
-    """Give a picture that stands in a sample which the user may begin from."""
+    """Send an inline image of a template that the user may use."""
     path = html_body.image_path(mark)
     if path is None or not any(
-        mark in html_body.image_ids(one.words.html) for one in templates.available_templates(permissions())
+        mark in html_body.image_ids(template.words.html) for template in templates.available_templates(permissions())
     ):
         abort(404)
     return web.send_stored_file(path, mark, html_body.media_type_of(path), inline=True)
@@ -111,7 +111,7 @@ def show_image(mark: str) -> Response:
 @bp.post("/<code>/begin")
 @requires("send")
 def create_draft(code: str) -> Answer:
-    """Begin a notice from a sample; a double tap finds the same draft again."""
+    """Begin a notice from a template. A repeated submit returns the same draft."""
     form_key = request.form.get("form_key", "")[:64] or None
     notice = templates.start_notice(_template_or_404(code), current_user, clock.now(), form_key)
     return redirect_to("notices.edit_recipients", number=get_notice_or_404(notice.id, "send").id)
@@ -120,7 +120,7 @@ def create_draft(code: str) -> Answer:
 @bp.route("/new", methods=["GET", "POST"])
 @requires("manage")
 def add_template() -> Answer:
-    """Write a template, or start from words and questions of a notice (?notice=)."""
+    """Write a template, or start from a notice (?notice=)."""
     return _edit_page(*_new_template(), save=request.method == "POST")
 
 
@@ -135,7 +135,6 @@ def edit_template(code: str) -> Answer:
 @bp.post("/<code>/edit/questions/add/<kind>")
 @requires("manage")
 def add_question(code: str | None, kind: str) -> Answer:
-    """Show the form with one more question; save nothing."""
     sheets = question_form.read_posted()
     if kind in questions.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
         added = questions.new_question(kind, load_settings().language)
@@ -147,7 +146,6 @@ def add_question(code: str | None, kind: str) -> Answer:
 @bp.post("/<code>/edit/questions/<int:place>/remove")
 @requires("manage")
 def remove_question(code: str | None, place: int) -> Answer:
-    """Show the form without one question; save nothing."""
     sheets = question_form.read_posted(without=place)
     return _edit_page(*(_known_template(code) if code else _new_template()), sheets=sheets)
 
@@ -161,35 +159,35 @@ def _new_template() -> Edited:
 
 
 def _known_template(code: str) -> Edited:
-    found = _editable_template(code)
-    return found.words, found.row.list_id if found.row else None, found
+    template = _editable_template(code)
+    return template.words, template.row.list_id if template.row else None, template
 
 
 def _edit_page(
-    said: templates.TemplateContent | None,
+    content: templates.TemplateContent | None,
     list_id: int | None,
-    found: templates.TemplateChoice | None,
+    template: templates.TemplateChoice | None,
     *,
     save: bool = False,
     sheets: list[question_form.QuestionFields] | None = None,
 ) -> Answer:
-    """Show the form, or save what was posted. sheets: the posted questions after an edit."""
-    form = _template_form(said, list_id)
+    """Show the form, or save it. `sheets`: the posted questions after an edit."""
+    form = _template_form(content, list_id)
     if save:
         sheets = question_form.read_posted()
     elif sheets is None:
-        sheets = question_form.fields_of_questions(said.questions if said else ())
+        sheets = question_form.fields_of_questions(content.questions if content else ())
     wrong = ""
     if save and form.validate():
         typed = form.words(question_form.questions_to_save(sheets or []))
         wrong = templates.content_error(typed)
-        if not wrong and (done := _save_template(typed, form, found)):
+        if not wrong and (done := _save_template(typed, form, template)):
             return done
     return render_page(
         "notice_templates/edit.html",
         status=422 if form.errors or wrong else 200,
         form=form,
-        sample=found,
+        sample=template,
         code=request.view_args.get("code") if request.view_args else None,
         sheets=sheets,
         wrong=wrong,
@@ -201,14 +199,14 @@ def _edit_page(
 
 
 def _save_template(
-    typed: templates.TemplateContent, form: TemplateForm, found: templates.TemplateChoice | None
+    typed: templates.TemplateContent, form: TemplateForm, template: templates.TemplateChoice | None
 ) -> Answer | None:
-    """Keep what was typed; None if it cannot be, and the sentence stands on the field."""
+    """Save the form; None with an error on the field if it cannot be saved."""
     try:
-        if found is None:
+        if template is None:
             templates.add_template(current_user, typed, _posted_list(form))
         else:
-            templates.update_template(found, current_user, typed, _posted_list(form))
+            templates.update_template(template, current_user, typed, _posted_list(form))
     except templates.VersionExists as refusal:
         web.add_field_error(form, "list", refusal.message)
         return None
@@ -216,20 +214,22 @@ def _save_template(
     return redirect_to("notice_templates.index")
 
 
-def _template_form(said: templates.TemplateContent | None, list_id: int | None) -> TemplateForm:
-    """Return the form with words that stand already, offering the lists that the user manages."""
-    first = asdict(said) if said and request.method == "GET" else {}
+def _template_form(content: templates.TemplateContent | None, list_id: int | None) -> TemplateForm:
+    """Return the form filled with existing content, offering the lists that the user manages."""
+    first = asdict(content) if content and request.method == "GET" else {}
     form = TemplateForm(data={"kind": "other", "list": list_id or 0, **first})
-    form.decorated = "html" in request.form if request.method == "POST" else bool(said and said.html)
+    form.decorated = "html" in request.form if request.method == "POST" else bool(content and content.html)
     everybody = [(0, web._("All lists"))] if permissions().is_admin else []
-    form.list.choices = everybody + [(one.id, one.name) for one in permissions().lists("manage")]
+    form.list.choices = everybody + [
+        (mailing_list.id, mailing_list.name) for mailing_list in permissions().lists("manage")
+    ]
     form.kind.choices = [(name, web._(shown)) for name, shown in templates.CATEGORIES.items()]
     return form
 
 
 def _merge_field_lists(form: TemplateForm) -> list[int]:
-    """Return the lists whose items may be tapped in: the one that is chosen, else all that the user manages."""
-    mine = [one.id for one in permissions().lists("manage")]
+    """Return the lists whose merge fields are offered: the chosen list, else all managed lists."""
+    mine = [mailing_list.id for mailing_list in permissions().lists("manage")]
     return [form.list.data] if form.list.data in mine else mine
 
 
@@ -240,7 +240,7 @@ def _posted_list(form: TemplateForm) -> MailingList | None:
 @bp.route("/<code>/remove", methods=["GET", "POST"])
 @requires("manage")
 def remove_template(code: str) -> Answer:
-    """Ask, then remove an own sample, go back to the shipped words, or hide a shipped one (administrators)."""
+    """Remove an own template, restore the shipped text, or hide a shipped one (administrators)."""
     sample = _editable_template(code)
     if (sample.row is None or sample.row.list_id is None) and not permissions().is_admin:
         web.forbid("admin")
@@ -256,6 +256,5 @@ def remove_template(code: str) -> Answer:
 @bp.post("/show-again")
 @requires("admin")
 def unhide_shipped() -> Answer:
-    """Show the hidden shipped samples again."""
     templates.unhide_all(current_user)
     return redirect_to("notice_templates.index")

@@ -1,4 +1,4 @@
-"""The board: who has confirmed a notice, who has not, and whom to telephone (T-45, N-17)."""
+"""The board (T-45, N-17) and the answers of a notice (T-52)."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""The answers: bars with their table, who answered what and who has not, by class, and what was telephoned (T-52)."""
+"""The answers: charts with tables, who answered and who did not, by class, and answers by telephone (T-52)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ PER_QUESTION_UNIT = N_("As each is asked")
 
 @dataclass(frozen=True, slots=True)
 class AnswersFilter:
-    """One way to look at the answers, as its address says."""
+    """Filters of the answers page, from the query string."""
 
     number: int
     by: str
@@ -56,46 +56,46 @@ class AnswersFilter:
     view: str = ""
 
     def to(self, **changes: Any) -> str:
-        """Return the address of the same answers with something else about it; what is ordinary it leaves out."""
+        """Return the URL with changed filters; default values are left out."""
         other = replace(self, **changes)
         plain = AnswersFilter(self.number, self.unit, self.unit)
         given = {name: getattr(other, name) for name in ("by", "show", "room", "view")}
-        asked = {name: value for name, value in given.items() if value != getattr(plain, name)}
-        return url_for("responses.show_answers", number=self.number, **asked)
+        changed = {name: value for name, value in given.items() if value != getattr(plain, name)}
+        return url_for("responses.show_answers", number=self.number, **changed)
 
 
 @bp.get("/notices/<int:number>/answers", endpoint="show_answers")
 def show_answers(number: int) -> Any:
-    """Show the answers, or bring a poll what has changed; 204 if nothing has."""
+    """Show the answers, or answer a poll with the changes; 204 if there are none."""
     notice = get_sent_notice(number)
     pulse = poll_results.poll_version(notice)
     if is_htmx() and (same := no_content_if_seen(pulse)):
         return same
-    found = poll_results.load_poll_results(notice, permissions().visible_lists(notice))
-    if not found.questions:
+    results = poll_results.load_poll_results(notice, permissions().visible_lists(notice))
+    if not results.questions:
         abort(404)
-    look = _requested_filter(notice, found)
+    look = _requested_filter(notice, results)
     page = "responses/answers_print.html" if look.view == "print" else "responses/answers.html"
-    return render_page(page, "responses/_answers.html", **_answers_values(notice, found, look), pulse=pulse)
+    return render_page(page, "responses/_answers.html", **_answers_values(notice, results, look), pulse=pulse)
 
 
-def _requested_filter(notice: Notice, found: PollResults) -> AnswersFilter:
+def _requested_filter(notice: Notice, results: PollResults) -> AnswersFilter:
     by, show = request.args.get("by", ""), request.args.get("show", "")
     return AnswersFilter(
         notice.id,
-        by if by in (*poll_results.GROUPINGS, found.unit) else found.unit,
-        found.unit,
+        by if by in (*poll_results.GROUPINGS, results.unit) else results.unit,
+        results.unit,
         show if show in ROW_FILTERS else "left",
         request.args.get("room", "")[:80],
         "print" if request.args.get("view") == "print" else "",
     )
 
 
-def _answers_values(notice: Notice, found: PollResults, look: AnswersFilter) -> dict[str, Any]:
-    lines = found.lines(look.by)
-    left = [line for line in lines if found.missing(line)]
-    said = [line for line in lines if line.last]
-    shown = _filter_by_class(said if look.show == "said" else left, look.room)
+def _answers_values(notice: Notice, results: PollResults, look: AnswersFilter) -> dict[str, Any]:
+    lines = results.lines(look.by)
+    left = [line for line in lines if results.missing(line)]
+    answered = [line for line in lines if line.last]
+    shown = _filter_by_class(answered if look.show == "said" else left, look.room)
     page = max(1, request.args.get("page", 1, type=int))
     may_enter = permissions().visible_lists(notice, "send")
     return {
@@ -103,13 +103,13 @@ def _answers_values(notice: Notice, found: PollResults, look: AnswersFilter) -> 
         "subject": merge_fields.display_subject(notice),
         "lists": heading_targets(notice),
         "look": look,
-        "tally": found,
-        "blocks": _result_blocks(found, look.by, lines),
+        "tally": results,
+        "blocks": _result_blocks(results, look.by, lines),
         "asked": len(lines),
         "left": left,
-        "said": said,
+        "said": answered,
         "shown": shown if look.view == "print" else shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
-        "rooms": _count_by_class(said if look.show == "said" else left),
+        "rooms": _count_by_class(answered if look.show == "said" else left),
         "here": page,
         "pages": max(1, -(-len(shown) // PAGE_SIZE)),
         "may_enter": (may_enter is None or bool(may_enter)) and notice.state != "withdrawn",
@@ -121,7 +121,7 @@ def _answers_values(notice: Notice, found: PollResults, look: AnswersFilter) -> 
         "until": questions.deadline_text,
         "ADVICE": FAILURE_ADVICE,
         "UNIT_LABELS": {poll_results.EACH_QUESTION: PER_QUESTION_UNIT, **UNIT_LABELS}
-        if found.unit == poll_results.EACH_QUESTION
+        if results.unit == poll_results.EACH_QUESTION
         else UNIT_LABELS,
     }
 
@@ -129,12 +129,12 @@ def _answers_values(notice: Notice, found: PollResults, look: AnswersFilter) -> 
 def _result_blocks(
     found: PollResults, by: str, lines: list[RespondentLine]
 ) -> list[tuple[questions.QuestionBlock, list[poll_results.QuestionResult], str]]:
-    """Return the results of what is asked together, and what is counted."""
-    results = {one.question.id: one for one in found.results(by, lines)}
+    """Return the results by block of questions, with the unit of the counts."""
+    results = {result.question.id: result for result in found.results(by, lines)}
     return [
         (
             block,
-            [results[one.id] for one in block.questions],
+            [results[question.id] for question in block.questions],
             UNIT_LABELS[block.unit if by == poll_results.EACH_QUESTION else by],
         )
         for block in questions.group_into_blocks(found.questions)
@@ -142,7 +142,7 @@ def _result_blocks(
 
 
 def class_key(room: tuple[str, str]) -> str:
-    """Return how an address names a class."""
+    """Return the key of a class for URLs."""
     return "-".join(room)
 
 
@@ -151,7 +151,7 @@ def _filter_by_class(lines: list[RespondentLine], mark: str) -> list[RespondentL
 
 
 def _count_by_class(lines: Iterable[RespondentLine]) -> dict[tuple[str, str], int]:
-    """Return the classes with how many of the lines they hold, in order."""
+    """Return the classes with their number of lines, in order."""
     counted: dict[tuple[str, str], int] = {}
     for line in lines:
         for room in line.rooms:
@@ -160,17 +160,16 @@ def _count_by_class(lines: Iterable[RespondentLine]) -> dict[tuple[str, str], in
 
 
 def count_with_unit(number: int, by: str) -> str:
-    """Return a count with its unit."""
     counted = {"household": N_("%(n)s households"), "person": N_("%(n)s persons"), "child": N_("%(n)s children")}
     return _(counted[by], n=f"{number:,}")
 
 
-def source_label(said: poll_results.CountedAnswer) -> str:
-    """Return how an answer came, in words; who telephoned is never known, who entered it is."""
+def source_label(answer: poll_results.CountedAnswer) -> str:
+    """Return how an answer arrived. For telephone answers only the organizer is known."""
     return (
-        _(SOURCE_LABELS[said.how], name=said.by or _("somebody"))
-        if said.how == "organizer"
-        else _(SOURCE_LABELS[said.how])
+        _(SOURCE_LABELS[answer.how], name=answer.by or _("somebody"))
+        if answer.how == "organizer"
+        else _(SOURCE_LABELS[answer.how])
     )
 
 
@@ -179,7 +178,7 @@ def source_label(said: poll_results.CountedAnswer) -> str:
 
 @bp.route("/notices/<int:number>/answers/<int:delivery>", methods=["GET", "POST"], endpoint="enter_answer")
 def enter_answer(number: int, delivery: int) -> Any:
-    """Enter what somebody said on the telephone, also after the deadline; it is marked so."""
+    """Enter an answer given by telephone, also after the deadline; it is marked as such."""
     notice = get_sent_notice(number)
     reader = _delivery_or_404(notice, delivery)
     standings = answers.current_answers(reader)
@@ -205,26 +204,26 @@ def enter_answer(number: int, delivery: int) -> Any:
 
 
 def _delivery_or_404(notice: Notice, number: int) -> Delivery:
-    """Return a reader of the notice for whom the user may act; anybody else's is 404."""
+    """Return a delivery of the notice that the user may act for; else 404."""
     lists = permissions().visible_lists(notice, "send")
     if lists is not None and not lists:
-        forbid("send", [one.id for one in target_lists(notice)])
+        forbid("send", [mailing_list.id for mailing_list in target_lists(notice)])
     mine = Delivery.id.in_(visibility.visible_deliveries(lists)) if lists is not None else Delivery.id == number
-    found = Delivery.select().where(Delivery.id == number, Delivery.notice == notice, mine).first()
-    if found is None:
+    delivery = Delivery.select().where(Delivery.id == number, Delivery.notice == notice, mine).first()
+    if delivery is None:
         abort(404)
-    return found
+    return delivery
 
 
 def _posted_answers(standings: list[answers.CurrentAnswer]) -> dict[int, SubmittedAnswer]:
-    """Return what the form says; what it leaves as it stands is not entered anew."""
+    """Return the answers in the form that differ from the current ones."""
     given = {}
-    for one in standings:
-        number = request.form.get(f"q{one.question.place}", 0, type=int)
-        comment = request.form.get(f"c{one.question.place}", "").strip()
-        before = (one.chosen.number, one.answer.comment) if one.chosen and one.answer else None
-        if one.question.option(number) and (number, comment) != before:
-            given[one.question.id] = SubmittedAnswer(number, comment)
+    for standing in standings:
+        number = request.form.get(f"q{standing.question.place}", 0, type=int)
+        comment = request.form.get(f"c{standing.question.place}", "").strip()
+        before = (standing.chosen.number, standing.answer.comment) if standing.chosen and standing.answer else None
+        if standing.question.option(number) and (number, comment) != before:
+            given[standing.question.id] = SubmittedAnswer(number, comment)
     return given
 
 
@@ -238,32 +237,32 @@ def _source_of_standing(standing: answers.CurrentAnswer) -> str:
 
 @bp.get("/notices/<int:number>/answers.csv")
 def answers_csv(number: int) -> Response:
-    """Hand out the answers as a file for a spreadsheet; the record says that it was."""
+    """Send the answers as CSV; the download is logged."""
     notice = get_sent_notice(number)
-    found = poll_results.load_poll_results(notice, permissions().visible_lists(notice))
-    if not found.questions:
+    results = poll_results.load_poll_results(notice, permissions().visible_lists(notice))
+    if not results.questions:
         abort(404)
-    look = _requested_filter(notice, found)
-    lines = found.lines(look.by)
+    look = _requested_filter(notice, results)
+    lines = results.lines(look.by)
     audit.log_action(current_user, "notice.answers_exported", notice.id, detail={"lines": len(lines)})
-    return csv_response(_csv_rows(found, lines), f"kairan-{notice.id}-answers.csv")
+    return csv_response(_csv_rows(results, lines), f"kairan-{notice.id}-answers.csv")
 
 
-def _csv_rows(found: PollResults, lines: list[RespondentLine]) -> Iterator[list[str]]:
-    titles = [f"{one.heading} {one.text}".strip() for one in found.questions]
+def _csv_rows(results: PollResults, lines: list[RespondentLine]) -> Iterator[list[str]]:
+    titles = [f"{question.heading} {question.text}".strip() for question in results.questions]
     yield [_("Class"), _("Child"), _("Guardian"), *titles, _("Remarks"), _("Answered at"), _("How"), _("Phone")]
-    yield from (_csv_row(found, line) for line in lines)
+    yield from (_csv_row(results, line) for line in lines)
 
 
-def _csv_row(found: PollResults, line: RespondentLine) -> list[str]:
-    said = [line.each(one) for one in found.questions]
+def _csv_row(results: PollResults, line: RespondentLine) -> list[str]:
+    cells = [line.each(question) for question in results.questions]
     last = line.last
     return [
         "、".join(class_title(*room) for room in line.rooms),
         "、".join(line.children),
         "、".join(line.names),
-        *("、".join(f"{name} {one.option.text}".strip() for name, one in each) for each in said),
-        "、".join(one.comment for each in said for _name, one in each if one.comment),
+        *("、".join(f"{name} {answer.option.text}".strip() for name, answer in each) for each in cells),
+        "、".join(answer.comment for each in cells for _name, answer in each if answer.comment),
         format_cell_time(last.at) if last else "",
         source_label(last) if last else "",
         "、".join(dict.fromkeys(voice.reader.phone for voice in line.voices if voice.reader.phone)),

@@ -37,12 +37,12 @@ from web import (
 
 VIEWS = ("sheet", "table", "phone", "print")
 CELL_FILTERS = ("all", "yet", "trouble")
-MAX_SIDE_ROWS = 60  # so many cells or rows stand beside the sheet; more have a page of their own
+MAX_SIDE_ROWS = 60  # entries shown beside the board; more have their own page
 
 
 @dataclass(frozen=True, slots=True)
 class BoardFilter:
-    """One way to look at the board of a notice, as its address says."""
+    """Filters of the board, from the query string."""
 
     number: int
     view: str = "sheet"
@@ -51,13 +51,13 @@ class BoardFilter:
     room: str = ""
 
     def to(self, **changes: object) -> str:
-        """Return the address of the same board with something else about it."""
+        """Return the URL with changed filters."""
         other = replace(self, **changes)  # type: ignore[arg-type]
         return url_for("responses.show_board", number=self.number, **other.asked)
 
     @property
     def asked(self) -> dict[str, str]:
-        """Return what the address must say; what is ordinary it leaves out."""
+        """Return the query string values that differ from the defaults."""
         plain = BoardFilter(self.number)
         given = {name: getattr(self, name) for name in ("view", "by", "show", "room")}
         return {name: value for name, value in given.items() if value != getattr(plain, name)}
@@ -68,7 +68,7 @@ class BoardFilter:
 
 
 def requested_filter(notice: Notice) -> BoardFilter:
-    """Read the look from the address; anything unknown is the ordinary one."""
+    """Parse the filters; unknown values become the default."""
     view, by, show = (request.args.get(name, "") for name in ("view", "by", "show"))
     return BoardFilter(
         notice.id,
@@ -81,7 +81,7 @@ def requested_filter(notice: Notice) -> BoardFilter:
 
 @dataclass(frozen=True, slots=True)
 class SideLists:
-    """What stands beside the sheet: the units to telephone, those that have not confirmed, those that were told."""
+    """Lists beside the board: units to telephone, unconfirmed units, units told by telephone."""
 
     troubled: list[BoardUnit]
     waiting: list[BoardUnit]
@@ -90,32 +90,32 @@ class SideLists:
 
 
 def side_lists(board: Board, look: BoardFilter) -> SideLists:
-    """Return what stands beside the sheet; of one class only, if the look is at one."""
+    """Return the lists beside the board, limited to one class if the filter names it."""
     room = board.room(look.room) if look.room else None
 
     def of_room(units: Iterable[BoardUnit]) -> list[BoardUnit]:
-        return [one for one in units if room is None or room.key in one.rooms]
+        return [unit for unit in units if room is None or room.key in unit.rooms]
 
     return SideLists(of_room(board.troubled), of_room(board.waiting), of_room(board.told), of_room(board.resting))
 
 
 def filtered_classes(board: Board, look: BoardFilter) -> list[BoardClass]:
-    """Return the rooms that the look shows, with the cells that it shows."""
+    """Return the classes and cells that match the filter."""
     wanted = {"all": None, "yet": ("sent", "going", "trouble"), "trouble": ("trouble",)}[look.show]
-    found = []
+    rooms = []
     for room in board.rooms:
         if look.room and room.mark != look.room:
             continue
         if wanted:
-            kept = [place for place in room.places if place.state in wanted]
-            room = replace(room, places=kept)
+            places = [place for place in room.places if place.state in wanted]
+            room = replace(room, places=places)
         if room.places:
-            found.append(room)
-    return found
+            rooms.append(room)
+    return rooms
 
 
 def part_digests(board: Board, rooms: list[BoardClass]) -> dict[str, str]:
-    """Return the digest of each part of the page that may change, in the order of the page."""
+    """Return a digest for each part of the page that can change, in page order."""
     parts = {"side": boards.short_hash(_side_digest(board)), "chips": boards.short_hash(_chips_digest(board))}
     return parts | {room.mark: boards.class_hash(room.places) for room in rooms}
 
@@ -123,46 +123,46 @@ def part_digests(board: Board, rooms: list[BoardClass]) -> dict[str, str]:
 def _side_digest(board: Board) -> tuple:
     open_units = (*board.troubled, *board.waiting, *board.told, *board.resting)
     return (
-        tuple((one.key, one.state, one.trouble, one.numbers) for one in open_units),
+        tuple((unit.key, unit.state, unit.trouble, unit.numbers) for unit in open_units),
         board.stopped,
-        tuple(one.number for one in board.strange),
+        tuple(delivery.number for delivery in board.strange),
     )
 
 
 def _chips_digest(board: Board) -> tuple:
-    return len(board.units), board.left, len(board.troubled), tuple((one.short, one.left) for one in board.rooms)
+    return len(board.units), board.left, len(board.troubled), tuple((room.short, room.left) for room in board.rooms)
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def class_heading(room: BoardClass, board: Board) -> str:
-    """Return the name of a class as people say it: 「3年2組」; grades that are no number as they stand."""
+    """Return the full class name: 「3年2組」. Grades that are no number stay as they are."""
     grade, name = room.grade, room.class_name
     if not grade and not name:
-        alone = all(one.list_name for one in board.rooms)
+        alone = all(other.list_name for other in board.rooms)
         return room.list_name if alone and room.list_name else _("%(list)s, without a class", list=room.list_name)
     return class_title(grade, name)
 
 
 def class_title(grade: str, name: str) -> str:
-    """Return 「3年2組」, which no spreadsheet takes for the second of March."""
+    """Return 「3年2組」; spreadsheets read 3-2 as a date."""
     return classes.class_label(language(), grade, name)
 
 
 def count_with_unit(number: int, look: BoardFilter, by_child: bool) -> str:
-    """Return a count with its unit: one number per page; the board counts households (世帯), or children."""
+    """Return a count with its unit: households (世帯), or children."""
     if look.households and by_child:
         return _("%(n)s children", n=f"{number:,}")
     return _("%(n)s households", n=f"{number:,}") if look.households else _("%(n)s persons", n=f"{number:,}")
 
 
 def time_formatter(notice: Notice) -> Callable[[datetime], str]:
-    """Return how a cell shows a moment: by its time of day, or by its day if that was not the day of the notice."""
+    """Return a formatter for cells: the time of day, or the date if it is not the day of the notice."""
     begun = clock.to_local(notice.started_at or clock.now()).date()
 
     def shown(at: datetime) -> str:
-        there = clock.to_local(at)
-        day = there.date()
-        return f"{there.hour}:{there.minute:02d}" if day == begun else f"{day.month}/{day.day}"
+        local = clock.to_local(at)
+        day = local.date()
+        return f"{local.hour}:{local.minute:02d}" if day == begun else f"{day.month}/{day.day}"
 
     return shown
 
@@ -173,8 +173,8 @@ def time_formatter(notice: Notice) -> Callable[[datetime], str]:
 def csv_rows(readers: tuple[BoardReader, ...]) -> Iterator[list[str]]:
     """Yield the headings, then one line for each person (T-45)."""
     yield _headings()
-    for one in sorted(readers, key=_class_sort_key):
-        yield _csv_row(one)
+    for reader in sorted(readers, key=_class_sort_key):
+        yield _csv_row(reader)
 
 
 def _headings() -> list[str]:
@@ -191,23 +191,23 @@ def _headings() -> list[str]:
     ]
 
 
-def _class_sort_key(one: BoardReader) -> tuple:
-    first = one.cells[0]
-    return first.grade.zfill(3), first.class_name.zfill(3), first.child_kana or one.kana, one.number
+def _class_sort_key(reader: BoardReader) -> tuple:
+    first = reader.cells[0]
+    return first.grade.zfill(3), first.class_name.zfill(3), first.child_kana or reader.kana, reader.number
 
 
-def _csv_row(one: BoardReader) -> list[str]:
-    rooms = dict.fromkeys(class_title(cell.grade, cell.class_name) for cell in one.cells)
+def _csv_row(reader: BoardReader) -> list[str]:
+    rooms = dict.fromkeys(class_title(cell.grade, cell.class_name) for cell in reader.cells)
     return [
         _joined(rooms),
-        _joined(dict.fromkeys(cell.child_name for cell in one.cells)),
-        one.name,
-        _(READER_STATES[one.state]),
-        format_cell_time(one.read_at),
-        format_cell_time(one.phoned_at),
-        _("Replied") if one.replied_at else "",
-        _(FAILURE_ADVICE[one.trouble]) if one.trouble else "",
-        one.phone,
+        _joined(dict.fromkeys(cell.child_name for cell in reader.cells)),
+        reader.name,
+        _(READER_STATES[reader.state]),
+        format_cell_time(reader.read_at),
+        format_cell_time(reader.phoned_at),
+        _("Replied") if reader.replied_at else "",
+        _(FAILURE_ADVICE[reader.trouble]) if reader.trouble else "",
+        reader.phone,
     ]
 
 
@@ -233,7 +233,7 @@ TABLE_PAGE = 200
 
 @bp.get("/notices/<int:number>/board")
 def show_board(number: int):
-    """Show the circulation sheet, or bring a poll what has changed in it since."""
+    """Show the board, or answer a poll with the changed parts."""
     notice = get_sent_notice(number)
     pulse = boards.board_version(notice, clock.now())
     if is_htmx() and (same := no_content_if_seen(pulse.serial)):
@@ -246,22 +246,22 @@ def show_board(number: int):
 
 
 def get_sent_notice(number: int) -> Notice:
-    """Return a notice that has begun to be sent; before that there is no board."""
+    """Return a notice whose sending has begun; earlier there is no board."""
     notice = get_notice_or_404(number)
     if notice.started_at is None:
         abort(404)
-    if notice.purged_at:  # its letters are deleted; the history shows the sums that stay
+    if notice.purged_at:  # purged: the history shows the summary
         abort(redirect(url_for("history.show", number=number, _anchor="kept")))
     return notice
 
 
 def _page_name(notice: Notice, look: BoardFilter) -> str:
-    """Return which page shows this look; where nothing is asked of the readers there are no stamps, but states."""
+    """Return the template: stamps if the notice collects confirmations, else delivery states."""
     return "table" if look.view == "sheet" and not _collects_confirmations(notice) else look.view
 
 
 def _collects_confirmations(notice: Notice) -> bool:
-    """Say whether readers confirm or answer: an answer is also a read."""
+    """Say whether readers confirm or answer; an answer counts as a read."""
     return notice.read_confirmation or questions.has_questions(notice)
 
 
@@ -281,7 +281,7 @@ def _board_values(notice: Notice, look: BoardFilter, drawn: boards.Board, rooms:
         "was": "".join(parts.values()),
         "may_tell": may_tell is None or bool(may_tell),
         "who_may_tell": lambda: _who_may_mark_phoned(notice),
-        "tellers": user_names({one.phoned_by for one in drawn.readers if one.phoned_by}),
+        "tellers": user_names({reader.phoned_by for reader in drawn.readers if reader.phoned_by}),
         "glance": MAX_SIDE_ROWS,
         "title_of": lambda room: class_heading(room, drawn),
         "so_many": lambda number: count_with_unit(number, look, drawn.by_child),
@@ -295,14 +295,14 @@ def _board_values(notice: Notice, look: BoardFilter, drawn: boards.Board, rooms:
 
 
 def _who_may_mark_phoned(notice: Notice) -> str:
-    """Return who may mark families as told where this user may only look: in the own class, or in all lists."""
+    """Return who may mark families as told by telephone, if the user may only view."""
     seen = permissions().visible_lists(notice)
     mine = target_lists(notice) if seen is None else MailingList.select().where(MailingList.id.in_(seen))
     return who_can_sentence("send", *mine)
 
 
 def _changed_parts(context: dict) -> Response:
-    """Answer a poll: the count, and only those parts whose digest is no longer what the page has."""
+    """Answer a poll with the count and the parts whose digest has changed."""
     was, parts = request.args.get("was", ""), context["parts"]
     if len(was) != len(context["was"]):
         return Response(status=204, headers={"HX-Refresh": "true"})
@@ -333,7 +333,7 @@ def _markable_lists(number: int) -> tuple[Notice, set[int] | None]:
     notice = get_sent_notice(number)
     lists = permissions().visible_lists(notice, "send")
     if lists is not None and not lists:
-        forbid("send", [one.id for one in target_lists(notice)])
+        forbid("send", [mailing_list.id for mailing_list in target_lists(notice)])
     return notice, lists
 
 
@@ -342,12 +342,12 @@ def _redirect_to_board(notice: Notice) -> Response:
 
 
 def _posted_delivery_ids(text: str) -> list[int]:
-    return [parse_row_id(one) for one in text.split(",")[:50] if one.isdecimal() and len(one) < 19]
+    return [parse_row_id(part) for part in text.split(",")[:50] if part.isdecimal() and len(part) < 19]
 
 
 @bp.get("/notices/<int:number>/board.csv")
 def board_csv(number: int) -> Response:
-    """Hand out the board as a file; the record says that it was."""
+    """Send the board as CSV; the download is logged."""
     notice = get_sent_notice(number)
     drawn = boards.build_board(notice, lists=permissions().visible_lists(notice))
     audit.log_action(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})

@@ -1,4 +1,4 @@
-"""The change of the school year: the year's end, the new roster."""
+"""Rollover: year end and new roster."""
 
 from flask import Blueprint
 

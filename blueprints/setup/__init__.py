@@ -1,4 +1,4 @@
-"""The first set-up of an installation, behind a one-time link."""
+"""Initial set-up of an installation, behind a one-time link."""
 
 from flask import Blueprint
 

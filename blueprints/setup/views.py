@@ -1,4 +1,4 @@
-"""The first set-up: one page, one link, once."""
+"""Initial set-up: one page behind a one-time link."""
 
 from flask import Response, redirect, request, session, url_for
 from flask_login import login_user
@@ -40,7 +40,7 @@ Answer = Response | tuple[str, int]
 @bp.get("/setup")
 @public_view
 def setup_welcome() -> Answer:
-    """Say where the set-up link is printed; once set up, lead to the login page."""
+    """Say where the set-up link is printed; after the set-up, redirect to the login page."""
     if settings.is_set_up():
         return redirect(url_for("account.login"))  # type: ignore[return-value]
     return render_page("setup/welcome.html")
@@ -49,7 +49,7 @@ def setup_welcome() -> Answer:
 @bp.route("/setup/<token>", methods=["GET", "POST"])
 @public_view
 def run_setup(token: str) -> Answer:
-    """Ask the five things, write them, and log the first administrator in. A dead link is a kind 404."""
+    """Set up the installation and log in the first administrator. A used link gives 404."""
     if not setup.is_setup_open(token):
         return _expired_link_page(ready=settings.is_set_up())
     form = SetupForm()
@@ -57,7 +57,7 @@ def run_setup(token: str) -> Answer:
         form.language.data = language()
         return render_page("setup/form.html", form=form)
     shaped, details = form.validate(), _posted_details(form)
-    wrong = [one for one in setup.find_errors(details) if not form[one.field].errors]
+    wrong = [error for error in setup.find_errors(details) if not form[error.field].errors]
     if wrong or not shaped:
         return _invalid_page(form, wrong)
     try:

@@ -1,4 +1,4 @@
-"""How people join a list by themselves: codes, registration day, who waits for approval."""
+"""Signup of a list: settings, join codes, registration day, approvals, hand-outs."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""The hand-out and the slips of a list, to be printed or shared as PDF, and their QR codes as pictures."""
+"""Hand-out and slips of a list for print or PDF, and QR codes as PNG."""
 
 from flask import Response, abort, g, render_template, request
 
@@ -12,11 +12,11 @@ from models import Child, MailingList
 from web import get_list_or_404, language, parse_row_id
 
 MAX_SLIPS_PER_PAGE = 60
-"""Slips of a page that shows all classes; larger lists begin with their first class."""
+"""Above this, the page begins with the first class."""
 
 
 def _open_list_or_404(number: int) -> MailingList:
-    """Return a list that takes registrations; closed ones have no paper."""
+    """Return a list open for signup; a closed one has no hand-outs."""
     mailing_list = get_list_or_404(number, "manage")
     return abort(404) if mailing_list.join_mode == "closed" else mailing_list
 
@@ -28,7 +28,7 @@ def _apply_requested_language() -> None:
 
 @bp.get("/lists/<int:number>/handout")
 def show_handout(number: int) -> str:
-    """Show the A4 sheet for the parents of a list: both ways to join, and what to allow on the phone first."""
+    """Show the A4 sheet for parents: the ways to sign up, and the phone settings to make first."""
     mailing_list = _open_list_or_404(number)
     _apply_requested_language()
     return render_template(
@@ -44,16 +44,16 @@ def show_handout(number: int) -> str:
 
 @bp.get("/lists/<int:number>/slips")
 def registration_slips(number: int) -> str:
-    """Show one slip for each child, by class; with ?missing=1 for the families that no letter reaches yet."""
+    """Show a slip for each child, by class; `?missing=1` only for families without a deliverable address."""
     mailing_list = _open_list_or_404(number)
     _apply_requested_language()
     missing = request.args.get("missing") == "1"
-    found = handouts.children_for_slips(mailing_list, missing=missing)
-    rooms = handouts.group_by_class(found)
+    children = handouts.children_for_slips(mailing_list, missing=missing)
+    rooms = handouts.group_by_class(children)
     chosen = request.args.get("room")
-    if chosen is None and len(found) > MAX_SLIPS_PER_PAGE:
+    if chosen is None and len(children) > MAX_SLIPS_PER_PAGE:
         chosen = rooms[0].key
-    shown = [one for one in found if chosen in (None, "all") or one.room == chosen]
+    shown = [child for child in children if chosen in (None, "all") or child.room == chosen]
     return render_template(
         "signup/registration_slips.html",
         list=mailing_list,
@@ -61,14 +61,14 @@ def registration_slips(number: int) -> str:
         rooms=rooms,
         chosen=chosen or "all",
         missing=missing,
-        total=len(found),
+        total=len(children),
         room=lambda child: member_list.class_label(language(), child),
     )
 
 
 @bp.get("/lists/<int:number>/joining/<way>.png")
 def qr_code_png(number: int, way: str) -> Response:
-    """Hand out the QR code of the list, or of one of its children, as PNG."""
+    """Send the QR code of the list, or of one of its children, as PNG."""
     mailing_list = _open_list_or_404(number)
     if way not in ("mail", "page"):
         abort(404)
@@ -82,5 +82,5 @@ def qr_code_png(number: int, way: str) -> Response:
 
 
 def _child_or_404(mailing_list: MailingList, number: int) -> Child:
-    found = [one for one in handouts.children_for_slips(mailing_list) if one.id == number]
-    return found[0] if found else abort(404)
+    children = [child for child in handouts.children_for_slips(mailing_list) if child.id == number]
+    return children[0] if children else abort(404)

@@ -1,4 +1,4 @@
-"""The form of how a list is joined."""
+"""Signup settings of a list, registration day and approvals."""
 
 from flask import Response, request
 from flask_login import current_user
@@ -26,7 +26,7 @@ JOIN_MODES = {
 
 
 class SignupSettingsForm(Form):
-    """Who joins by himself, the words that greet, and what the addresses are used for."""
+    """Join mode, greeting, and the purpose of the addresses."""
 
     join_mode = RadioField(N_("Who may join without an organizer"))
     greeting = TextAreaField(N_("Your own words in the welcome letter"), [Length(max=2000)])
@@ -45,13 +45,13 @@ Answer = Response | tuple[str, int]
 
 @bp.get("/lists/<int:number>/joining")
 def index(number: int) -> Answer:
-    """Show how people join this list, with its addresses, and what waits."""
+    """Show the signup settings, the list's addresses and the queue."""
     mailing_list = get_list_or_404(number, "manage")
     return _settings_page(mailing_list, SignupSettingsForm(None, obj=mailing_list))
 
 
 def _settings_page(mailing_list: MailingList, form: SignupSettingsForm, status: int = 200) -> Answer:
-    force, code = settings.load_settings(), mailing_list.join_code
+    config, code = settings.load_settings(), mailing_list.join_code
     return render_page(
         "signup/index.html",
         status=status,
@@ -59,7 +59,7 @@ def _settings_page(mailing_list: MailingList, form: SignupSettingsForm, status: 
         form=form,
         address=join_codes.join_address(mailing_list),
         coded=join_codes.join_address(mailing_list, code),
-        link=join_codes.join_url(mailing_list, "", force.base_url),
+        link=join_codes.join_url(mailing_list, "", config.base_url),
         code=join_codes.format_code(code),
         day=quotas.is_registration_day(mailing_list, clock.now()),
         waiting=quotas.count_queued(mailing_list),
@@ -72,7 +72,6 @@ def _settings_page(mailing_list: MailingList, form: SignupSettingsForm, status: 
 
 @bp.post("/lists/<int:number>/joining")
 def save(number: int) -> Answer:
-    """Save who may join and the words."""
     mailing_list, form = get_list_or_404(number, "manage"), SignupSettingsForm()
     if not form.validate():
         return _settings_page(mailing_list, form, 422)
@@ -103,7 +102,7 @@ def rotate_child_codes(number: int) -> Answer:
 
 @bp.post("/lists/<int:number>/joining/day/open")
 def open_registration_day(number: int) -> Answer:
-    """Open a registration day and admit the queued registrations at once."""
+    """Open a registration day and process the queued signups at once."""
     quotas.open_registration_day(get_list_or_404(number, "manage"), current_user, clock.now())
     signup.process_queued_signups(clock.now())
     tasks.wake_worker()
@@ -120,7 +119,7 @@ def close_registration_day(number: int) -> Answer:
 
 @bp.post("/lists/<int:number>/joining/drop")
 def discard_queue(number: int) -> Answer:
-    """Drop the registrations that wait, as the page showed them."""
+    """Delete the queued signups that the page showed."""
     mailing_list = get_list_or_404(number, "manage")
     gone = quotas.discard_queued(mailing_list, current_user, request.form.get("until", 0, type=parse_row_id))
     flash_message(N_("%(number)s waiting registrations are dropped."), number=gone)
@@ -131,7 +130,7 @@ def discard_queue(number: int) -> Answer:
 @bp.get("/waiting")
 @requires("manage")
 def pending_approvals() -> Answer:
-    """Show who waits for approval in all lists of this manager, and where registrations wait above the caps."""
+    """Show pending approvals and queued signups of all lists that the user manages."""
     return render_page(
         "signup/pending_approvals.html",
         "signup/_pending_approvals.html",

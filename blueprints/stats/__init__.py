@@ -1,4 +1,4 @@
-"""What came of notices in figures, over time and one by one."""
+"""Statistics of notices, over time and for one notice."""
 
 from flask import Blueprint
 

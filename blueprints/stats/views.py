@@ -1,4 +1,4 @@
-"""Figures over time and of one notice, each picture with its table; print and CSV (E-10, E-16, E-17, X-13)."""
+"""Statistics over time and for one notice; each chart has a table; print and CSV (E-10, E-16, E-17, X-13)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,19 +27,19 @@ SORT_FUNCTIONS = {"fast": stats.fastest_read, "opened": stats.most_opened}
 
 @dataclass(frozen=True, slots=True)
 class StatsFilter:
-    """Which notices are looked at: of one list or all, of one school year, in which order."""
+    """Filters: one list or all, school year, sort order."""
 
     list_id: int | None
     year: int
     sort: str
 
     def to(self, **changes: Any) -> str:
-        """Return the address of the same figures with something else about them."""
+        """Return the URL with changed filters."""
         return url_for("stats.index", **{"list": self.list_id, "year": self.year, "sort": self.sort, **changes})
 
 
 def requested_list() -> int | None:
-    """Return the number of the list that is asked for, None for all; one that the user may not see is 404 (T-33)."""
+    """Return the list id of the query, None for all. Raise 404 if the user may not view the list (T-33)."""
     number = request.args.get("list", type=web.parse_row_id)
     return web.get_list_or_404(number).id if number else None
 
@@ -53,19 +53,19 @@ def _filtered_lines(wish: StatsFilter) -> list[StatsLine]:
     return stats.stats_lines(stats.visible_notices(web.permissions(), wish.list_id, wish.year), clock.now())
 
 
-def _sorted_lines(found: list[StatsLine], wish: StatsFilter) -> list[StatsLine]:
-    return SORT_FUNCTIONS[wish.sort](found) if wish.sort in SORT_FUNCTIONS else found
+def _sorted_lines(lines: list[StatsLine], wish: StatsFilter) -> list[StatsLine]:
+    return SORT_FUNCTIONS[wish.sort](lines) if wish.sort in SORT_FUNCTIONS else lines
 
 
 @bp.get("")
 def index() -> str:
-    """Show the figures of a school year: in all, notice by notice, by hour of the day, by list."""
+    """Show the statistics of a school year: total, by notice, by hour of day, by list."""
     years = stats.school_years(web.permissions(), clock.now())
     wish = _requested_filter(years)
-    found = _filtered_lines(wish)
-    total, shown = stats.sum_lines("", found), _sorted_lines(found, wish)
+    lines = _filtered_lines(wish)
+    total, shown = stats.sum_lines("", lines), _sorted_lines(lines, wish)
     page = max(1, min(request.args.get("page", 1, type=int), -(-len(shown) // PAGE_SIZE) or 1))
-    newest = sorted(found, key=lambda one: one.notice.started_at)[-CHART_POINTS:]
+    newest = sorted(lines, key=lambda line: line.notice.started_at)[-CHART_POINTS:]
     return render_template(
         "stats/index.html",
         wish=wish,
@@ -76,17 +76,17 @@ def index() -> str:
         lines=shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
         page=page,
         pages=-(-len(shown) // PAGE_SIZE),
-        chart=[one for one in newest if one.read is not None],
-        opened_chart=[one for one in newest if one.opened is not None],
-        hours=stats.hourly_activity(found),
-        by_hour=stats.totals_by_sending_hour(found),
-        by_list=stats.totals_by_list(found),
+        chart=[line for line in newest if line.read is not None],
+        opened_chart=[line for line in newest if line.opened is not None],
+        hours=stats.hourly_activity(lines),
+        by_hour=stats.totals_by_sending_hour(lines),
+        by_list=stats.totals_by_list(lines),
     )
 
 
 @bp.get("/figures.csv")
 def notices_csv() -> Response:
-    """Hand out the same figures as a file; the record says that it was."""
+    """Send the statistics as CSV; the download is logged."""
     wish = _requested_filter(stats.school_years(web.permissions(), clock.now()))
     audit.log_action(current_user, "figures.exported", detail={"year": wish.year})
     return web.csv_response(notice_rows(_sorted_lines(_filtered_lines(wish), wish)), f"kairan-{wish.year}.csv")
@@ -94,7 +94,7 @@ def notices_csv() -> Response:
 
 @bp.get("/<int:number>")
 def show(number: int) -> Any:
-    """Show one notice: delivered, confirmed, answered, how fast, and beside the others to the same list."""
+    """Show one notice: delivered, confirmed, answered, speed, and a comparison with the same list."""
     notice = web.get_notice_or_404(number)
     if notice.started_at is None:
         abort(404)
@@ -116,27 +116,27 @@ def show(number: int) -> Any:
 
 
 def _comparison_total(line: StatsLine, list_id: int | None) -> stats.StatsTotal | None:
-    """Return what the other notices of the same school year to the same list came to, if it went to one."""
+    """Return the total of the other notices to the same list in the same school year."""
     if list_id is None:
         return None
     year = clock.school_year(clock.to_local(line.notice.started_at).date())
-    found = stats.stats_lines(stats.visible_notices(web.permissions(), list_id, year), clock.now())
-    others = [one for one in found if one.notice.id != line.notice.id]
+    lines = stats.stats_lines(stats.visible_notices(web.permissions(), list_id, year), clock.now())
+    others = [other for other in lines if other.notice.id != line.notice.id]
     return stats.sum_lines("", others) if others else None
 
 
 @bp.app_template_filter("percent")
 def format_percent(rate: float | None) -> str:
-    """Return a share as people write it: 98.5%, 100%, or ― where it has no meaning (E-10)."""
+    """Return a percentage: 98.5%, 100%, or ― where it has no meaning (E-10)."""
     if rate is None:
         return "―"
-    shown = int(rate * 10 + 1e-9) / 10 if 99 < rate < 100 else round(rate, 1)  # 99.97 is not "all"
+    shown = int(rate * 10 + 1e-9) / 10 if 99 < rate < 100 else round(rate, 1)  # 99.97 must not show as 100%
     return f"{shown:g}%"
 
 
 @bp.app_template_filter("duration")
 def format_duration(seconds: int | None) -> str:
-    """Return a length of time in the two largest units: 3 h 20 min."""
+    """Return a duration in its two largest units: 3 h 20 min."""
     if seconds is None:
         return "―"
     minutes = seconds // 60
@@ -153,18 +153,18 @@ def format_duration(seconds: int | None) -> str:
 
 @bp.get("/addresses")
 def address_report_page() -> str:
-    """Show them by reason; of one list, or of all that the user may look at."""
-    list_id, found = _filtered_rows()
-    counts = dead_addresses.count_by_reason(found)
+    """Show undeliverable addresses by reason, for one list or all visible lists."""
+    list_id, rows = _filtered_rows()
+    counts = dead_addresses.count_by_reason(rows)
     why = request.args.get("why", "")
-    shown = [one for one in found if one.why == why] if why in counts else found
+    shown = [row for row in rows if row.why == why] if why in counts else rows
     return render_template(
         "stats/address_report.html",
-        lists=[one for one in web.permissions().lists("view") if not one.practice_of_id],
+        lists=[mailing_list for mailing_list in web.permissions().lists("view") if not mailing_list.practice_of_id],
         list_id=list_id,
         counts=counts,
         why=why if why in counts else "",
-        found=found,
+        found=rows,
         shown=shown,
         WHY=dead_addresses.REASONS,
         to=lambda **changes: url_for("stats.address_report_page", **{"list": list_id, "why": why, **changes}),
@@ -178,13 +178,13 @@ def _filtered_rows() -> tuple[int | None, list[DeadAddress]]:
 
 @bp.get("/addresses.csv")
 def address_report_csv() -> Response:
-    """Hand out the same as a file; the record says that it was."""
-    list_id, found = _filtered_rows()
-    audit.log_action(current_user, "addresses.exported", list_id, detail={"lines": len(found)})
-    return web.csv_response(_csv_rows(found), "kairan-addresses.csv")
+    """Send the report as CSV; the download is logged."""
+    list_id, rows = _filtered_rows()
+    audit.log_action(current_user, "addresses.exported", list_id, detail={"lines": len(rows)})
+    return web.csv_response(_csv_rows(rows), "kairan-addresses.csv")
 
 
-def _csv_rows(found: Iterable[DeadAddress]) -> Iterator[list[object]]:
+def _csv_rows(rows: Iterable[DeadAddress]) -> Iterator[list[object]]:
     yield [
         _("Reason"),
         _("Since"),
@@ -195,17 +195,17 @@ def _csv_rows(found: Iterable[DeadAddress]) -> Iterator[list[object]]:
         _("E-mail address"),
         _("Telephone"),
     ]
-    for one in found:
-        since = clock.to_local(one.since).strftime("%Y-%m-%d") if one.since else ""
+    for row in rows:
+        since = clock.to_local(row.since).strftime("%Y-%m-%d") if row.since else ""
         yield [
-            _(dead_addresses.REASONS[one.why]),
+            _(dead_addresses.REASONS[row.why]),
             since,
-            one.person.name,
-            one.person.kana,
-            "、".join(one.children),
-            "、".join(one.lists),
-            one.address,
-            one.person.phone,
+            row.person.name,
+            row.person.kana,
+            "、".join(row.children),
+            "、".join(row.lists),
+            row.address,
+            row.person.phone,
         ]
 
 
@@ -213,7 +213,7 @@ def _csv_rows(found: Iterable[DeadAddress]) -> Iterator[list[object]]:
 
 
 def notice_rows(lines: Iterable[StatsLine]) -> Iterator[list[object]]:
-    """Give the headings and one line for each notice."""
+    """Return the headings and one line for each notice."""
     yield [
         _("Sent at"),
         _("Subject"),
@@ -236,29 +236,29 @@ def notice_rows(lines: Iterable[StatsLine]) -> Iterator[list[object]]:
         _("Links opened by (estimate)"),
         _("Links opened, percent (estimate)"),
     ]
-    for one in lines:
-        sums = one.sums
+    for line in lines:
+        sums = line.sums
         yield [
-            clock.to_local(one.notice.started_at).strftime("%Y-%m-%d %H:%M"),
-            one.subject,
+            clock.to_local(line.notice.started_at).strftime("%Y-%m-%d %H:%M"),
+            line.subject,
             sums.sent,
             sums.failed,
-            _percent_cell(one.delivered),
+            _percent_cell(line.delivered),
             sums.asked,
             sums.read,
-            _percent_cell(one.read),
+            _percent_cell(line.read),
             sums.read_1h,
             "" if sums.half_s is None else sums.half_s // 60,
             sums.could_answer,
             sums.answered,
-            _percent_cell(one.answered),
+            _percent_cell(line.answered),
             sums.opens_of,
             sums.opened,
             sums.proxied,
-            _percent_cell(one.opened),
+            _percent_cell(line.opened),
             sums.clicks_of,
             sums.clicked,
-            _percent_cell(one.clicked),
+            _percent_cell(line.clicked),
         ]
 
 

@@ -1,4 +1,4 @@
-"""Who organizes: invitations, roles, disabled accounts. For administrators."""
+"""Users: invitations, roles, disabled accounts. For administrators."""
 
 from flask import Blueprint
 

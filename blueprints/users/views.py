@@ -19,8 +19,6 @@ REQUIRED = InputRequired(N_("Please fill in this field."))
 
 
 class RoleForm(Form):
-    """A role, where it counts, and until when."""
-
     kind = SelectField(N_("Role"), default="sender")
     place = SelectField(
         N_("Where it counts"), [InputRequired(N_("Please choose where it counts."))], coerce=lambda text: _list_id(text)
@@ -30,8 +28,8 @@ class RoleForm(Form):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.kind.choices = [SelectChoice(kind, _(roles.ROLE_LABELS[kind])) for kind in reversed(roles.ROLE_LABELS)]
-        lists = [SelectChoice(one.id, one.name) for one in MailingList.open_lists()]
-        nothing = [SelectChoice("", _("Please choose"))] if lists else []  # never the whole school by a careless press
+        lists = [SelectChoice(mailing_list.id, mailing_list.name) for mailing_list in MailingList.open_lists()]
+        nothing = [SelectChoice("", _("Please choose"))] if lists else []  # the whole school must be chosen on purpose
         self.place.choices = [*nothing, *lists, SelectChoice(0, _("The whole organization"))]
 
 
@@ -40,15 +38,13 @@ def _list_id(text: object) -> int | None:
 
 
 class InviteForm(RoleForm):
-    """A colleague with the first role."""
-
     name = StringField(N_("User name"), [REQUIRED, Length(max=60)])
     email = StringField(N_("E-mail address"), [REQUIRED, Length(max=254)])
     language = RadioField(N_("Language of the pages"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()])
 
 
 class DisableForm(Form):
-    """Disable although a list loses its only manager."""
+    """Confirms disabling the only manager of a list."""
 
     anyway = BooleanField()
 
@@ -66,7 +62,6 @@ def _user_or_404(number: int) -> User:
 @bp.get("")
 @requires("admin")
 def index() -> Answer:
-    """List the users with roles, last login and state."""
     page = paginate(User.select().order_by(User.disabled_at.is_null(False), User.name_key))
     return render_page(
         "users/index.html", found=page, held=_roles_of(page.rows), waiting=login_links.is_invitation_pending
@@ -74,12 +69,15 @@ def index() -> Answer:
 
 
 def _roles_of(users: list[User]) -> dict[int, list[tuple[Role, str]]]:
-    """Return each user's roles, with where they count, in two queries."""
-    found = list(Role.select().where(Role.user.in_(users)).order_by(Role.list_id))
+    """Return the roles of each user with their lists. Two queries."""
+    roles = list(Role.select().where(Role.user.in_(users)).order_by(Role.list_id))
     names = {0: _("The whole organization")}
-    names |= {one.id: one.name for one in MailingList.select().where(MailingList.id.in_({r.list_id for r in found}))}
+    names |= {
+        mailing_list.id: mailing_list.name
+        for mailing_list in MailingList.select().where(MailingList.id.in_({r.list_id for r in roles}))
+    }
     held: dict[int, list[tuple[Role, str]]] = {user.id: [] for user in users}
-    for role in found:
+    for role in roles:
         held[role.user_id].append((role, names.get(role.list_id, "")))
     return held
 
@@ -87,7 +85,6 @@ def _roles_of(users: list[User]) -> dict[int, list[tuple[Role, str]]]:
 @bp.route("/invite", methods=["GET", "POST"])
 @requires("admin")
 def invite_user() -> Answer:
-    """Invite a colleague by mail."""
     form = InviteForm(language=settings.load_settings().language)
     if not form.validate_on_submit():
         return render_page("users/invite.html", status=422 if form.errors else 200, form=form)
@@ -112,7 +109,6 @@ def invite_user() -> Answer:
 @bp.get("/<int:number>")
 @requires("admin")
 def show_user(number: int) -> Answer:
-    """Show one user with everything that can be changed."""
     return _user_page(_user_or_404(number), RoleForm(None))
 
 
@@ -138,7 +134,7 @@ def _user_page(user: User, form: RoleForm, status: int = 200, alone: list[Mailin
 @bp.post("/<int:number>/roles")
 @requires("admin")
 def grant_role(number: int) -> Answer:
-    """Give a role, or change the one that is held there."""
+    """Grant a role, or change the existing one for that list."""
     user, form = _user_or_404(number), RoleForm()
     if not form.validate():
         return _user_page(user, form, 422)
@@ -154,7 +150,7 @@ def grant_role(number: int) -> Answer:
 @bp.post("/<int:number>/roles/<int:role>/remove")
 @requires("admin")
 def revoke_role(number: int, role: int) -> Answer:
-    """Take a role away; the last manager of a list and the last administrator stay (T-38)."""
+    """Revoke a role. The last manager of a list and the last administrator stay (T-38)."""
     held = Role.get_or_none(Role.id == role, Role.user == _user_or_404(number)) or abort(404)
     try:
         roles.revoke_role(held, by=current_user)
@@ -167,7 +163,7 @@ def revoke_role(number: int, role: int) -> Answer:
 @bp.post("/<int:number>/disable")
 @requires("admin")
 def disable_user(number: int) -> Answer:
-    """Close an account at once; a list that loses its only manager is named first."""
+    """Disable an account at once. The page first names lists that would lose their only manager."""
     user, form = _user_or_404(number), DisableForm()
     try:
         roles.disable_account(user, by=current_user, now=clock.now(), anyway=form.anyway.data)
@@ -183,7 +179,6 @@ def disable_user(number: int) -> Answer:
 @bp.post("/<int:number>/enable")
 @requires("admin")
 def enable_user(number: int) -> Answer:
-    """Open a disabled account again."""
     roles.enable_account(_user_or_404(number), by=current_user)
     flash_message(N_("The account is open again."))
     return redirect_to("users.show_user", number=number)
@@ -192,7 +187,6 @@ def enable_user(number: int) -> Answer:
 @bp.post("/<int:number>/invite-again")
 @requires("admin")
 def resend_invitation(number: int) -> Answer:
-    """Send the invitation once more."""
     if login_links.resend_invitation(_user_or_404(number), by=current_user, now=clock.now()):
         flash_message(N_("The invitation is on its way. Its link works for three days."))
     else:
@@ -203,7 +197,7 @@ def resend_invitation(number: int) -> Answer:
 @bp.post("/<int:number>/log-out")
 @requires("admin")
 def end_sessions(number: int) -> Answer:
-    """End every session of a user (a lost phone)."""
+    """End all sessions of a user, for example after the loss of a phone."""
     user = _user_or_404(number)
     ended = sessions.revoke_all_sessions(user, clock.now(), but=current_user.session)
     flash_message(N_("%(name)s is logged out on %(n)s devices."), name=user.name, n=ended)
