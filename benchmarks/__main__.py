@@ -1,4 +1,4 @@
-"""All measurements, one after the other: `python -m benchmarks`."""
+"""Run all benchmarks: `python -m benchmarks`."""
 
 from benchmarks import answers, pages, send, start
 

@@ -1,10 +1,10 @@
-"""Two thousand readers answer within a minute while a notice goes out: is any answer lost, and how long does one take?
+"""Answer load: 2,000 readers answer within a minute while a notice is sent. Measures lost answers and latency.
 
     python -m benchmarks.answers [SECONDS]
 
-Readers come by a clock of their own, whether the pages keep up or not: each opens a choice and presses, every fourth
-then opens another and presses again. The same crowd then asks a bare page under the same server, in the same run and
-with letters leaving too. Goals: every reader's last answer counts, no error, p99 of a press below 1 s.
+Requests follow a fixed schedule, independent of response times. Each reader opens a choice and presses; every fourth
+then changes the answer. The same load then runs against a bare page on the same server, also during sending.
+Goals: each reader's last answer counts, no error, p99 of a press below 1 s.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ CHANGES = 4  # every fourth reader changes the answer
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One reader: when he comes, in parts of the whole time, and what he asks for, one after the other."""
+    """A reader: start time as a fraction of the duration, and the requests in order."""
 
     due: float
     steps: tuple[tuple[str, str, str], ...]  # method, path, form
@@ -35,7 +35,7 @@ class Reader:
 
 @dataclass
 class CrowdResult:
-    """What came of everybody: seconds for each opening and each press, and what was no good answer."""
+    """Seconds for each opening and each press, and the failed responses."""
 
     opened: list[float] = field(default_factory=list)
     pressed: list[float] = field(default_factory=list)
@@ -47,7 +47,7 @@ class CrowdResult:
 
 
 def run_crowd(readers: list[Reader], port: int, seconds: float) -> CrowdResult:
-    """Let every reader come at his time, each request on a connection of its own, as from phones."""
+    """Run all readers on schedule; each request uses a new connection, as phones do."""
     crowd = CrowdResult()
     began = time.monotonic()
 
@@ -75,7 +75,7 @@ async def _run_reader(reader: Reader, port: int, due: float, crowd: CrowdResult)
 
 
 def start_notice_with_question() -> tuple[Notice, list[str]]:
-    """Begin a notice with a question; return it with the tokens of its readers. Its letters have left already."""
+    """Start a notice with a question and send its letters; return it with the readers' tokens."""
     notice = harness.start_notice()
     with db.atomic():
         questions.save_questions(notice, [QuestionDraft("出席されますか。", ("出席する", "欠席する"), unit="person")])
@@ -89,7 +89,7 @@ def changes_answer(place: int) -> bool:
 
 
 def build_readers(tokens: list[str], bare: bool = False) -> list[Reader]:
-    """Return everybody, evenly over the time."""
+    """Return the readers, spread evenly over the duration."""
     found = []
     for place, token in enumerate(tokens):
         steps = []
@@ -102,7 +102,7 @@ def build_readers(tokens: list[str], bare: bool = False) -> list[Reader]:
 
 
 def count_lost_answers(notice: Notice, tokens: list[str]) -> int:
-    """Return how many readers' last answer is not the one that counts."""
+    """Return the number of readers whose last answer does not count."""
     first, second = questions.load_questions(notice)[0].options
     rows = Answer.select(Delivery.token, Answer.choice).join(Delivery).where(Answer.superseded_at.is_null())
     counted = dict(rows.tuples())

@@ -1,4 +1,4 @@
-"""The barest page that Flask can serve, under the settings of our own pages: `python -m benchmarks.baseline_app HOST:PORT`."""
+"""Baseline: a minimal Flask page with the server settings of Kairan: `python -m benchmarks.baseline_app HOST:PORT`."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""How long a letter takes to make and to sign, beside the obvious ways to do it.
+"""Time to render and sign a letter, compared with simple implementations.
 
     python benchmarks/compose.py [LETTERS]
 
-Figures swing with the machine; the ratios, taken in the same run, hold (medians of five).
+Absolute times depend on the machine. The ratios are taken in the same run and are stable (medians of five).
 """
 
 import sys
@@ -54,7 +54,7 @@ READER = LetterRecipient(
 
 
 def plain_message(subject: str, text: str, reader: LetterRecipient) -> bytes:
-    """Make the same letter with the standard library alone."""
+    """Build the same letter with the standard library only."""
     mail = EmailMessage(policy=SMTP)
     mail["From"] = Address(FORM.from_name, addr_spec=FORM.from_address)
     mail["To"] = Address(reader.name, addr_spec=reader.address)
@@ -70,12 +70,12 @@ def plain_message(subject: str, text: str, reader: LetterRecipient) -> bytes:
 
 
 def per_call(work: Callable[[], object], times: int) -> float:
-    """Return microseconds a call, the median of the rounds."""
+    """Return the median in microseconds per call."""
     return median(timeit.repeat(work, number=times, repeat=ROUNDS)) / times * 1e6
 
 
 def main() -> None:
-    """Print microseconds a letter and the ratio to the baseline."""
+    """Print microseconds per letter and the ratio to the baseline."""
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     prepared, pem = LetterRenderer(FORM), generate_key()
     fixed = LetterRenderer(replace(FORM, text=PARAGRAPH * 20))

@@ -1,4 +1,4 @@
-"""A throw-away installation with readers, a mail server that swallows everything, and medians."""
+"""Benchmark tools: a temporary installation with readers, an SMTP sink, workers and medians."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ TEXT = "保護者の皆様\n\n" + "秋も深まってまいりました。下記
 
 @contextmanager
 def installation(readers: int, port: int = 0, **options: object) -> Iterator[ground.Config]:
-    """Give a fresh installation with one list of so many readers; its letters go to a port of this machine."""
+    """Create a temporary installation with one list of this many readers; letters go to a local port."""
     with tempfile.TemporaryDirectory(prefix="kairan-bench-") as folder:
         given = {"rate": 0, "domain_rate": 0, "mail_domain": "mail.school.example", **options}
         smtp = f"smtp://127.0.0.1:{port}" if port else ""
@@ -43,7 +43,6 @@ def installation(readers: int, port: int = 0, **options: object) -> Iterator[gro
 
 
 def add_readers(count: int) -> None:
-    """Add so many readers to the list."""
     everybody = MailingList.get()
     mails = [f"reader{number:05d}@parents.example" for number in range(count)]
     with db.atomic():
@@ -56,7 +55,7 @@ def add_readers(count: int) -> None:
 
 
 def create_confirmed_notice() -> Notice:
-    """Write and confirm a notice to everybody, to begin at once."""
+    """Write and confirm a notice to all readers, due at once."""
     now = clock.now()
     notice = drafts.create_draft(None, now=now)
     drafts.save_draft(notice, now=now, subject="授業参観・学級懇談会のお知らせ", text=TEXT, read_confirmation=True)
@@ -65,7 +64,7 @@ def create_confirmed_notice() -> Notice:
 
 
 def start_notice() -> Notice:
-    """Confirm a notice and make its letters."""
+    """Confirm a notice and enqueue its letters."""
     notice = create_confirmed_notice()
     start.start_due_notices(clock.now())
     return notice
@@ -77,7 +76,7 @@ def count_accepted(notice: Notice) -> int:
 
 @contextmanager
 def run_smtp_sink() -> Iterator[int]:
-    """Run a mail server that swallows everything (Postfix's if there is one); give its port."""
+    """Run a mail server that discards all mail (Postfix's smtp-sink if installed); yield its port."""
     port = free_port()
     program = shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin")
     rights = ["-u", "nobody"] if os.geteuid() == 0 else []
@@ -97,7 +96,7 @@ def run_smtp_sink() -> Iterator[int]:
 
 @contextmanager
 def run_workers(config: ground.Config, count: int) -> Iterator[list[subprocess.Popen]]:
-    """Run real sender processes, started and idle."""
+    """Run real worker processes; yield when they are idle."""
     environ = {
         **os.environ,
         "KAIRAN_DATA": str(config.data),
@@ -131,7 +130,7 @@ def is_listening(port: int) -> bool:
 
 
 def wait_until(happened: Callable[[], object], seconds: float) -> None:
-    """Wait until something happens; raise TimeoutError if it does not."""
+    """Wait for a condition. Raise TimeoutError if it stays false."""
     end = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > end:
@@ -140,7 +139,7 @@ def wait_until(happened: Callable[[], object], seconds: float) -> None:
 
 
 def peak_mb(process: int | str = "self") -> float:
-    """Return the highest memory a process has used, in MB."""
+    """Return the peak memory of a process in MB."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024
@@ -152,6 +151,5 @@ def median_of(measure: Callable[[], float], rounds: int = ROUNDS) -> float:
 
 
 def print_row(what: str, figure: str, goal: str = "", reached: bool | None = None) -> None:
-    """Print one line of the table."""
     mark = "" if reached is None else ("  reached" if reached else "  not yet")
     print(f"{what:<58}{figure:>16}   {goal}{mark}", flush=True)

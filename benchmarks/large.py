@@ -1,9 +1,9 @@
-"""What letters with a large file inside cost: time and memory, beside the same letters without it.
+"""Time and memory of letters with a large attachment inside, compared with the same letters without it.
 
     python -m benchmarks.large [LETTERS]
 
-Each letter is 4 MB on the wire (3 MB of files, the most that goes inside). Two real sender processes, signed. Goal: the
-memory does not grow with the number of letters.
+Each letter is 4 MB on the wire (3 MB of attachments, the maximum). Two real workers, with DKIM. Goal: memory does not
+grow with the number of letters.
 """
 
 import os
@@ -22,7 +22,7 @@ OCTETS = attachments.MAX_ENCLOSED_BYTES
 
 
 def start_notice_with_file() -> Notice:
-    """Begin a notice whose letters carry the largest file that goes inside."""
+    """Start a notice whose letters contain the largest allowed attachment."""
     now = clock.now()
     notice = drafts.create_draft(None, now=now)
     drafts.save_draft(notice, now=now, subject="しおり", text=harness.TEXT, files_inside=True)
@@ -35,7 +35,7 @@ def start_notice_with_file() -> Notice:
 
 
 def time_sending(config: object, begin: object, letters: int) -> tuple[float, list[float]]:
-    """Return the seconds until the last letter is recorded, and the peak memory in MB of each sender process."""
+    """Return the seconds until the last letter is recorded, and the peak memory of each worker in MB."""
     with harness.run_workers(config, 2) as running:
         notice = begin()
         began = time.perf_counter()
@@ -44,7 +44,6 @@ def time_sending(config: object, begin: object, letters: int) -> tuple[float, li
 
 
 def main(letters: int = LETTERS) -> None:
-    """Print the table."""
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {letters} letters of 4 MB\n")
     with harness.run_smtp_sink() as port, harness.installation(letters, port) as config:
         plain_s, plain_mb = time_sending(config, harness.start_notice, letters)

@@ -1,10 +1,9 @@
-"""How fast a reader's press is answered, beside a page that does nothing, under the same server.
+"""Response rate of a reader's press, compared with a minimal page on the same server.
 
     python -m benchmarks.pages [SECONDS]
 
-Each press writes. Goals (design, the send engine): at least half of the bare page's rate at 16 connections, p99 at
-most 50 ms there, no error at 64, also while a notice is going out. Then the pages of figures, beside a page that counts
-nothing (`benchmarks.figures`).
+Each press writes to the database. Goals (design, the send engine): at 16 connections at least half of the baseline's
+rate and p99 at most 50 ms; no error at 64, also during sending. Then runs `benchmarks.figures`.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ READERS = 4000
 
 @dataclass
 class LoadResult:
-    """What came of some seconds of load: seconds for each answer, and what was no good answer."""
+    """Seconds for each response, and the failed responses, of one load run."""
 
     times: list[float] = field(default_factory=list)
     errors: int = 0
@@ -43,7 +42,7 @@ class LoadResult:
 
 
 def run_load(port: int, paths: Iterator[str], connections: int, seconds: float) -> LoadResult:
-    """Post to one path after the other over so many connections that are kept open."""
+    """Post to the paths in order over this many keep-alive connections."""
     run = LoadResult()
     began = time.monotonic()
 
@@ -92,7 +91,6 @@ async def request(
 
 @contextmanager
 def serving(*command: str, port: int, **environ: str) -> Iterator[None]:
-    """Run a web server until the end."""
     running = subprocess.Popen([sys.executable, "-m", *command], cwd=ground.PROJECT_DIR, env={**os.environ, **environ})
     try:
         harness.wait_until(lambda: harness.is_listening(port), 30)

@@ -1,8 +1,8 @@
-"""Measure the sending rate beside a plain smtplib loop.
+"""Sending rate compared with a plain smtplib loop.
 
     python -m benchmarks.send [LETTERS]
 
-Absolute figures vary with the machine. The ratios are taken in the same run, in turns, and are stable (medians of
+Absolute rates depend on the machine. The ratios are taken in the same run, in turns, and are stable (medians of
 five). Goals: the send engine's part of the design.
 """
 
@@ -29,7 +29,7 @@ MANY = 20_000
 
 
 class UnsignedWorker(SmtpWorker):
-    """A worker without DKIM signatures, to measure the rest."""
+    """A worker without DKIM."""
 
     def _sign(self, raw: bytes, settings: object) -> bytes:
         return raw
@@ -73,7 +73,7 @@ def _print_ratio(what: str, ratio: float, goal: float, then: float | None = None
 
 
 def _time_compose() -> tuple[float, bytes]:
-    """Return the microseconds to render one letter of a running notice, and the signed bytes of one letter."""
+    """Return the microseconds to render one letter of a running notice, and the bytes of a signed letter."""
     notice = harness.start_notice()
     numbers = [letter.id for letter in Letter.select(Letter.id).where(Letter.notice == notice).limit(500)]
     rows = [queue.load_message(Letter.get_by_id(number)) for number in numbers]
@@ -97,7 +97,7 @@ def _key() -> bytes:
 
 
 def _time_bare_smtplib(port: int, raw: bytes, letters: int) -> float:
-    """Return the letters per second of a loop whose bytes are ready."""
+    """Return the letters per second of a loop over prepared bytes."""
     from mail.smtp import dot_stuff
 
     ready = dot_stuff(raw)
@@ -133,7 +133,7 @@ def _time_unsigned(config: object, letters: int) -> float:
 
 
 def _time_signed(config: object, letters: int) -> tuple[float, float]:
-    """Return the letters per second of two worker processes, and the seconds from confirmation to the last letter."""
+    """Return the letters per second of two workers, and the seconds from confirmation to the last letter."""
     with harness.run_workers(config, 2):
         began = time.perf_counter()
         notice = harness.start_notice()
@@ -144,7 +144,7 @@ def _time_signed(config: object, letters: int) -> tuple[float, float]:
 
 
 def _peak_memory(letters: int) -> float:
-    """Return the peak memory in MB of a process that sends so many letters."""
+    """Return the peak memory in MB of a process that sends this many letters."""
     output = subprocess.run(
         [sys.executable, "-m", "benchmarks.send", "--memory", str(letters)], capture_output=True, text=True, check=True
     )
@@ -164,7 +164,7 @@ def _send_and_tell_memory(letters: int) -> None:
 
 
 def _fill(folder: str, port: str, letters: int) -> None:
-    """Enqueue letters in another process, so that the memory of this one shows the sending alone."""
+    """Enqueue letters in another process, so that the peak memory of this process shows sending only."""
     from pathlib import Path
 
     import config as ground

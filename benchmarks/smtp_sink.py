@@ -1,4 +1,4 @@
-"""A mail server that swallows everything, where Postfix's smtp-sink is missing: `python -m benchmarks.smtp_sink PORT`."""
+"""A mail server that discards all mail, if Postfix's smtp-sink is missing: `python -m benchmarks.smtp_sink PORT`."""
 
 import asyncio
 import sys

@@ -1,7 +1,7 @@
-"""How long `up` takes until the pages answer, beside an interpreter that loads Flask: `python -m benchmarks.start`.
+"""Start-up time of `up` until pages answer, compared with an interpreter that loads Flask: `python -m benchmarks.start`.
 
-The second start of an installation that is there: everything is made, only processes have to come up. Processor time
-counts all parts from start to end (the pages' own, the clock, two sender processes).
+Measures the second start of an existing installation. Processor time includes all processes from start to end (web,
+scheduler, two workers).
 """
 
 import os
@@ -15,26 +15,31 @@ from statistics import median
 from benchmarks.harness import ROUNDS, free_port, installation
 from config import PROJECT_DIR
 
-FLASK = [sys.executable, "-P", str(PROJECT_DIR / ".venv" / "bin" / "flask"), "up"]  # what `./kairan up` ends in
+FLASK = [
+    sys.executable,
+    "-P",
+    str(PROJECT_DIR / ".venv" / "bin" / "flask"),
+    "up",
+]  # the command that `./kairan up` executes
 BARE_FLASK = [sys.executable, "-c", "import flask"]
 MAX_START_S = 60.0
 
 
 def cpu_seconds() -> float:
-    """Return the processor seconds of all processes below that have ended."""
+    """Return the processor seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def time_bare_flask() -> tuple[float, float]:
-    """Return seconds and processor seconds of the bare interpreter with Flask."""
+    """Return seconds and processor seconds of an interpreter that imports Flask."""
     before, began = cpu_seconds(), time.monotonic()
     subprocess.run(BARE_FLASK, check=True)  # noqa: S603
     return time.monotonic() - began, cpu_seconds() - before
 
 
 def time_startup(environ: dict[str, str]) -> tuple[float, float]:
-    """Return seconds until /healthz answers, and processor seconds of all parts until they have ended."""
+    """Return seconds until /healthz answers, and the processor seconds of all processes until their end."""
     before, began = cpu_seconds(), time.monotonic()
     process = subprocess.Popen(  # noqa: S603
         FLASK, cwd=PROJECT_DIR, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -60,7 +65,6 @@ def is_answering(http: str) -> bool:
 
 
 def main() -> None:
-    """Print medians and ratios."""
     with installation(500) as config:
         port = free_port()
         environ = {**os.environ, "KAIRAN_DATA": str(config.data), "KAIRAN_HTTP": f"127.0.0.1:{port}"}

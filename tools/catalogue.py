@@ -37,13 +37,13 @@ Sentences = dict[str, set[str]]
 
 
 class StableCatalog(Catalog):
-    """A catalogue whose header holds no dates and no program versions, so equal words give equal files."""
+    """A catalogue without dates and versions in its header, so that the same messages give the same file."""
 
     header_comment = "# Japanese words of Kairan, kept by tools/catalogue.py"
 
     @property
     def mime_headers(self) -> list[tuple[str, str]]:
-        """Give the header lines that gettext needs, and no others."""
+        """Return only the headers that gettext needs."""
         return [
             ("Language", LANGUAGE),
             ("MIME-Version", "1.0"),
@@ -54,13 +54,12 @@ class StableCatalog(Catalog):
 
 
 def folder(root: Path) -> Path:
-    """Name the folder of the one translated language."""
     return root / "translations" / LANGUAGE / "LC_MESSAGES"
 
 
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Let one process at a time rewrite the catalogue; others wait."""
+    """Lock the catalogue against other processes; waits for the lock."""
     folder(root).mkdir(parents=True, exist_ok=True)
     with (root / "translations" / ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -68,7 +67,7 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def sources(root: Path) -> Iterator[Path]:
-    """Walk the python files and templates whose words people see."""
+    """Yield the Python files and templates that contain messages."""
     for folder_name, folders, files in os.walk(root):
         here = Path(folder_name)
         top = here == root
@@ -80,7 +79,7 @@ def sources(root: Path) -> Iterator[Path]:
 
 
 def literals(node: ast.expr) -> Iterator[str]:
-    """Give the sentences of one argument: a string, or the strings that a condition chooses from."""
+    """Return the strings of an argument: one string, or both branches of a condition."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     elif isinstance(node, ast.IfExp):
@@ -89,7 +88,6 @@ def literals(node: ast.expr) -> Iterator[str]:
 
 
 def from_python(text: str) -> Iterator[str]:
-    """Give every marked sentence of one python file."""
     for call in ast.walk(ast.parse(text)):
         if not isinstance(call, ast.Call):
             continue
@@ -100,7 +98,7 @@ def from_python(text: str) -> Iterator[str]:
 
 
 def from_template(text: str) -> Iterator[str]:
-    """Give every marked sentence of one template; `{% trans %}` blocks lose their line breaks."""
+    """Yield the messages of a template; `{% trans %}` blocks lose their line breaks."""
     environment = Environment(
         extensions=["jinja2.ext.i18n", "jinja2.ext.do", "jinja2.ext.loopcontrols"], autoescape=True
     )
@@ -113,7 +111,7 @@ def from_template(text: str) -> Iterator[str]:
 
 
 def extract_messages(root: Path) -> tuple[Sentences, list[str]]:
-    """Give {sentence: {file names}} of the whole source, and a line for each file that cannot be read."""
+    """Return {message: {file names}}, and one error line for each unreadable file."""
     found: Sentences = {}
     faults: list[str] = []
     for path in sources(root):
@@ -129,7 +127,6 @@ def extract_messages(root: Path) -> tuple[Sentences, list[str]]:
 
 
 def load(root: Path) -> Catalog:
-    """Read the .po file; an empty catalogue if there is none."""
     path = folder(root) / "messages.po"
     if not path.exists():
         return StableCatalog(locale=LANGUAGE, fuzzy=False)
@@ -138,9 +135,9 @@ def load(root: Path) -> Catalog:
 
 
 def merge(old: Catalog, found: Sentences, given: dict[str, str]) -> StableCatalog:
-    """Make the new catalogue: the source's sentences, their words so far, and the given ones over them.
+    """Build the new catalogue: source messages, existing translations, and given translations on top.
 
-    Sentences that the source does not hold stay as long as they have a translation.
+    Messages that the source no longer contains stay if they have a translation.
     """
     new = StableCatalog(locale=LANGUAGE, fuzzy=False)
     former = {m.id: m for m in [*old, *old.obsolete.values()] if m.id}
@@ -154,7 +151,7 @@ def merge(old: Catalog, found: Sentences, given: dict[str, str]) -> StableCatalo
 
 
 def save(root: Path, catalogue: StableCatalog) -> None:
-    """Write .po and .mo, each put in place whole, and only if it changed."""
+    """Write .po and .mo atomically, and only if the content changed."""
     po, mo = BytesIO(), BytesIO()
     write_po(po, catalogue, width=0, sort_output=True)
     write_mo(mo, catalogue)
@@ -168,7 +165,7 @@ def save(root: Path, catalogue: StableCatalog) -> None:
 
 
 def check_translation(sentence: str, words: str) -> str:
-    """Say what is wrong between the placeholders of a sentence and its translation; "" if nothing is."""
+    """Return the difference in placeholders between message and translation; "" if there is none."""
     ours, theirs = set(PLACEHOLDER.findall(sentence)), set(PLACEHOLDER.findall(words))
     if ours != theirs:
         return f"placeholders {sorted(ours)} became {sorted(theirs)}"
@@ -182,7 +179,7 @@ def check_translation(sentence: str, words: str) -> str:
 
 
 def find_problems(root: Path) -> list[str]:
-    """List everything that keeps the catalogue from being whole, one line each."""
+    """Return one line for each problem of the catalogue."""
     found, faults = extract_messages(root)
     known = {m.id: m for m in load(root) if m.id}
     for sentence in sorted(found):
@@ -198,7 +195,7 @@ def find_problems(root: Path) -> list[str]:
 
 
 def find_unused(root: Path) -> list[str]:
-    """Say if the compiled file is not the one that the .po file gives."""
+    """Say if the compiled file differs from the .po file."""
     mo, fresh = folder(root) / "messages.mo", BytesIO()
     write_mo(fresh, merge(load(root), {}, {}))
     same = mo.exists() and mo.read_bytes() == fresh.getvalue()
@@ -206,7 +203,7 @@ def find_unused(root: Path) -> list[str]:
 
 
 def read_translations(name: str) -> dict[str, str]:
-    """Read {"English": "日本語"}; end the program if it is anything else or its placeholders differ."""
+    """Read {"English": "日本語"}; exit if the format or a placeholder is wrong."""
     text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     given = json.loads(text)
     if not isinstance(given, dict) or not all(isinstance(v, str) and v and k for k, v in given.items()):
@@ -218,7 +215,7 @@ def read_translations(name: str) -> dict[str, str]:
 
 
 def update_catalog(root: Path, given: dict[str, str], prune: bool = False) -> tuple[Sentences, list[str]]:
-    """Rewrite the catalogue under the lock; give the source's sentences and its unreadable files."""
+    """Rewrite the catalogue under the lock; return the source messages and the unreadable files."""
     with locked(root):
         found, faults = extract_messages(root)
         if prune and faults:
@@ -232,7 +229,6 @@ def update_catalog(root: Path, given: dict[str, str], prune: bool = False) -> tu
 
 
 def print_report(root: Path, found: Sentences, faults: list[str]) -> None:
-    """Print what could not be read and how many sentences wait for words."""
     for line in faults:
         print(f"skipped, {line}", file=sys.stderr)
     words = {m.id for m in load(root) if m.id and m.string}
@@ -241,7 +237,7 @@ def print_report(root: Path, found: Sentences, faults: list[str]) -> None:
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
-    """Run one command; 0 if it did its work, 1 if `check` found faults or `prune` an unreadable file."""
+    """Run one command. Return 1 if `check` finds problems or `prune` an unreadable file, else 0."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     commands = parser.add_subparsers(dest="command", required=True)

@@ -1,6 +1,6 @@
-"""Write `docs/commands.md`: every command with its options, and every setting, from the program itself.
+"""Generate `docs/commands.md` (all commands, options and settings) from the program.
 
-Run it as `.venv/bin/python -m tools.commands_page`.
+Run `.venv/bin/python -m tools.commands_page`.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ only shows it.
 
 
 def leaves(commands: Iterator[click.Command], before: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Give (name as typed, command) of every command that is not hidden, groups opened."""
+    """Yield (full name, command) of each visible command, including those in groups."""
     for command in sorted(commands, key=lambda one: one.name or ""):
         name = f"{before}{command.name}"
         if command.hidden:
@@ -52,7 +52,6 @@ def leaves(commands: Iterator[click.Command], before: str = "") -> Iterator[tupl
 
 
 def section(name: str, command: click.Command) -> str:
-    """Describe one command."""
     arguments = [_shown(one) for one in command.params if isinstance(one, click.Argument)]
     usage = " ".join(["./kairan", name, *arguments])
     rows = [_row(one) for one in command.params if isinstance(one, click.Option) and not one.hidden]
@@ -77,7 +76,6 @@ def _choices(option: click.Option) -> str:
 
 
 def settings() -> Iterator[str]:
-    """Give one row for each setting."""
     for one in fields(Config):
         default = "" if one.default in (MISSING, None, "") or isinstance(one.default, Path) else f"`{one.default}`"
         default = "`data`" if one.name == "data" else default

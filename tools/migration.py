@@ -21,7 +21,7 @@ BLOCK = re.compile(r"^STATEMENTS = \(\n.*?^\)\n", re.MULTILINE | re.DOTALL)
 
 
 def create_statements(tables: Sequence[str] = ()) -> list[str]:
-    """Return what creates the present tables in an empty SQLite file: tables before their indexes, white space folded."""
+    """Return the CREATE statements for SQLite: tables before indexes, white space folded."""
     database, bound = SqliteDatabase(":memory:"), db.obj
     db.initialize(database)
     db.create_tables(TABLES)
@@ -34,14 +34,13 @@ def create_statements(tables: Sequence[str] = ()) -> list[str]:
 
 
 def is_released(migration: Path) -> bool:
-    """Say whether a database of a released version has run this migration already."""
+    """Say whether a released version contains this migration."""
     return any(
         f"'{migration.stem}'" in gzip.open(dump, "rt", encoding="utf-8").read() for dump in RELEASES.glob("*.gz")
     )
 
 
 def write_into(migration: Path) -> None:
-    """Replace STATEMENTS of an unreleased migration."""
     if is_released(migration):
         sys.exit(f"{migration.name} is released and stays as it is; write a new migration (docs/migrations.md).")
     lines = "".join(f"    {one!r},\n" for one in create_statements())
@@ -52,7 +51,6 @@ def write_into(migration: Path) -> None:
 
 
 def main(words: Sequence[str]) -> None:
-    """Print the statements, or write them into a file."""
     if words[:1] == ["--into"] and len(words) == 2:
         write_into(Path(words[1]))
     else:

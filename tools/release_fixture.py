@@ -44,7 +44,7 @@ CHECKED_VALUES = re.compile(r"CHECK \(\"?(\w+)\"? IN \(([^()]*)\)\)")
 
 
 def fill(now: Any) -> None:
-    """Fill an empty installation: sample school, what leaves JSON behind, a row in every table, every checked value."""
+    """Fill an empty installation: sample school, stored JSON, a row in each table, every CHECK value."""
     demo.fill_demo(now)
     admin = User.select().order_by(User.id).get()
     _purge_a_notice(now)
@@ -55,14 +55,14 @@ def fill(now: Any) -> None:
 
 
 def _purge_a_notice(now: Any) -> None:
-    """Leave a summary and tracking totals behind (JSON)."""
+    """Purge a notice, which stores a summary and tracking totals (JSON)."""
     notice = Notice.select().where(Notice.state == "sent").order_by(Notice.id).get()
     NoticeTracking.create(notice=notice, opens=True, clicks=True)
     purge._close_and_summarize(notice, now)
 
 
 def _roll_over(admin: User, now: Any) -> None:
-    """End the school year, bring a new roster in, begin the next rollover."""
+    """Run a year end and a new roster, then start the next rollover."""
     rollover = year_end.begin_rollover(admin, now)
     year_end.end_year(rollover, admin, now, fingerprint=year_end.preview_year_end(rollover).fingerprint)
     rollover = Rollover.get_by_id(rollover.id)
@@ -78,7 +78,7 @@ def _roll_over(admin: User, now: Any) -> None:
 
 
 def _import_with_undo(admin: User, now: Any) -> None:
-    """Import a new family, a family that comes back, and a changed relation: the undo log holds all kinds of rows."""
+    """Import a new family, a returning family and a changed relation, so that the undo log has all kinds of entries."""
     club = MailingList.get(MailingList.name == "かえで原FC")
     here = Membership.select().join(Person).where(Membership.list == club, Person.address.is_null(False)).limit(2)
     back, changed = here.order_by(Membership.id)
@@ -96,7 +96,7 @@ def _import_with_undo(admin: User, now: Any) -> None:
 
 
 def fill_empty_tables() -> None:
-    """Write one row into each table that is empty, parents first."""
+    """Insert a row into each empty table, parents first."""
     for table in TABLES:
         if not table.select().exists():
             table.create(**{one.name: _any_value(table, one) for one in _required_fields(table)})
@@ -118,14 +118,14 @@ def _any_value(table: type[BaseModel], field: Any) -> Any:
 
 
 def checked_values(table: type[BaseModel]) -> dict[str, list[str]]:
-    """Return {column: values that its CHECK allows}."""
+    """Return {column: values allowed by its CHECK}."""
     name = table._meta.table_name
     (sql,) = db.execute_sql("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)).fetchone()
     return {column: re.findall(r"'([^']*)'", values) for column, values in CHECKED_VALUES.findall(sql)}
 
 
 def spread_checked_values() -> None:
-    """Give every value that a CHECK allows to some row, copying a row where a table has too few."""
+    """Set each value of a CHECK on some row; copy a row if the table has too few."""
     for table in TABLES:
         for column, values in checked_values(table).items():
             for value in values:
@@ -134,7 +134,7 @@ def spread_checked_values() -> None:
 
 
 def _put_value(table: type[BaseModel], column: str, value: str) -> None:
-    """Change a row whose present value others have too; else copy one."""
+    """Change a row whose current value is not unique; else copy a row."""
     name = table._meta.table_name
     rows = db.execute_sql(
         f'SELECT id FROM "{name}" WHERE "{column}" IN (SELECT "{column}" FROM "{name}" GROUP BY 1 HAVING COUNT(*) > 1)'
@@ -145,7 +145,7 @@ def _put_value(table: type[BaseModel], column: str, value: str) -> None:
             with db.atomic():
                 db.execute_sql(f'UPDATE "{name}" SET "{column}" = ? WHERE id = ?', (value, number))
             return
-        except IntegrityError:  # a partial unique index wants another row
+        except IntegrityError:  # a partial unique index requires another row
             continue
     found = table.select().order_by(table.id.desc()).get()
     table.create(**{key: kept for key, kept in found.__data__.items() if key != "id"} | {column: value})
@@ -155,7 +155,7 @@ def _put_value(table: type[BaseModel], column: str, value: str) -> None:
 
 
 def dump(database: Path, version: str, folder: Path) -> dict[str, int]:
-    """Write the database as compressed SQL and what a test compares: rows by table, digests of the migrations."""
+    """Write the database as compressed SQL, and the expected row counts and migration digests."""
     with closing(sqlite3.connect(database)) as tables:
         text = "\n".join(tables.iterdump()) + "\n"
         names = [name for (name,) in tables.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
@@ -174,7 +174,6 @@ def dump(database: Path, version: str, folder: Path) -> dict[str, int]:
 
 
 def main(version: str) -> None:
-    """Make the fixture of a release in a temporary data folder."""
     if (RELEASES / f"{version}.json").exists():
         sys.exit(f"Version {version} has its fixture already; a released one is never replaced.")
     with tempfile.TemporaryDirectory() as data:

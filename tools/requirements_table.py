@@ -1,7 +1,7 @@
-"""Write into `docs/requirements.md` which tests prove each requirement: `.venv/bin/python -m tools.requirements_table`.
+"""Write the proving tests of each requirement into `docs/requirements.md`: `.venv/bin/python -m tools.requirements_table`.
 
-A test names what it proves: `@pytest.mark.proves("D-40", "T-05")`. The third column is written from these markers. The
-fourth is written by hand and kept: "by hand: how", "in part: what is missing" or "nothing to build".
+A test declares them by `@pytest.mark.proves("D-40", "T-05")`; the third column is generated from these markers. The
+fourth is written by hand: "by hand: how", "in part: what is missing" or "nothing to build".
 """
 
 import ast
@@ -16,11 +16,11 @@ ID = re.compile(r"\b[TDNXE]-\d\d\b")
 ROW = re.compile(r"^\| (?P<id>[TDNXE]-\d\d) \| (?P<what>.*) \| (?P<tests>.*) \| (?P<remark>.*) \|$")
 REMARK = re.compile(r"(?:by hand|in part): .+|nothing to build|-")
 COUNT = re.compile(r"about [\d,]+ test functions")
-"""Rounded to hundreds, so that one new test does not change the page."""
+"""Rounded to hundreds, so that a new test does not change the page."""
 
 
 def test_functions(folder: Path) -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Give ("tests/x.py::test_y", function) of every test."""
+    """Yield ("tests/x.py::test_y", function) of each test."""
     for path in sorted(folder.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
@@ -28,14 +28,14 @@ def test_functions(folder: Path) -> Iterator[tuple[str, ast.FunctionDef]]:
 
 
 def proved_ids(function: ast.FunctionDef) -> list[str]:
-    """Return the ids of the marker `proves` of one test."""
+    """Return the ids of a test's `proves` markers."""
     calls = [one for one in function.decorator_list if isinstance(one, ast.Call)]
     marks = [one for one in calls if ast.unparse(one.func) == "pytest.mark.proves"]
     return [ast.literal_eval(argument) for mark in marks for argument in mark.args]
 
 
 def tests_by_id(folder: Path) -> dict[str, list[str]]:
-    """Return {id: ["tests/x.py::test_y", …]} from the markers."""
+    """Return {id: ["tests/x.py::test_y", …]}."""
     tests: dict[str, list[str]] = {}
     for name, function in test_functions(folder):
         for requirement in proved_ids(function):
@@ -44,7 +44,7 @@ def tests_by_id(folder: Path) -> dict[str, list[str]]:
 
 
 def fill_table(page: str, tests: dict[str, list[str]], functions: int) -> str:
-    """Return the page with its column of tests and its number of test functions renewed."""
+    """Return the page with updated test column and test count."""
     lines = []
     for line in page.splitlines():
         if row := ROW.match(line):
@@ -55,7 +55,7 @@ def fill_table(page: str, tests: dict[str, list[str]], functions: int) -> str:
 
 
 def unproven(page: str) -> list[str]:
-    """Return the ids that have neither a test nor a remark that says why."""
+    """Return the ids with neither a test nor a remark."""
     rows = [row for line in page.splitlines() if (row := ROW.match(line))]
     return [
         row["id"]
@@ -66,7 +66,7 @@ def unproven(page: str) -> list[str]:
 
 
 def written_page() -> str:
-    """Return the page as it must be for the tests of today."""
+    """Return the page generated from the current tests."""
     folder = ROOT / "tests"
     return fill_table(PAGE.read_text("utf-8"), tests_by_id(folder), sum(1 for _ in test_functions(folder)))
 

@@ -1,6 +1,6 @@
-"""Take the pictures of the documents: a sample school in a temporary folder, a browser, `docs/images/*.png`.
+"""Take the screenshots of the documentation (`docs/images/*.png`) from a temporary sample school.
 
-Run it as `.venv/bin/python -m tools.screenshots`; with names (`board-phone check-phone`) only these are kept.
+Run `.venv/bin/python -m tools.screenshots [NAME …]`; names such as `board-phone` limit the output to these images.
 """
 
 import os
@@ -52,18 +52,18 @@ class School:
     password: str
 
     def query(self, sql: str) -> str:
-        """Return the first value that the database answers."""
+        """Return the first column of the first row."""
         with sqlite3.connect(self.data / "kairan.db") as db:
             return str(db.execute(sql).fetchone()[0])
 
     def notice(self, piece: str) -> str:
-        """Return the number of the notice whose subject holds a piece of text."""
+        """Return the id of the notice whose subject contains a text."""
         return self.query(f"SELECT notice_id FROM wording WHERE subject LIKE '%{piece}%' ORDER BY id LIMIT 1")
 
 
 @contextmanager
 def school() -> Iterator[School]:
-    """Fill a sample school, serve it on a free port, and take it down again."""
+    """Create a sample school, serve it on a free port, and remove it at the end."""
     folder = Path(tempfile.mkdtemp(prefix="kairan-pictures-"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -91,7 +91,7 @@ def school() -> Iterator[School]:
 
 
 def _until_monday() -> timedelta:
-    """Return how far it is to the coming Monday, 15:04: the hour at which a school decides about tomorrow."""
+    """Return the time until next Monday, 15:04, a typical hour for an urgent notice."""
     now = clock.to_local(clock.now())
     monday = datetime.combine(now.date() + timedelta(days=7 - now.weekday()), datetime.min.time(), clock.ZONE)
     return monday + timedelta(hours=15, minutes=4) - now
@@ -111,7 +111,7 @@ def _wait_until_ready(one: School) -> School:
 
 @dataclass
 class Camera:
-    """Takes pictures of one browser window; `suffix` names the device."""
+    """Takes screenshots of a browser window; `suffix` names the device."""
 
     school: School
     page: Page
@@ -123,7 +123,6 @@ class Camera:
         return self.page
 
     def capture(self, name: str) -> None:
-        """Keep what the window shows."""
         full = f"{name}-{self.suffix}"
         if self.wanted and full not in self.wanted:
             return
@@ -151,7 +150,7 @@ def log_in(shot: Camera) -> None:
 
 
 def organizer(shot: Camera) -> None:
-    """The pages of an ordinary day."""
+    """Take the pages of a normal day."""
     one = shot.school
     log_in(shot)
     shot.open_page("/")
@@ -172,7 +171,7 @@ def organizer(shot: Camera) -> None:
 
 
 def typhoon(shot: Camera) -> None:
-    """The morning of a typhoon: a prepared notice, its words, its check, the pause in which it can be cancelled."""
+    """Take an urgent notice: template, wording, check page, hold window."""
     number = shot.school.notice("臨時休校")
     shot.open_page(f"/notices/{number}/recipients")
     shot.capture("recipients")
@@ -206,7 +205,7 @@ UNREAD = """SELECT d.token FROM delivery d JOIN wording w ON w.notice_id = d.not
 
 
 def reader(shot: Camera) -> None:
-    """The page for joining; a parent's page before and after the stamp."""
+    """Take the signup page, and a reader page before and after the confirmation."""
     shot.open_page("/j/1nen1kumi")
     shot.capture("join")
     page = shot.open_page(f"/r/{shot.school.query(UNREAD)}")
@@ -218,7 +217,7 @@ def reader(shot: Camera) -> None:
 
 
 def combine_images(browser: Browser, one: School, wanted: set[str]) -> None:
-    """The picture of the README: the board, and the same notice on a parent's phone."""
+    """Build the README image: the board beside the notice on a phone."""
     if wanted and "kairan" not in wanted:
         return
     with camera(browser, one, {"viewport": {"width": 1280, "height": 1460}}, "", set()) as shot:

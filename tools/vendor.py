@@ -1,10 +1,10 @@
-"""Fetch the files of others again and compare them with the ones in this repository.
+"""Fetch the vendored files again and compare them with this repository.
 
-    python tools/vendor.py             fetch what static/vendor/vendor.toml names by `npm pack`, and compare
-    python tools/vendor.py --write     put the fetched files and their hashes in place
-    python tools/vendor.py --offline   compare the files with the written hashes only
+    python tools/vendor.py             fetch the files of static/vendor/vendor.toml by `npm pack`, and compare
+    python tools/vendor.py --write     store the fetched files and their hashes
+    python tools/vendor.py --offline   compare the files with the stored hashes only
 
-For a newer version: change `version` in vendor.toml, run with --write, read the difference, run the tests.
+To upgrade: change `version` in vendor.toml, run with --write, review the diff, run the tests.
 """
 
 import argparse
@@ -29,17 +29,17 @@ File = dict[str, Any]
 
 
 def table(root: Path) -> list[File]:
-    """Read the list of carried files: name, version, take, file, licence, sha384, perhaps icons."""
+    """Read the vendored files: name, version, take, file, licence, sha384, optional icons."""
     return tomllib.loads((root / TABLE).read_text(encoding="utf-8"))["file"]
 
 
 def sha384(data: bytes) -> str:
-    """Give the hash as browsers write it for Subresource Integrity."""
+    """Return the hash in the format of Subresource Integrity."""
     return "sha384-" + base64.b64encode(hashlib.sha384(data).digest()).decode()
 
 
 def find_problems(root: Path) -> list[str]:
-    """Compare the files with the written hashes; one line for each that is missing or different."""
+    """Return one line for each missing or changed file."""
     found = []
     for entry in table(root):
         path = root / entry["file"]
@@ -52,7 +52,7 @@ def find_problems(root: Path) -> list[str]:
 
 @cache
 def package(name: str, version: str, scratch: Path) -> Path:
-    """Fetch and unpack one npm package (npm itself checks the registry's hash); give its folder."""
+    """Fetch and unpack an npm package (npm checks the registry's hash); return its folder."""
     folder = scratch / f"{name}-{version}"
     folder.mkdir()
     subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
@@ -62,7 +62,7 @@ def package(name: str, version: str, scratch: Path) -> Path:
 
 
 def drawing(svg: str) -> str:
-    """Give what stands between <svg ...> and </svg>, without title and comments, on one line."""
+    """Return the content of <svg>, without title and comments, on one line."""
     inside = re.search(r"<svg[^>]*>(.*)</svg>", svg, re.S)
     if inside is None:
         sys.exit("not an icon: " + svg[:60])
@@ -71,7 +71,7 @@ def drawing(svg: str) -> str:
 
 
 def sprite(entry: File, icons: Path, mark: str) -> bytes:
-    """Make one sprite of the named icons and our own mark, which takes the colour of its text."""
+    """Build a sprite of the named icons and our own mark, which uses the text colour."""
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg"><!-- Icons: Lucide ({entry["name"]} {entry["version"]}), '
         "Copyright (c) Lucide Icons and Contributors, some derived from Feather: see ICONS-LICENSE; "
@@ -86,7 +86,7 @@ def sprite(entry: File, icons: Path, mark: str) -> bytes:
 
 
 def fetch(entry: File, root: Path, scratch: Path) -> bytes:
-    """Give the bytes that one entry of the table stands for."""
+    """Return the content of one entry of the table."""
     source = package(entry["name"], entry["version"], scratch) / entry["take"]
     if "icons" in entry:
         return sprite(entry, source, (root / MARK).read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ def fetch(entry: File, root: Path, scratch: Path) -> bytes:
 
 
 def write(entry: File, data: bytes, root: Path) -> None:
-    """Put a file in place and its hash into its own block of the table."""
+    """Write a file, and its hash into its block of the table."""
     (root / entry["file"]).parent.mkdir(parents=True, exist_ok=True)
     (root / entry["file"]).write_bytes(data)
     blocks = (root / TABLE).read_text(encoding="utf-8").split("[[file]]")
@@ -105,7 +105,7 @@ def write(entry: File, data: bytes, root: Path) -> None:
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
-    """Compare or renew; 0 if all files are the ones of the table."""
+    """Compare or update the files. Return 0 if all match the table."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--write", action="store_true")
