@@ -75,8 +75,9 @@ def _confirm_read(delivery: Delivery):
     first = not is_script_press(delivery) and read_confirmations.confirm_read(delivery, agent=user_agent(), now=now)
     if request.headers.get("HX-Request") == "true":
         return _stamp_fragment(delivery, first)
-    query = {"done": 1} if first else {}
-    return redirect(url_for("public.read_notice", token=delivery.token, p=1, **query), code=303)
+    # The script's press for the same keystroke may have come first; the reader is thanked all the same.
+    thanks = {"done": 1} if first or delivery.read_via == "touch" else {}
+    return redirect(url_for("public.read_notice", token=delivery.token, p=1, **thanks), code=303)
 
 
 @bp.post("/r/<token>/touch")

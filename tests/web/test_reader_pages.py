@@ -262,6 +262,14 @@ def test_a_reader_who_follows_the_links_of_the_page_is_not(reader, hers):
     assert fresh(hers).read_via == "touch"
 
 
+def test_a_press_just_after_the_touch_of_the_same_key_is_thanked_once(reader, hers):
+    """The key that presses the button is also a touch: the request of the script may win."""
+    touch(reader, hers)
+    assert "を受け付けました" in page(reader.get(reader.post(f"/r/{hers.token}").location))
+    assert fresh(hers).read_via == "press"
+    assert "を受け付けました" not in page(reader.get(reader.post(f"/r/{hers.token}").location))
+
+
 def test_after_a_minute_a_touch_stands(reader, hers):
     touch(reader, hers)
     clock.set_offset(61)
