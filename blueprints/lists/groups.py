@@ -29,9 +29,7 @@ def list_groups(number: int) -> Answer:
     return render_page(
         "lists/groups.html",
         list=mailing_list,
-        groups=[
-            (group, _describe_condition(group), groups.preview_group(groups.membership_ids(group), 0)) for group in rows
-        ],
+        groups=[(row, _describe_condition(row), groups.preview_group(groups.membership_ids(row), 0)) for row in rows],
         notice=_requested_draft(),
     )
 
@@ -53,14 +51,14 @@ def _requested_draft() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class PostedCondition:
-    """Posted condition: (connective, rule) of each line, and the error of a line."""
+    """Posted name, and (connective, rule) of each line."""
 
     name: str
     lines: list[tuple[str, SegmentRule]]
 
     @property
     def blocks(self) -> RuleBlocks:
-        """Return the condition. Raises BadCondition."""
+        """Return the condition. Raises InvalidRule."""
         return segment_rules.parse_blocks(self.lines)
 
 

@@ -21,7 +21,7 @@ from models import Notice
 
 
 def _notice_under_review(number: int) -> Notice:
-    """Return the notice if the user may see its letters before sending: its author or an approver. Else 404."""
+    """Return the notice if the user is its author or may approve it. Raises PermissionDenied."""
     notice = web.get_notice_or_404(number, "send")
     if notice.by_id != current_user.id and not approval.may_approve(web.permissions(), notice):
         raise web.PermissionDenied(who_can.holders_for_notice(notice))

@@ -120,7 +120,7 @@ def upload_image(number: int) -> Any:
 
 @bp.get("/<int:number>/pictures/<mark>")
 def show_image(number: int, mark: str) -> Response:
-    """Return an image to a user who may see the notice, if the notice contains it or its author just uploaded it."""
+    """Return an image to a user who may see the notice. Unless it is a draft, the notice must contain the image."""
     notice = web.get_notice_or_404(number)
     if notice.state != "draft" and mark not in html_body.image_ids_of_notice(notice):
         abort(404)

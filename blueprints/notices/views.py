@@ -142,7 +142,7 @@ def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "trouble": trouble,
         "children": notice_list.children_by_delivery(_delivery_ids(trouble, left_out), lists),
         "left_out": left_out,
-        "calls": sum(one.reason in ("no_address", "bounced") for one in left_out),
+        "calls": sum(delivery.reason in ("no_address", "bounced") for delivery in left_out),
         "joined": joined,
         "gone": gone,
         "audience": audience,
@@ -167,7 +167,7 @@ def _letters_needing_attention(notice: Notice, seen: progress.Progress, lists: l
 
 
 def _delivery_ids(trouble: dict[str, list], left_out: list) -> list[int]:
-    return [one.delivery_id for rows in trouble.values() for one in rows] + [one.id for one in left_out]
+    return [row.delivery_id for rows in trouble.values() for row in rows] + [delivery.id for delivery in left_out]
 
 
 # ── held and scheduled ─────────────────────────────────────────────────────────────────────────────────────────────

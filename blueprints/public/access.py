@@ -111,7 +111,7 @@ def _school_year_over_page(unsubscribe_url: str) -> tuple[str, int]:
 
 
 def is_script_press(delivery: Delivery) -> bool:
-    """Return whether a script pressed the button: reader.js saw no touch, key or pointer (decision 1).
+    """Return whether a script pressed the button: hand.js saw no trusted input event (decision 1).
 
     Assistive programs such as voice control also press by script. A reader who types the number shown next counts as
     a person.

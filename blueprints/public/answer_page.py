@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"\s*0*(\d{1,4})(?!\d)")
 
 @dataclass(frozen=True, slots=True)
 class QuestionView:
-    """One block of questions for this reader. who: a sentence if the household or child answers once."""
+    """One block of questions for this reader. who: who answers; empty if all questions are for the household."""
 
     block: QuestionBlock
     standings: tuple[CurrentAnswer, ...]
@@ -125,7 +125,7 @@ def _opened_option(standings: list[CurrentAnswer], number: int | None) -> questi
 
 
 def _auto_answer_from(delivery: Delivery, opened: int | None, standings: list[CurrentAnswer]):
-    """Return the time from which reader.js may submit; None if the list forbids it or an answer exists."""
+    """Return the time from which reader.js may submit; None if forbidden by the list, answered or closed."""
     standing = next((row for row in standings if row.question.option(opened)), None)
     if standing is None or standing.answer or not standing.question.is_open(clock.now()):
         return None

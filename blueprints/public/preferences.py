@@ -143,7 +143,7 @@ def _preferences_page(
     mark: str, page: PreferencePage, forms: dict[str, Any] | None = None, address: AddressForm | None = None
 ) -> Answer:
     forms = forms or _forms(page)
-    wrong = any(one.errors for one in (*forms["children"].values(), forms["own"], forms["new"], address) if one)
+    wrong = any(form.errors for form in (*forms["children"].values(), forms["own"], forms["new"], address) if form)
     shown = render_template(
         "public/preferences.html",
         mark=mark,
@@ -200,7 +200,7 @@ def _posted_changes(page: PreferencePage, forms: dict[str, Any]) -> PreferenceFo
 
 
 def _form_texts(form: ChildForm) -> dict[str, str]:
-    return {one.short_name: one.data or "" for one in form}
+    return {field.short_name: field.data or "" for field in form}
 
 
 def _add_field_error(forms: dict[str, Any], refused: DomainError) -> None:

@@ -192,9 +192,8 @@ def _expired_one_click(token: str) -> Response | str | None:
     if request.method == "GET":
         return _expired_unsubscribe(token)
     memberships = expired_links.memberships_by_token(token)
-    if memberships and expired_links.handle_expired_one_click(
-        memberships, settings.load_settings().base_url, clock.now()
-    ):
+    base_url = settings.load_settings().base_url
+    if memberships and expired_links.handle_expired_one_click(memberships, base_url, clock.now()):
         tasks.wake_worker()
     return Response("ok\n", mimetype="text/plain") if memberships else None
 
