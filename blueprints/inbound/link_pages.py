@@ -124,11 +124,11 @@ def _redirect_to(endpoint: str, mark: str, **values: str) -> Answer:
 @web.public_view
 def show_membership(mark: str) -> Answer:
     """Show the state of the membership with one button."""
-    found = signed_links.membership_by_token(mark)
-    if found is None:
+    pair = signed_links.membership_by_token(mark)
+    if pair is None:
         return _expired_link_page()
     return render_template(
-        "inbound/unsubscribe.html", mark=mark, list=found[1], state=unsubscribe.subscription_state(*found)
+        "inbound/unsubscribe.html", mark=mark, list=pair[1], state=unsubscribe.subscription_state(*pair)
     )
 
 

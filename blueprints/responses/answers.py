@@ -74,9 +74,9 @@ def show_answers(number: int) -> Any:
     results = poll_results.load_poll_results(notice, permissions().visible_lists(notice))
     if not results.questions:
         abort(404)
-    look = _requested_filter(notice, results)
-    page = "responses/answers_print.html" if look.view == "print" else "responses/answers.html"
-    return render_page(page, "responses/_answers.html", **_answers_values(notice, results, look), pulse=pulse)
+    filters = _requested_filter(notice, results)
+    page = "responses/answers_print.html" if filters.view == "print" else "responses/answers.html"
+    return render_page(page, "responses/_answers.html", **_answers_values(notice, results, filters), pulse=pulse)
 
 
 def _requested_filter(notice: Notice, results: PollResults) -> AnswersFilter:
@@ -91,30 +91,30 @@ def _requested_filter(notice: Notice, results: PollResults) -> AnswersFilter:
     )
 
 
-def _answers_values(notice: Notice, results: PollResults, look: AnswersFilter) -> dict[str, Any]:
-    lines = results.lines(look.by)
+def _answers_values(notice: Notice, results: PollResults, filters: AnswersFilter) -> dict[str, Any]:
+    lines = results.lines(filters.by)
     left = [line for line in lines if results.missing(line)]
     answered = [line for line in lines if line.last]
-    shown = _filter_by_class(answered if look.show == "said" else left, look.room)
+    shown = _filter_by_class(answered if filters.show == "said" else left, filters.room)
     page = max(1, request.args.get("page", 1, type=int))
     may_enter = permissions().visible_lists(notice, "send")
     return {
         "notice": notice,
         "subject": merge_fields.display_subject(notice),
         "lists": heading_targets(notice),
-        "look": look,
+        "look": filters,
         "tally": results,
-        "blocks": _result_blocks(results, look.by, lines),
+        "blocks": _result_blocks(results, filters.by, lines),
         "asked": len(lines),
         "left": left,
         "said": answered,
-        "shown": shown if look.view == "print" else shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
-        "rooms": _count_by_class(answered if look.show == "said" else left),
+        "shown": shown if filters.view == "print" else shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+        "rooms": _count_by_class(answered if filters.show == "said" else left),
         "here": page,
         "pages": max(1, -(-len(shown) // PAGE_SIZE)),
         "may_enter": (may_enter is None or bool(may_enter)) and notice.state != "withdrawn",
         "so_many": lambda number: count_with_unit(
-            number, "household" if look.by == poll_results.EACH_QUESTION else look.by
+            number, "household" if filters.by == poll_results.EACH_QUESTION else filters.by
         ),
         "room_title": class_title,
         "how": source_label,
@@ -127,17 +127,17 @@ def _answers_values(notice: Notice, results: PollResults, look: AnswersFilter) -
 
 
 def _result_blocks(
-    found: PollResults, by: str, lines: list[RespondentLine]
+    poll: PollResults, by: str, lines: list[RespondentLine]
 ) -> list[tuple[questions.QuestionBlock, list[poll_results.QuestionResult], str]]:
     """Return the results by block of questions, with the unit of the counts."""
-    results = {result.question.id: result for result in found.results(by, lines)}
+    results = {result.question.id: result for result in poll.results(by, lines)}
     return [
         (
             block,
             [results[question.id] for question in block.questions],
             UNIT_LABELS[block.unit if by == poll_results.EACH_QUESTION else by],
         )
-        for block in questions.group_into_blocks(found.questions)
+        for block in questions.group_into_blocks(poll.questions)
     ]
 
 
@@ -242,8 +242,8 @@ def answers_csv(number: int) -> Response:
     results = poll_results.load_poll_results(notice, permissions().visible_lists(notice))
     if not results.questions:
         abort(404)
-    look = _requested_filter(notice, results)
-    lines = results.lines(look.by)
+    filters = _requested_filter(notice, results)
+    lines = results.lines(filters.by)
     audit.log_action(current_user, "notice.answers_exported", notice.id, detail={"lines": len(lines)})
     return csv_response(_csv_rows(results, lines), f"kairan-{notice.id}-answers.csv")
 

@@ -89,9 +89,9 @@ class SideLists:
     resting: list[BoardUnit]
 
 
-def side_lists(board: Board, look: BoardFilter) -> SideLists:
+def side_lists(board: Board, filters: BoardFilter) -> SideLists:
     """Return the lists beside the board, limited to one class if the filter names it."""
-    room = board.room(look.room) if look.room else None
+    room = board.room(filters.room) if filters.room else None
 
     def of_room(units: Iterable[BoardUnit]) -> list[BoardUnit]:
         return [unit for unit in units if room is None or room.key in unit.rooms]
@@ -99,12 +99,12 @@ def side_lists(board: Board, look: BoardFilter) -> SideLists:
     return SideLists(of_room(board.troubled), of_room(board.waiting), of_room(board.told), of_room(board.resting))
 
 
-def filtered_classes(board: Board, look: BoardFilter) -> list[BoardClass]:
+def filtered_classes(board: Board, filters: BoardFilter) -> list[BoardClass]:
     """Return the classes and cells that match the filter."""
-    wanted = {"all": None, "yet": ("sent", "going", "trouble"), "trouble": ("trouble",)}[look.show]
+    wanted = {"all": None, "yet": ("sent", "going", "trouble"), "trouble": ("trouble",)}[filters.show]
     rooms = []
     for room in board.rooms:
-        if look.room and room.mark != look.room:
+        if filters.room and room.mark != filters.room:
             continue
         if wanted:
             places = [place for place in room.places if place.state in wanted]
@@ -148,11 +148,11 @@ def class_title(grade: str, name: str) -> str:
     return classes.class_label(language(), grade, name)
 
 
-def count_with_unit(number: int, look: BoardFilter, by_child: bool) -> str:
+def count_with_unit(number: int, filters: BoardFilter, by_child: bool) -> str:
     """Return a count with its unit: households (世帯), or children."""
-    if look.households and by_child:
+    if filters.households and by_child:
         return _("%(n)s children", n=f"{number:,}")
-    return _("%(n)s households", n=f"{number:,}") if look.households else _("%(n)s persons", n=f"{number:,}")
+    return _("%(n)s households", n=f"{number:,}") if filters.households else _("%(n)s persons", n=f"{number:,}")
 
 
 def time_formatter(notice: Notice) -> Callable[[datetime], str]:
@@ -238,11 +238,11 @@ def show_board(number: int):
     pulse = boards.board_version(notice, clock.now())
     if is_htmx() and (same := no_content_if_seen(pulse.serial)):
         return same
-    look = requested_filter(notice)
-    drawn = boards.build_board(notice, lists=permissions().visible_lists(notice), by=look.by)
-    rooms = filtered_classes(drawn, look)
-    context = _board_values(notice, look, drawn, rooms) | {"pulse": pulse}
-    return _changed_parts(context) if is_htmx() else render_template(TEMPLATES[_page_name(notice, look)], **context)
+    filters = requested_filter(notice)
+    drawn = boards.build_board(notice, lists=permissions().visible_lists(notice), by=filters.by)
+    rooms = filtered_classes(drawn, filters)
+    context = _board_values(notice, filters, drawn, rooms) | {"pulse": pulse}
+    return _changed_parts(context) if is_htmx() else render_template(TEMPLATES[_page_name(notice, filters)], **context)
 
 
 def get_sent_notice(number: int) -> Notice:
@@ -255,9 +255,9 @@ def get_sent_notice(number: int) -> Notice:
     return notice
 
 
-def _page_name(notice: Notice, look: BoardFilter) -> str:
+def _page_name(notice: Notice, filters: BoardFilter) -> str:
     """Return the template: stamps if the notice collects confirmations, else delivery states."""
-    return "table" if look.view == "sheet" and not _collects_confirmations(notice) else look.view
+    return "table" if filters.view == "sheet" and not _collects_confirmations(notice) else filters.view
 
 
 def _collects_confirmations(notice: Notice) -> bool:
@@ -265,18 +265,18 @@ def _collects_confirmations(notice: Notice) -> bool:
     return notice.read_confirmation or questions.has_questions(notice)
 
 
-def _board_values(notice: Notice, look: BoardFilter, drawn: boards.Board, rooms: list[boards.BoardClass]) -> dict:
+def _board_values(notice: Notice, filters: BoardFilter, drawn: boards.Board, rooms: list[boards.BoardClass]) -> dict:
     parts = part_digests(drawn, rooms)
     may_tell = permissions().visible_lists(notice, "send")
     return {
         "notice": notice,
         "subject": merge_fields.display_subject(notice),
         "lists": heading_targets(notice),
-        "look": look,
+        "look": filters,
         "stamps": _collects_confirmations(notice),
         "board": drawn,
         "rooms": rooms,
-        "side": side_lists(drawn, look),
+        "side": side_lists(drawn, filters),
         "parts": parts,
         "was": "".join(parts.values()),
         "may_tell": may_tell is None or bool(may_tell),
@@ -284,7 +284,7 @@ def _board_values(notice: Notice, look: BoardFilter, drawn: boards.Board, rooms:
         "tellers": user_names({reader.phoned_by for reader in drawn.readers if reader.phoned_by}),
         "glance": MAX_SIDE_ROWS,
         "title_of": lambda room: class_heading(room, drawn),
-        "so_many": lambda number: count_with_unit(number, look, drawn.by_child),
+        "so_many": lambda number: count_with_unit(number, filters, drawn.by_child),
         "moment_of": time_formatter(notice),
         "ADVICE": FAILURE_ADVICE,
         "STATES": READER_STATES,

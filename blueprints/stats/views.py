@@ -49,26 +49,26 @@ def _requested_filter(years: list[int]) -> StatsFilter:
     return StatsFilter(requested_list(), year if year in years else years[0], sort if sort in SORTS else "new")
 
 
-def _filtered_lines(wish: StatsFilter) -> list[StatsLine]:
-    return stats.stats_lines(stats.visible_notices(web.permissions(), wish.list_id, wish.year), clock.now())
+def _filtered_lines(filters: StatsFilter) -> list[StatsLine]:
+    return stats.stats_lines(stats.visible_notices(web.permissions(), filters.list_id, filters.year), clock.now())
 
 
-def _sorted_lines(lines: list[StatsLine], wish: StatsFilter) -> list[StatsLine]:
-    return SORT_FUNCTIONS[wish.sort](lines) if wish.sort in SORT_FUNCTIONS else lines
+def _sorted_lines(lines: list[StatsLine], filters: StatsFilter) -> list[StatsLine]:
+    return SORT_FUNCTIONS[filters.sort](lines) if filters.sort in SORT_FUNCTIONS else lines
 
 
 @bp.get("")
 def index() -> str:
     """Show the statistics of a school year: total, by notice, by hour of day, by list."""
     years = stats.school_years(web.permissions(), clock.now())
-    wish = _requested_filter(years)
-    lines = _filtered_lines(wish)
-    total, shown = stats.sum_lines("", lines), _sorted_lines(lines, wish)
+    filters = _requested_filter(years)
+    lines = _filtered_lines(filters)
+    total, shown = stats.sum_lines("", lines), _sorted_lines(lines, filters)
     page = max(1, min(request.args.get("page", 1, type=int), -(-len(shown) // PAGE_SIZE) or 1))
     newest = sorted(lines, key=lambda line: line.notice.started_at)[-CHART_POINTS:]
     return render_template(
         "stats/index.html",
-        wish=wish,
+        wish=filters,
         years=years,
         sorts={name: words for name, words in SORTS.items() if name != "opened" or total.opens_of},
         lists=list(web.permissions().lists("view")),
@@ -87,9 +87,9 @@ def index() -> str:
 @bp.get("/figures.csv")
 def notices_csv() -> Response:
     """Send the statistics as CSV; the download is logged."""
-    wish = _requested_filter(stats.school_years(web.permissions(), clock.now()))
-    audit.log_action(current_user, "figures.exported", detail={"year": wish.year})
-    return web.csv_response(notice_rows(_sorted_lines(_filtered_lines(wish), wish)), f"kairan-{wish.year}.csv")
+    filters = _requested_filter(stats.school_years(web.permissions(), clock.now()))
+    audit.log_action(current_user, "figures.exported", detail={"year": filters.year})
+    return web.csv_response(notice_rows(_sorted_lines(_filtered_lines(filters), filters)), f"kairan-{filters.year}.csv")
 
 
 @bp.get("/<int:number>")
