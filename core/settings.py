@@ -104,15 +104,15 @@ def _own_addresses(config: ground.Config, row: Organization, mail_mode: str) -> 
 
 def accepts_list_mail() -> bool:
     """Say whether people can post, join and leave by mail as this installation is set."""
-    force = load_settings()
-    return force.accepts_inbound and force.own.has_list_addresses
+    settings = load_settings()
+    return settings.accepts_inbound and settings.own.has_list_addresses
 
 
-def imap_address(force: Settings) -> str:
+def imap_address(settings: Settings) -> str:
     """Return the address of the mailbox that is read, "" if there is none or it is not known."""
-    if force.box is None:
+    if settings.box is None:
         return ""
-    user = force.box.user.lower() if "@" in force.box.user else ""
+    user = settings.box.user.lower() if "@" in settings.box.user else ""
     return ground.current_config().mailbox or Organization.load_row().mailbox or user
 
 

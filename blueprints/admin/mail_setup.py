@@ -32,7 +32,7 @@ def _mail_page(status: int = 200, **filled: FlaskForm) -> Answer:
     return render_page(
         "admin/mail.html",
         status=status,
-        force=config,
+        settings=config,
         roads=mail_settings.MAIL_MODES,
         features=list(mail_settings.available_features(config)),
         state=ImapStatus.load_row(),

@@ -61,7 +61,7 @@ def _settings_page(status: int = 200, **filled: FlaskForm) -> Answer:
         "families": _without_fixed_fields(OrganizationForm(None, obj=Organization.load_row())),
         "pace": _without_fixed_fields(SendingRatesForm(None, obj=config)),
     }
-    return render_page("admin/organization.html", status=status, force=config, **{**forms, **filled})
+    return render_page("admin/organization.html", status=status, settings=config, **{**forms, **filled})
 
 
 def _without_fixed_fields(form: OrganizationForm | SendingRatesForm) -> OrganizationForm | SendingRatesForm:
@@ -110,7 +110,7 @@ def _saved() -> Response:
 @requires("admin")
 def safety_page() -> Answer:
     """Show the settings against letters to wrong recipients."""
-    return render_page("admin/safety.html", lists=list(MailingList.open_lists()), force=settings.load_settings())
+    return render_page("admin/safety.html", lists=list(MailingList.open_lists()), settings=settings.load_settings())
 
 
 @bp.post("/admin/safety")

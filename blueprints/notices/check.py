@@ -269,7 +269,7 @@ def _check_values(notice: Notice, audience: Audience, when: SendTime, form: Chec
         "when": when,
         "suggestions": suggested_times(now),
         "colleagues": _colleagues(notice),
-        "force": settings,
+        "settings": settings,
         **_duration_estimate(notice, audience, when, settings, now),
         **_reader_preview(notice, audience, settings, now),
     }

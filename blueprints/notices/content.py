@@ -418,7 +418,7 @@ def _content_page(
         ),
         lacks_signature=merge_fields.lacks_signature(current_user, form.subject.data, form.text.data),
         uses_fields=merge_fields.has_merge_fields(form.subject.data, form.text.data),
-        force=load_settings(),
+        settings=load_settings(),
         **question_form.template_values(notice, form),
         wrong=wrong,
         status=status,

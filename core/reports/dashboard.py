@@ -154,9 +154,9 @@ def _lines(rows: list[NoticeRow], counts: dict[int, HouseholdCount]) -> list[Not
 
 def sending_with_progress(rights: Permissions, now: datetime) -> list[tuple[NoticeRow, Progress]]:
     """Return the notices in sending or paused, with their progress."""
-    force = load_settings()
+    current = load_settings()
     rows = notice_list.notice_rows(notice_list.sending_notices(rights).limit(MAX_SHOWN))
-    return [(row, progress.notice_progress(row.notice, force, now, rights.visible_lists(row.notice))) for row in rows]
+    return [(row, progress.notice_progress(row.notice, current, now, rights.visible_lists(row.notice))) for row in rows]
 
 
 def _missed_reminders(rights: Permissions, now: datetime) -> list[tuple[NoticeRow, Reminder]]:

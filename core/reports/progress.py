@@ -60,7 +60,9 @@ class Progress:
         return 100 * self.done // self.total if self.total else 100
 
 
-def notice_progress(notice: Notice, force: Settings, now: datetime, lists: Collection[int] | None = None) -> Progress:
+def notice_progress(
+    notice: Notice, settings: Settings, now: datetime, lists: Collection[int] | None = None
+) -> Progress:
     """Count the newest letters of a notice and those left out, and estimate the end; `lists` as for `core.visibility`."""
     if notice.purged_at and (found := summaries.summary_of_notice(notice)):
         return _from_summary(found if lists is None else None, notice.serial)
@@ -70,7 +72,7 @@ def notice_progress(notice: Notice, force: Settings, now: datetime, lists: Colle
     letters = sum(counts.values())
     counts["skipped"] += skipped_deliveries(notice, lists).count()
     going = counts["waiting"] + counts["sending"]
-    ends_at = now + _time_left(notice, letters - going, going, force, now) if going else None
+    ends_at = now + _time_left(notice, letters - going, going, settings, now) if going else None
     serial = "-".join(str(counts[state]) for state in LetterState) + f"-{notice.serial}"
     return Progress(counts, letters, ends_at, serial)
 
@@ -96,11 +98,11 @@ def _visible_letters(lists: Collection[int] | None) -> Expression:
     )
 
 
-def _time_left(notice: Notice, done: int, going: int, force: Settings, now: datetime) -> timedelta:
+def _time_left(notice: Notice, done: int, going: int, settings: Settings, now: datetime) -> timedelta:
     """Return the time for the rest: at the pace so far once there is one (not in a reminder), else at the set rate."""
     if done >= 10 and notice.rounds == 1 and notice.started_at and now > notice.started_at:
         return (now - notice.started_at) / done * going
-    return throttle.estimate_duration(going, force)
+    return throttle.estimate_duration(going, settings)
 
 
 def letters_by_name(
@@ -143,9 +145,9 @@ def recipient_changes_at_start(notice: Notice) -> tuple[list[Person], list[Perso
     return tuple([people[number] for number in part if number in people] for part in named)  # type: ignore[return-value]
 
 
-def notice_document(notice: Notice, force: Settings, now: datetime, *, deliveries: bool) -> dict:
+def notice_document(notice: Notice, settings: Settings, now: datetime, *, deliveries: bool) -> dict:
     """Return the JSON document of `flask notice show`: every key present, zeros included, null when none."""
-    progress = notice_progress(notice, force, now)
+    progress = notice_progress(notice, settings, now)
     reads = Delivery.select(fn.COUNT(Delivery.id)).where(Delivery.notice == notice, Delivery.read_at.is_null(False))
     stayed = summaries.summary_of_notice(notice)
     document: dict = {

@@ -36,15 +36,17 @@ def sent(school, monkeypatch):
 
 def recipients(sent) -> dict[str, str]:
     """Return an address of every kind that we have."""
-    letter, force = Letter.get(Letter.delivery == sent.deliveries["青山 健太"]), in_force()
+    letter, current = Letter.get(Letter.delivery == sent.deliveries["青山 健太"]), in_force()
     return {
         "post": LIST,
         "join": f"1nen1kumi-join@{DOMAIN}",
         "code": f"1nen1kumi-join-{letter.delivery.list.join_code}@{DOMAIN}",
         "leave": f"1nen1kumi-leave@{DOMAIN}",
         "house": f"postmaster@{DOMAIN}",
-        "return": force.own.return_path(letter.id, force.secret),
-        "reply": force.own.address(force.own.return_path(letter.id, force.secret).replace("b-", "r-").split("@")[0]),
+        "return": current.own.return_path(letter.id, current.secret),
+        "reply": current.own.address(
+            current.own.return_path(letter.id, current.secret).replace("b-", "r-").split("@")[0]
+        ),
     }
 
 

@@ -170,15 +170,15 @@ def test_figures_over_time_are_the_same_before_and_after(old, school):
 
 
 def test_what_stays_of_a_notice_by_state_class_and_choice(old, school):
-    force = settings.load_settings()
-    whole = progress.notice_progress(old.notice, force, MAY)
-    was = progress.notice_document(old.notice, force, MAY, deliveries=False)
+    current = settings.load_settings()
+    whole = progress.notice_progress(old.notice, current, MAY)
+    was = progress.notice_document(old.notice, current, MAY, deliveries=False)
     curve, count = stats.read_curve(old.notice), dashboard.count_households([old.notice.id], None)
     tell_and_sweep()
     notice = fresh(old)
     stays = summaries.summary_of_notice(notice)
-    assert progress.notice_progress(notice, force, MAY).counts == whole.counts
-    assert progress.notice_document(notice, force, MAY, deliveries=False) == was
+    assert progress.notice_progress(notice, current, MAY).counts == whole.counts
+    assert progress.notice_document(notice, current, MAY, deliveries=False) == was
     assert stats.read_curve(notice) == curve and dashboard.count_households([notice.id], None) == count
     rooms = {(one.grade, one.class_name): (one.asked, one.read, one.told) for one in stays.rooms}
     assert rooms == {("1", "1"): (4, 1, 1), ("2", "1"): (3, 2, 0)}

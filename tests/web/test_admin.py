@@ -120,8 +120,8 @@ def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_):
 
 def test_pace_is_changed(as_):
     assert as_("守").post("/admin/organization/pace", data=PACE).status_code == 303
-    force = settings.load_settings()
-    assert (force.rate, force.domain_rate, force.hold_s, force.hold_urgent_s) == (100, 50, 60, 15)
+    current = settings.load_settings()
+    assert (current.rate, current.domain_rate, current.hold_s, current.hold_urgent_s) == (100, 50, 60, 15)
 
 
 @pytest.mark.proves("N-06")

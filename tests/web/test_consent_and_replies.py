@@ -77,7 +77,7 @@ def test_the_leave_address_stands_in_the_letter_where_mail_comes_in(school, monk
     from core.notices.rendering import notice_form
 
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-    force = load_settings()
-    form = notice_form(sent.notice, school.lists["1-1"], "ja", force)
-    assert form.leave_address == ("1nen1kumi-leave@mail.school.example" if force.accepts_inbound else "")
-    assert "1nen1kumi-leave" not in notice_form(sent.notice, None, "ja", replace(force)).leave_address
+    settings = load_settings()
+    form = notice_form(sent.notice, school.lists["1-1"], "ja", settings)
+    assert form.leave_address == ("1nen1kumi-leave@mail.school.example" if settings.accepts_inbound else "")
+    assert "1nen1kumi-leave" not in notice_form(sent.notice, None, "ja", replace(settings)).leave_address
