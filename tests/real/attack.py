@@ -287,7 +287,7 @@ def run_attacks(target: Target, size: int = 1) -> AttackResult:
         changed,
         target.count("letter") - letters,
         to_one,
-        target.count("incoming", "outcome = 'failed'"),
+        target.count("inbound_message", "outcome = 'failed'"),
         target.memory(),
         code == 550,
     )

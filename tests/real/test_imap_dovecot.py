@@ -192,7 +192,7 @@ def test_the_collector_rests_after_trouble_and_forgets_it_with_new_settings(scho
     ground.set_current_config(good)
     box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
     assert collector.run_once() and box.lying() == 0
-    collector._hang_up()
+    collector._disconnect()
 
 
 def test_a_mail_that_arrives_while_waiting_is_taken_at_once(school, box):

@@ -64,7 +64,7 @@ def test_letters_go_by_starttls_and_login_and_every_mistake_has_its_words(provid
     nobody = said(port, to)
     assert not nobody.ok and "login" in nobody.advice, nobody
     early = said(port, to, right, scheme="smtps")
-    assert "TLS from the start" in early.message
+    assert "TLS from the start" in early.advice
     with monkeypatch.context() as outside:
         outside.setattr("mail.smtp.is_loopback", lambda host: False)
         strange = said(port, to, right)
