@@ -269,12 +269,15 @@ def test_every_family_hears_from_its_teacher_and_each_teacher_of_the_own_familie
 
 
 def _the_next_morning(house) -> None:
-    """Start Kairan again 23 hours later, and do what it does by itself at seven minutes past every hour."""
+    """Start Kairan again 23 hours later, and do what it does by itself at seven minutes past every hour.
+
+    If it is just seven minutes past, the started house may do it first; the letters come once either way.
+    """
     house.stop()
     offset = int(SETTINGS["KAIRAN_CLOCK_OFFSET_S"]) + 23 * 3600
     house.environ["KAIRAN_CLOCK_OFFSET_S"] = str(offset)
     house.start()
     ground.set_current_config(ground.Config(data=house.data, mail_domain="mail.school.example"))
     install.prepare_data_folder(ground.current_config())
-    assert tasks.digests.send_due_digests(clock.now() + timedelta(seconds=offset)) == 2
+    tasks.digests.send_due_digests(clock.now() + timedelta(seconds=offset))
     db.close()
