@@ -17,11 +17,12 @@ from peewee import DatabaseError
 import clock
 from config import ConfigError, current_config, load_config, run_as_owner_hint, set_current_config
 from core import install, schema
+from core.accounts import accounts
 from core.errors import DomainError
 from i18n import say
 from mail.dkim_signer import InvalidDkimKey
 from mail.server_urls import BadServerUrl
-from models import Group, MailingList
+from models import Group, MailingList, User
 
 
 def exit_with_error(sentence: str) -> NoReturn:
@@ -121,6 +122,13 @@ def get_list_or_exit(wanted: str) -> MailingList:
     if len(lists) > 1:
         exit_with_error(f"{wanted!r} fits more than one list; give its address or number.")
     return lists[0]
+
+
+def get_user_or_exit(name: str) -> User:
+    user = accounts.find_user(name)
+    if user is None or not user.is_active:
+        exit_with_error(f"There is no user {name!r} who may log in. `flask user add` makes one.")
+    return user
 
 
 def get_group_or_exit(wanted: str) -> Group:

@@ -13,6 +13,7 @@ from cli.common import (
     exit_with_domain_error,
     exit_with_error,
     get_list_or_exit,
+    get_user_or_exit,
     print_json,
     print_note,
     with_installation,
@@ -46,13 +47,15 @@ _FIELDS = {"学年": "grade", "組": "class_name", "class": "class_name", "続�
 @list_group.command("add")
 @click.argument("name")
 @click.option("--address", required=True, metavar="LOCALPART", help="the part before the @ of the list's address")
+@click.option("--manager", metavar="NAME", help="user who manages it; default: the administrators")
 @click.option("--whole", is_flag=True, help="this list is the whole school or club")
 @click.option("--purpose", default="", help="what the addresses are used for; shown at signup")
 @with_installation
-def add_list(name: str, address: str, whole: bool, purpose: str) -> None:
+def add_list(name: str, address: str, manager: str | None, whole: bool, purpose: str) -> None:
     """Add a list; print its number."""
+    user = get_user_or_exit(manager) if manager else None
     try:
-        mailing_list = lists.add_list(None, name, address, whole=whole, purpose=purpose, now=clock.now())
+        mailing_list = lists.add_list(None, name, address, manager=user, whole=whole, purpose=purpose, now=clock.now())
     except DomainError as error:
         exit_with_domain_error(error)
     print_note(f"{mailing_list.name}: {load_settings().own.address(mailing_list.address)}")

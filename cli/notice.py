@@ -12,7 +12,6 @@ import i18n
 import tasks
 import web
 from cli import common
-from core.accounts import accounts
 from core.delivery import throttle
 from core.errors import DomainError, TooManyGroups
 from core.notices import approval, attachments, content_checks, drafts, questions
@@ -73,7 +72,7 @@ def send(
 ) -> None:
     """Send a notice to lists and groups; print its number."""
     now = clock.now()
-    user = _get_user_or_exit(by)
+    user = common.get_user_or_exit(by)
     chosen = [common.get_list_or_exit(wanted) for wanted in lists]
     to = [common.get_group_or_exit(wanted) for wanted in named]
     without = [common.get_group_or_exit(wanted) for wanted in left_out]
@@ -128,13 +127,6 @@ def _set_recipients(
     except TooManyGroups as refused:
         drafts.delete_draft(draft, user)
         common.exit_with_error(refused.message % refused.values)
-
-
-def _get_user_or_exit(name: str) -> User:
-    user = accounts.find_user(name)
-    if user is None or not user.is_active:
-        common.exit_with_error(f"There is no user {name!r} who may log in. `flask user add` makes one.")
-    return user
 
 
 def _require_send_permission(user: User, lists: list[MailingList]) -> None:

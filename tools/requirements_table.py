@@ -1,7 +1,8 @@
 """Write the proving tests of each requirement into `docs/requirements.md`: `.venv/bin/python -m tools.requirements_table`.
 
 A test declares them by `@pytest.mark.proves("D-40", "T-05")`; the third column is generated from these markers. The
-fourth is written by hand: "by hand: how", "in part: what is missing" or "nothing to build".
+fourth is written by hand: "by hand: how", "by decision: what differs from the source", "in part: what is missing" or
+"nothing to build".
 """
 
 import ast
@@ -14,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "requirements.md"
 ID = re.compile(r"\b[TDNXE]-\d\d\b")
 ROW = re.compile(r"^\| (?P<id>[TDNXE]-\d\d) \| (?P<what>.*) \| (?P<tests>.*) \| (?P<remark>.*) \|$")
-REMARK = re.compile(r"(?:by hand|in part): .+|nothing to build|-")
+REMARK = re.compile(r"(?:by hand|by decision|in part): .+|nothing to build|-")
 COUNT = re.compile(r"about [\d,]+ test functions")
 """Rounded to hundreds, so that a new test does not change the page."""
 

@@ -2,7 +2,8 @@
 
 from flask import Response, abort, make_response, render_template, request, url_for
 from flask_login import current_user
-from wtforms import BooleanField, StringField, TextAreaField
+from wtforms import BooleanField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 import clock
@@ -16,7 +17,7 @@ from core.members import lists, member_list, members, move_copy
 from core.members.groups import groups_in_lists
 from core.signup import approvals
 from i18n import N_
-from models import MailingList, Person
+from models import MailingList, Person, User
 from web import (
     Form,
     _,
@@ -45,6 +46,17 @@ class ListForm(Form):
     answer_on_open = BooleanField(N_("Take an opened choice as the answer"))
 
 
+class AddListForm(ListForm):
+    """manager: id of the user who manages the list from the beginning (T-38); default: the user who adds it."""
+
+    manager = SelectField(N_("Manager of the list"), coerce=parse_row_id, default=lambda: current_user.id)
+
+    def __init__(self) -> None:
+        super().__init__()
+        users = User.select().where(User.disabled_at.is_null()).order_by(User.name_key)
+        self.manager.choices = [SelectChoice(user.id, user.name) for user in users]
+
+
 # ── views ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -61,13 +73,14 @@ def index() -> Answer:
 @bp.route("/new", methods=["GET", "POST"])
 @requires("admin")
 def add_list() -> Answer:
-    form = ListForm()
+    form = AddListForm()
     if form.validate_on_submit():
         try:
             mailing_list = lists.add_list(
                 current_user,
                 form.name.data,
                 form.address.data,
+                manager=User.get_by_id(form.manager.data),
                 whole=form.whole.data,
                 purpose=form.purpose.data or "",
                 now=clock.now(),

@@ -6,6 +6,7 @@ from datetime import datetime
 from peewee import Case, IntegrityError, Value, fn
 
 from core import audit
+from core.accounts import roles
 from core.errors import DomainError
 from core.members.normalise import normalise_text
 from core.permissions import notice_ids_for_lists
@@ -19,9 +20,19 @@ MAX_NAME_LENGTH = 60
 
 
 def add_list(
-    by: User | None, name: str, address: str, *, whole: bool = False, purpose: str = "", now: datetime
+    by: User | None,
+    name: str,
+    address: str,
+    *,
+    manager: User | None = None,
+    whole: bool = False,
+    purpose: str = "",
+    now: datetime,
 ) -> MailingList:
-    """Add a list with its own address (a local part). Raises DomainError."""
+    """Add a list with its own address (a local part). Raises DomainError.
+
+    manager: gets the role in this list (T-38); without one, the administrators manage it.
+    """
     local = validate_local_part(address)
     with db.atomic():
         clean_name = _validate_name(name)
@@ -33,6 +44,8 @@ def add_list(
         except IntegrityError as taken:
             raise _address_taken_error() from taken
         audit.log_action(by, "list.added", mailing_list.id)
+        if manager:
+            roles.grant_role(manager, "manager", mailing_list.id, by=by)
     return mailing_list
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 import clock
 from core.notices import questions
 from core.notices.questions import QuestionDraft
-from models import Answer, Letter, MailingList
+from models import Answer, Letter, MailingList, Membership
 from tests import cast_notices
 from tests.browser.test_reading import SMALL, barriers, browser, login, page, site  # noqa: F401
 from tests.cast_notices import ATTENDANCE, ask, fresh
@@ -46,6 +46,30 @@ def test_a_parent_chooses_presses_and_changes(page, site, sent):  # noqa: F811
     kept = Answer.select().where(Answer.superseded_at.is_null())
     assert [row.choice.number for row in kept] == [3]
     assert page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
+
+
+@pytest.mark.proves("T-21")
+def test_a_parent_answers_changes_and_stops_the_mail_without_script(browser, site, sent):  # noqa: F811
+    """T-18, T-51: choice, comment, change and unsubscription in a browser that runs no script."""
+    one = sent.deliveries["石川 直樹"]
+    context = browser.new_context(viewport=SMALL, locale="ja-JP", java_script_enabled=False)
+    opened = context.new_page()
+    opened.goto(f"{site}/a/{one.token}/2")
+    expect(opened.locator("input[value='2']")).to_be_checked()
+    assert not Answer.select().exists()
+    opened.fill("main input[maxlength='500']", "仕事のため")
+    opened.click("[data-send]")
+    expect(opened.locator("#seal")).to_contain_text("「欠席する」で受け付けました。")
+    opened.check("input[value='1']")
+    opened.click("[data-send]")
+    expect(opened.locator("#seal")).to_contain_text("「出席する」で受け付けました。")
+    kept = [(row.choice.number, row.comment, row.superseded_at is None) for row in Answer.select().order_by(Answer.id)]
+    assert kept == [(2, "仕事のため", False), (1, "仕事のため", True)]
+    opened.goto(f"{site}/u/{one.token}")
+    opened.locator("form[action*='/stop'] button").first.click()
+    expect(opened.locator("h1")).to_have_text("メールを止めました")
+    context.close()
+    assert Membership.get(Membership.person == one.person_id, Membership.list == one.list_id).state == "stopped"
 
 
 @pytest.mark.parametrize("after", [10, 43, 240, 3600])

@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from cli.lists import list_group, member_group, sender_group
+from core.accounts.accounts import name_key
 from database import db
-from models import AllowedSender, AuditLog, Letter, Membership, Person
+from models import AllowedSender, AuditLog, Letter, MailingList, Membership, Person, Role, User
 
 DEMO = Path(__file__).parents[2] / "demo"
 
@@ -37,6 +38,16 @@ def test_a_list_is_added_and_shown_with_all_keys(run):
     counts = {"members": 0, "active": 0, "stopped": 0, "bounced": 0, "pending": 0}
     for wanted in ("3nen2kumi", "1", "3年2組"):
         assert json.loads(run(list_group, "show", wanted, "--json").stdout) == {**shown, **counts}
+
+
+def test_a_list_gets_the_manager_that_is_named(run):
+    """T-38"""
+    User.create(name="花子", name_key=name_key("花子"))
+    assert run(list_group, "add", "3年2組", "--address", "3nen2kumi", "--manager", "花子").stdout == "1\n"
+    assert [(role.user.name, role.kind, role.list_id) for role in Role.select()] == [("花子", "manager", 1)]
+    failed = run(list_group, "add", "3年3組", "--address", "3nen3kumi", "--manager", "太郎")
+    assert failed.exit_code == 1 and "太郎" in failed.stderr
+    assert [row.address for row in MailingList.select()] == ["3nen2kumi"]
 
 
 @pytest.mark.parametrize("address", ["postmaster", "3年2組", "zenko"])

@@ -15,6 +15,7 @@ import config as ground
 import models
 from core.notices import start, workflow
 from core.notices.questions import QuestionDraft
+from core.notifications.kinds import KINDS
 from core.notifications.notify import notify
 from mail.dkim_signer import dns_record
 from models import Delivery, Letter, Membership, Person
@@ -110,6 +111,22 @@ def test_every_letter_that_leaves_is_signed(school, host, config):
     mails = send_every_kind(school, host)
     assert len(mails) >= 20
     assert all(dkim.verify(raw, dnsfunc=lambda asked, timeout=5: record.encode()) for raw in mails)
+
+
+@pytest.mark.proves("E-13")
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_service_letters_of_every_kind_are_signed(school, host, config, language):
+    """Automatic replies, digests and release links included: each kind of the catalogue is sent once."""
+    for kind, message in KINDS.items():
+        names = re.findall(r"%\((\w+)\)", message.subject + message.text)
+        notify(kind, f"{kind}@example.com", clock.now(), language=language, **dict.fromkeys(names, "値"))
+    assert {"digest", "release", "leave", "welcome", "own"} <= set(KINDS)
+    assert drained()
+    assert sorted(host.to()) == sorted(f"{kind}@example.com" for kind in KINDS)
+    record = dns_record(config.key("dkim.pem")).encode()
+    for _, (recipient,), raw, _ in host.mails:
+        assert dkim.verify(raw, dnsfunc=lambda asked, timeout=5: record), recipient
+        assert not dkim.verify(raw.replace(b"Subject: ", b"Subject: x", 1), dnsfunc=lambda asked, timeout=5: record)
 
 
 def test_letters_share_a_connection(school, host, hanako):

@@ -14,6 +14,8 @@ BASE = "https://kairan.example.jp"
         ("", "雨のため中止です。\nまた連絡します。", ("雨のため中止です。", "雨のため中止です。\nまた連絡します。")),
         ("", "", ("", "")),
         ("  二行の\r\n 件名 ", "本文", ("二行の 件名", "本文")),
+        ("", "長" * 61, ("長" * 60, "長" * 61)),
+        ("題" * 201, "文" * 20_001, ("題" * 200, "文" * 20_000)),
     ],
 )
 def test_an_empty_half_is_filled_from_the_other(subject, text, expected):
@@ -29,6 +31,9 @@ def test_an_empty_half_is_filled_from_the_other(subject, text, expected):
         "kairan.example.jp/r/abcdefghijklmnopqrstuvwxyz",
         "https://kairan.example.jp/notices/cancel/WzEsMl0.abc",
         "https://kairan.example.jp/mail/release/WzEsMl0.abc-_",
+        "https://kairan.example.jp/c/abcdefghijklmnopqrstuvwxyz/1",
+        "https://kairan.example.jp/o/abcdefghijklmnopqrstuvwxyz.gif",
+        "https://kairan.example.jp/p/WzEsMl0.abc-_",
     ],
 )
 def test_links_with_a_token_never_pass(link):
@@ -36,6 +41,35 @@ def test_links_with_a_token_never_pass(link):
     subject, text = clean_subject_and_text(f"見て {link}", f"前\n{link}\n後", BASE)
     assert "kairan.example.jp" not in (subject + text).lower()
     assert text.split() == ["前", "後"]
+
+
+@pytest.mark.parametrize("mark", [">", "＞", "|", "｜"])
+def test_quoted_lines_go_under_every_mark(mark):
+    text = clean_subject_and_text("x", f"お知らせです。\n{mark} 秘密の前文\n以上です。", BASE)[1]
+    assert text == "お知らせです。\n以上です。"
+
+
+@pytest.mark.parametrize(
+    "border", ["-----original message-----", "----- Forwarded Message -----", "begin forwarded message:"]
+)
+def test_the_line_above_a_forwarded_letter_goes_and_its_text_stays(border):
+    text = clean_subject_and_text("x", f"回します。\n{border}\n運動会のご案内", BASE)[1]
+    assert text == "回します。\n運動会のご案内"
+
+
+@pytest.mark.parametrize("lines_between", [0, 1, 2])
+def test_an_introduction_goes_only_close_above_a_quote(lines_between):
+    intro, between = "先生のメール：", "\n" * lines_between
+    assert clean_subject_and_text("x", f"前\n{intro}\n{between}> 引用", BASE)[1] == "前"
+    assert clean_subject_and_text("x", f"前\n{intro}\n次の行", BASE)[1] == f"前\n{intro}\n次の行"
+
+
+def test_of_a_header_block_only_lines_with_addresses_go():
+    block = "差出人: 花子\n送信者: mother@example.com\n件名: 運動会\n日時: 10月5日"
+    text = clean_subject_and_text("x", f"回します。\n{block}\n本文", BASE)[1]
+    assert text == "回します。\n差出人: 花子\n件名: 運動会\n日時: 10月5日\n本文"
+    two = "日時: 10月5日\n差出人: hanako@school.example"
+    assert clean_subject_and_text("x", two, BASE)[1] == two, "two lines are no header block"
 
 
 def test_other_links_pass():
@@ -66,7 +100,9 @@ def test_what_the_writer_means_stays():
     assert clean_subject_and_text("x", text, BASE)[1] == text
 
 
-@pytest.mark.parametrize("subject", ["Re: 臨時休校", "RE:臨時休校", "Ｒｅ： 臨時休校", "返信: x", "Re[2]: x", "Aw: x"])
+@pytest.mark.parametrize(
+    "subject", ["Re: 臨時休校", "RE:臨時休校", "Ｒｅ： 臨時休校", "返信: x", "返：x", "Re[2]: x", "Aw: x"]
+)
 def test_what_looks_like_a_reply(subject):
     assert looks_like_reply(subject, False)
 

@@ -3,8 +3,10 @@
 import pytest
 
 import clock
+from core.accounts import roles, who_can
 from core.members import lists, member_list
-from models import AuditLog, Child, MailingList, Membership, Notice, Person, Target
+from core.permissions import permissions_of
+from models import AuditLog, Child, MailingList, Membership, Notice, Person, Role, Target
 from tests.counting import queries
 
 
@@ -49,6 +51,41 @@ def test_an_administrator_adds_a_list(as_):
     answer = as_("守").post("/lists/new", data={"name": "3年2組", "address": "3nen2kumi", "purpose": "連絡"})
     assert answer.status_code == 303
     assert MailingList.get(MailingList.address == "3nen2kumi").purpose == "連絡"
+
+
+@pytest.mark.proves("T-38")
+def test_a_new_list_has_a_manager_from_the_beginning(as_, school):
+    """T-38: the user who adds it unless another one is chosen; the last one stays."""
+    shown = as_("守").get("/lists/new")
+    assert shown.status_code == 200
+    assert f'<option selected value="{school.users["守"].id}">守</option>' in text(shown)
+    as_("守").post("/lists/new", data={"name": "3年2組", "address": "3nen2kumi", "manager": school.users["送る子"].id})
+    as_("守").post("/lists/new", data={"name": "4年1組", "address": "4nen1kumi"})
+    made = MailingList.get(MailingList.address == "3nen2kumi")
+    assert [user.name for user in who_can.managers_of(made)] == ["送る子"]
+    assert permissions_of(school.users["送る子"]).may_list("manage", made)
+    assert [user.name for user in who_can.managers_of(MailingList.get(address="4nen1kumi"))] == ["守"]
+    with pytest.raises(roles.LastManager):
+        roles.revoke_role(Role.get(Role.list_id == made.id), by=None)
+
+
+@pytest.mark.proves("T-38")
+def test_a_list_of_the_terminal_is_managed_by_the_administrators(school):
+    """T-38: until a manager is named; the last administrator stays."""
+    made = lists.add_list(None, "3年2組", "3nen2kumi", now=clock.now())
+    managing = [user for user in school.users.values() if permissions_of(user).may_list("manage", made)]
+    assert [user.name for user in managing if Role.get(Role.user == user).kind == "admin"] == ["守"]
+    with pytest.raises(roles.LastAdministrator):
+        roles.revoke_role(Role.get(Role.user == school.users["守"]), by=None)
+
+
+@pytest.mark.parametrize("number", [0, 10**6, "x"])
+def test_a_list_is_not_added_without_a_user_who_may_log_in(as_, school, number):
+    roles.disable_account(school.users["送る子"], by=None, now=clock.now())
+    for typed in (number, school.users["送る子"].id):
+        answer = as_("守").post("/lists/new", data={"name": "3年2組", "address": "3nen2kumi", "manager": typed})
+        assert answer.status_code == 422
+    assert not MailingList.select().where(MailingList.address == "3nen2kumi").exists()
 
 
 def test_a_manager_adds_none(as_):
