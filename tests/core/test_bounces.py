@@ -86,6 +86,20 @@ def test_a_complaint_stops_everything_until_the_reader_comes_back(sent):
     assert not members.clear_suppression(who, None, clock.now()), "no organizer may mail against a complaint"
 
 
+def test_a_complaint_stops_also_what_is_not_confirmed_yet(sent):
+    Membership.update(state="unconfirmed").where(Membership.person == person("青山 健太")).execute()
+    bounces.record_report(letter_of(sent, "青山 健太"), report("complaint", "abuse"), clock.now())
+    rows = Membership.select().where(Membership.person == person("青山 健太"))
+    assert {(row.state, row.stopped_by) for row in rows} == {("stopped", "reader")}
+
+
+@pytest.mark.parametrize("state", ["bounced", "complained"])
+def test_a_filter_makes_no_excluded_address_deliverable(sent, state):
+    Person.update(address_state=state).where(Person.name == "青山 健太").execute()
+    bounces.record_report(letter_of(sent, "青山 健太"), report(reason="filtered", permanent=False), clock.now())
+    assert person("青山 健太").address_state == state
+
+
 @pytest.mark.parametrize("kind", ["delayed", "mdn", "success"])
 def test_what_is_no_failure_changes_nobody(sent, kind):
     bounces.record_report(letter_of(sent, "青山 健太"), report(kind, "temporary"), clock.now())
@@ -194,6 +208,38 @@ def test_a_sign_of_life_begins_the_count_anew(school, sign):
     assert person("青山 健太").address_state == "fine"
     fail(school, "青山 健太", 0.5)
     assert person("青山 健太").address_state == "bounced"
+
+
+@pytest.mark.parametrize(("reason", "failures"), [("full", 4), ("doubtful", 2)])
+def test_failures_of_the_old_address_do_not_count_for_the_new_one(school, reason, failures):
+    for days in range(failures, 0, -1):
+        fail(school, "青山 健太", days + 1, reason)
+    members.change_address(person("青山 健太"), "new@example.com", None, clock.now())
+    fail(school, "青山 健太", 0.5, reason)
+    assert person("青山 健太").address_state == "fine"
+
+
+@pytest.mark.parametrize(("state", "reason"), [("refused", "full"), ("expired", "expired")])
+def test_letters_refused_at_the_old_address_do_not_count_for_the_new_one(school, state, reason):
+    for days in (9, 8, 7, 6):
+        made = cast_notices.send([school.lists["1-1"]], at=clock.now() - timedelta(days=days))
+        Letter.update(state=state, reason=reason, code=452).where(
+            Letter.delivery == made.deliveries["青山 健太"]
+        ).execute()
+    members.change_address(person("青山 健太"), "new@example.com", None, clock.now())
+    fail(school, "青山 健太", 1)
+    assert person("青山 健太").address_state == "fine"
+
+
+def test_letters_that_expired_without_an_answer_of_a_server_do_not_count(school):
+    """Our own connection was down: no fault of the address."""
+    for days in (9, 8, 7, 6):
+        made = cast_notices.send([school.lists["1-1"]], at=clock.now() - timedelta(days=days))
+        Letter.update(state="expired", reason="expired", code=None).where(
+            Letter.delivery == made.deliveries["青山 健太"]
+        ).execute()
+    fail(school, "青山 健太", 1)
+    assert person("青山 健太").address_state == "fine"
 
 
 def test_a_robot_is_no_sign_of_life(school):
