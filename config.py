@@ -54,6 +54,9 @@ class Config:
     )
     rate: int | None = field(default=None, metadata={"help": N_("letters a minute in all; 0: no limit")})
     domain_rate: int | None = field(default=None, metadata={"help": N_("letters a minute to one domain; 0: no limit")})
+    domain_rates: str = field(
+        default="", metadata={"help": N_("letters a minute to single domains, such as docomo.ne.jp=30 example.jp=10")}
+    )
     hour_rate: int | None = field(
         default=None, metadata={"help": N_("letters an hour that the mail provider allows; 0: no limit")}
     )
@@ -165,6 +168,7 @@ def validate_config(config: Config) -> Config:
     for name in ("rate", "domain_rate", "hour_rate", "hold_s"):
         if (getattr(config, name) or 0) < 0:
             raise ConfigError(f"KAIRAN_{name.upper()} cannot be negative")
+    parse_domain_rates(config.domain_rates)
     if not abs(config.clock_offset_s) <= MAX_CLOCK_OFFSET_S:  # also refuses nan
         raise ConfigError("KAIRAN_CLOCK_OFFSET_S moves the clock by 20 years at most")
     if config.clock_offset_s and config.smtp and not is_loopback(config.smtp):
@@ -176,6 +180,17 @@ def validate_config(config: Config) -> Config:
         mailbox=config.mailbox.lower(),
         plus=config.plus.lower(),
     )
+
+
+def parse_domain_rates(text: str) -> dict[str, int]:
+    """Return {domain: letters a minute} (0: no limit) from "docomo.ne.jp=30 example.jp=10". Raises ConfigError."""
+    rates = {}
+    for item in text.lower().replace(",", " ").split():
+        domain, _, rate = item.partition("=")
+        if not (_DOMAIN.fullmatch(domain) and rate.isdecimal()):
+            raise ConfigError(f"KAIRAN_DOMAIN_RATES must be like docomo.ne.jp=30 example.jp=10, not {item!r}")
+        rates[domain] = int(rate)
+    return rates
 
 
 def is_loopback(url: str) -> bool:

@@ -17,8 +17,8 @@ from models import Organization, User
 class Settings:
     """What is in force now: the environment and `kairan.toml` win over the Organization row.
 
-    `rate` and `domain_rate`: letters a minute, `hour_rate`: an hour (0: no limit); `hold_s`, `hold_urgent_s`, `late_s`:
-    seconds. `route` is None while letters go to the outbox (practice). `own`: our addresses; `mail_domain`: of our
+    `rate`, `domain_rate` and `domain_rates` (by domain): letters a minute, `hour_rate`: an hour (0: no limit); `hold_s`,
+    `hold_urgent_s`, `late_s`: seconds. `route` is None while letters go to the outbox (practice). `own`: our addresses; `mail_domain`: of our
     Message-IDs, and of all addresses unless there is one mailbox only. `mail_mode`: how mail comes back; `box`: the mailbox
     that is read, None if none; `door`: whether the mail door is open. `fixed` names what a restart alone can change.
     """
@@ -37,6 +37,7 @@ class Settings:
     door: bool
     rate: int
     domain_rate: int
+    domain_rates: dict[str, int]
     hour_rate: int
     hold_s: int
     hold_urgent_s: int
@@ -76,6 +77,7 @@ def load_settings() -> Settings:
         door=config.inbound_listener is not None,
         rate=row.rate if config.rate is None else config.rate,
         domain_rate=_domain_rate(config, row),
+        domain_rates=ground.parse_domain_rates(config.domain_rates),
         hour_rate=_hour_rate(config, row),
         hold_s=row.hold_s if config.hold_s is None else config.hold_s,
         hold_urgent_s=row.hold_urgent_s if config.hold_s is None else min(config.hold_s, row.hold_urgent_s),

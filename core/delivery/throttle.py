@@ -43,8 +43,16 @@ def carrier_domain(domain: str) -> str | None:
 
 
 def rate_for_domain(domain: str, settings: Settings) -> int:
-    """Return the letters per minute for a domain (0: no limit): the carrier's rate, else the setting."""
-    if settings.practice or settings.domain_rate == 0:
+    """Return the letters per minute for a domain (0: no limit): its own setting, the carrier's rate, else the setting.
+
+    A setting for a domain covers its subdomains; the longest name counts.
+    """
+    if settings.practice:
+        return 0
+    own = [name for name in settings.domain_rates if domain == name or domain.endswith("." + name)]
+    if own:
+        return settings.domain_rates[max(own, key=len)]
+    if settings.domain_rate == 0:
         return 0
     carrier = carrier_domain(domain)
     return min(CARRIER_RATES[carrier], settings.domain_rate) if carrier else settings.domain_rate

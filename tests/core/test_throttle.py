@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from config import parse_domain_rates
 from core.delivery import throttle
 from core.settings import load_settings
 from mail.server_urls import SmtpServer
@@ -53,6 +54,18 @@ def test_carriers_are_served_as_slowly_as_they_ask(settings, domain, a_minute):
     assert throttle.rate_for_domain(domain, settings) == a_minute
     assert throttle.rate_for_domain(domain, replace(settings, domain_rate=20)) == 20
     assert gone_in(60, settings, letters(200, domain)) == pytest.approx(a_minute + a_minute / 30, abs=1)
+
+
+@pytest.mark.proves("N-10")
+def test_each_domain_may_have_a_rate_of_its_own(settings):
+    """It wins over the carrier's rate and covers subdomains; the longest name counts."""
+    rates = parse_domain_rates("docomo.ne.jp=200, Example.com=30 mail.example.com=0")
+    own = replace(settings, domain_rates=rates)
+    expected = {"docomo.ne.jp": 200, "example.com": 30, "x.example.com": 30, "mail.example.com": 0, "au.com": 30}
+    assert {domain: throttle.rate_for_domain(domain, own) for domain in expected} == expected
+    assert throttle.rate_for_domain("notexample.com", own) == settings.domain_rate
+    assert throttle.rate_for_domain("example.com", replace(own, domain_rate=0)) == 30
+    assert gone_in(60, own, letters(200)) == pytest.approx(30 + 1, abs=1)
 
 
 @pytest.mark.proves("N-10", "X-12")

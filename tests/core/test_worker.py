@@ -126,6 +126,7 @@ def test_service_letters_of_every_kind_are_signed(school, host, config, language
     record = dns_record(config.key("dkim.pem")).encode()
     for _, (recipient,), raw, _ in host.mails:
         assert dkim.verify(raw, dnsfunc=lambda asked, timeout=5: record), recipient
+        assert b"<postmaster@" in raw.partition(b"\r\nFrom: ")[2].partition(b"\r\nTo: ")[0], "as no list sends it"
         assert not dkim.verify(raw.replace(b"Subject: ", b"Subject: x", 1), dnsfunc=lambda asked, timeout=5: record)
 
 
