@@ -90,6 +90,7 @@ def test_who_had_stopped_before_is_named_and_not_counted(school):
 
 def test_who_was_not_meant_to_get_it_is_no_part_of_it(sent):
     one = sent.deliveries["石川 直樹"]
+    assert any("石川 直樹" in found.names for found in board.build_board(sent.notice).units)
     for reason in household_reads.NOT_INTENDED:
         Delivery.update(reason=reason).where(Delivery.id == one.id).execute()
         assert all("石川 直樹" not in found.names for found in board.build_board(sent.notice).units)
@@ -177,6 +178,7 @@ def test_nobody_marks_deliveries_of_other_lists_or_notices(school, sent):
     other = cast_notices.send([school.lists["1-1"]]).deliveries["石川 直樹"]
     assert phone_marks.mark_phoned(sent.notice, [other.id], by=by, lists=None, now=clock.now()) == 0
     assert phone_marks.mark_phoned(sent.notice, [sent.deliveries["加藤 誠"].id], by=by, lists=own, now=clock.now()) == 0
+    assert phone_marks.mark_phoned(sent.notice, [sent.deliveries["石川 直樹"].id], by=by, lists=own, now=clock.now()) == 1
 
 
 # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,7 +201,9 @@ def test_who_had_stopped_before_is_not_news(school):
     Membership.update(state="stopped", stopped_by="reader", stopped_at=clock.now() - timedelta(days=3)).where(
         Membership.person == school.people["石川 直樹"]
     ).execute()
-    assert board.build_board(cast_notices.send([school.lists["1-1"]]).notice).stopped == ()
+    sent = cast_notices.send([school.lists["1-1"]])
+    assert sent.deliveries["石川 直樹"].reason == "stopped"
+    assert board.build_board(sent.notice).stopped == ()
 
 
 def test_the_alarm_of_a_letter_for_another_family(sent):

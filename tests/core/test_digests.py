@@ -93,9 +93,11 @@ def test_daily_by_default_and_never_at_once(school):
 
 
 def test_nothing_to_tell_no_letter(school):
-    send(school)
+    sent = send(school)
     for day in range(1, 40):
         assert digests.send_due_digests(tuesdays(8, day)) == 0
+    read(sent, "青山 健太", tuesdays(10, 39))
+    assert digests.send_due_digests(tuesdays(8, 40)) == 1
 
 
 @pytest.mark.proves("D-33")
@@ -220,3 +222,6 @@ def test_what_cannot_come_back_is_not_noted(school):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], at=TUESDAY, read_confirmation=False)
     tracking_options.create_subscriptions(sent.notice, TUESDAY)
     assert DigestSubscription.select().count() == 0
+    counted = send(school, read_confirmation=True)
+    assert {row.kind for row in DigestSubscription.select()} == {"read", "open", "reopen"}
+    assert {row.notice_id for row in DigestSubscription.select()} == {counted.notice.id}

@@ -122,6 +122,7 @@ def test_practice_lists_take_no_mail(school):
 
     made = accounts.ensure_practice_list(school.users["花子"], clock.now())
     assert dispatch.resolve_recipient(f"{made.address}@{DOMAIN}") is None
+    assert dispatch.resolve_recipient(f"{school.lists['1-1'].address}@{DOMAIN}") is not None
 
 
 # ── once and only once ───────────────────────────────────────────────────────────────────────────────────────────

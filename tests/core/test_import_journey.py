@@ -181,6 +181,7 @@ def test_undo_puts_a_rejoined_member_back_to_left(zenko, by):
 
 def test_files_that_nobody_confirmed_are_deleted(zenko, by, config):
     start(zenko, by)
+    assert models.Job.select().count() == 1 and len(list((config.data / "imports").iterdir())) == 1
     clock.set_offset(25 * 3600)
     jobs.purge_old_imports(clock.now())
     assert models.Job.select().count() == 0

@@ -215,6 +215,7 @@ def test_what_has_begun_cannot_be_cancelled(draft, hanako, state):
         workflow.cancel_send(draft, hanako, clock.now())
 
 
+@pytest.mark.proves("D-44")
 def test_what_stood_still_in_the_middle_cannot_become_a_draft(school, hanako):
     """Some readers have it already: as a draft it would go to them again."""
     notice = put(begun(hanako, [school.lists["1-1"]]), state="held", hold_reason="late")

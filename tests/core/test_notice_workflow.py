@@ -80,6 +80,7 @@ def test_only_a_draft_is_written_in(draft, hanako, state):
 
 
 def test_a_draft_is_thrown_away_with_everything(draft, hanako):
+    assert Notice.select().exists() and Target.select().exists()
     drafts.delete_draft(draft, hanako)
     assert not Notice.select().exists() and not Target.select().exists()
 

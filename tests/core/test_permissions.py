@@ -92,6 +92,10 @@ def test_a_role_ends_after_its_last_day_and_with_the_account(school, may):
 def test_the_writer_controls_the_own_notice_while_a_role_is_left(school, may):
     own = notice(school.users["送る子"], school.lists["2-1"], state="sent", started_at=clock.now())
     assert may("送る子").may_notice("send", own) and may("送る子").visible_lists(own) is None
+    named = notice(school.users["送る子"], school.lists["1-1"], state="sent", started_at=clock.now())
+    Target.create(notice=named, kind="person", number=school.people["鈴木 大輔"].id)
+    assert may("送る子").visible_lists(named) is None
+    assert may("花子").visible_lists(named) == [school.lists["1-1"].id], "the person has a child in another class"
     Role.delete().where(Role.user == school.users["送る子"]).execute()
     assert not may("送る子").may_notice("view", own)
 

@@ -52,6 +52,7 @@ def test_children_of_other_lists_are_not_shown(hanako):
 @pytest.mark.parametrize("piece", ["加藤", "雑音 二", "", " ", "%", "_"])
 def test_others_are_not_found(hanako, piece):
     """T-33: other lists, those who left; signs of SQL are signs."""
+    assert [one.name for one in recipients.search_people(hanako, "石川")] == ["石川 直樹"]
     assert recipients.search_people(hanako, piece) == []
 
 

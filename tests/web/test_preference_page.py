@@ -316,7 +316,8 @@ def test_a_notice_never_links_to_it(school):
     from core.notices.rendering import render_as_sent
     from core.settings import load_settings
 
-    assert not re.search(r"/p(/|\s|$)", render_as_sent(sent.notice, load_settings(), clock.now()).text)
+    text = render_as_sent(sent.notice, load_settings(), clock.now()).text
+    assert re.search(r"/u(/|\s|$)", text) and not re.search(r"/p(/|\s|$)", text)
 
 
 def test_a_scanner_that_presses_changes_nothing(client, school, father, page):
