@@ -178,7 +178,9 @@ def test_nobody_marks_deliveries_of_other_lists_or_notices(school, sent):
     other = cast_notices.send([school.lists["1-1"]]).deliveries["石川 直樹"]
     assert phone_marks.mark_phoned(sent.notice, [other.id], by=by, lists=None, now=clock.now()) == 0
     assert phone_marks.mark_phoned(sent.notice, [sent.deliveries["加藤 誠"].id], by=by, lists=own, now=clock.now()) == 0
-    assert phone_marks.mark_phoned(sent.notice, [sent.deliveries["石川 直樹"].id], by=by, lists=own, now=clock.now()) == 1
+    assert (
+        phone_marks.mark_phoned(sent.notice, [sent.deliveries["石川 直樹"].id], by=by, lists=own, now=clock.now()) == 1
+    )
 
 
 # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
