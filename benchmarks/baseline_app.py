@@ -4,7 +4,7 @@ import sys
 
 from flask import Flask
 
-from cli.web_server import _WebServer
+from cli.web_server import serve
 
 app = Flask(__name__)
 
@@ -15,4 +15,5 @@ def hello() -> str:
 
 
 if __name__ == "__main__":
-    _WebServer(app, {"bind": sys.argv[1], "workers": 2, "threads": 4, "worker_class": "gthread"}).run()
+    host, _, port = sys.argv[1].rpartition(":")
+    serve(app, host, int(port), 2**20)

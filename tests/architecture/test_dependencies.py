@@ -61,7 +61,7 @@ MAY_IMPORT = {
 """What each part outside `core/` may import beside itself."""
 
 NO_WEB_NO_QUEUE = {*FOUNDATION, "mail", "core"}
-WEB_AND_QUEUE = {"flask", "flask_login", "flask_wtf", "wtforms", "werkzeug", "jinja2", "huey", "gunicorn", "click"}
+WEB_AND_QUEUE = {"flask", "flask_login", "flask_wtf", "wtforms", "werkzeug", "jinja2", "huey", "waitress", "click"}
 
 
 def modules() -> dict[str, Path]:

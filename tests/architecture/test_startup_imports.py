@@ -6,7 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parents[2]
 SLOW = {"dns", "dkim", "email_validator", "aiosmtpd", "asyncio", "python_calamine", "compiled-reasons"}
-WEB = {"flask", "werkzeug", "gunicorn", "wtforms", "huey"}
+WEB = {"flask", "werkzeug", "waitress", "wtforms", "huey"}
 
 
 LOADED = """
@@ -19,7 +19,7 @@ PARTS = {
     "sender": ("import cli.work", SLOW | WEB),
     "scheduler": ("import cli.scheduler", (SLOW | WEB) - {"huey"}),
     "supervisor": ("import cli.serve", SLOW | WEB),
-    "flask": ("import app", SLOW | {"gunicorn", "huey", "models"}),
+    "flask": ("import app", SLOW | {"waitress", "huey", "models"}),
     "web server": ("import cli.web_server", SLOW - {"asyncio"}),
     "areas": ("import app, config; app._configure_web(app.KairanFlask('app'), config.load_config())", SLOW),
 }
