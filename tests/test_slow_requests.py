@@ -221,7 +221,11 @@ def test_a_stopping_server_finishes_the_request_in_work():
         start_response("200 OK", [("Content-Length", "4")])
         return [b"done"]
 
-    with server_of(app, 10_000) as (port, server), connected(port, WHOLE) as line, connected(port, HALF_BODY) as waiting:
+    with (
+        server_of(app, 10_000) as (port, server),
+        connected(port, WHOLE) as line,
+        connected(port, HALF_BODY) as waiting,
+    ):
         assert begun_.wait(10) and until(lambda: len(server.active_channels) == 2)
         server.stop()
         assert is_closed(waiting)
