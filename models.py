@@ -1077,7 +1077,7 @@ class Rollover(BaseModel):
     """The change of the school year in two steps: year end, then new roster. Only one is open at a time.
 
     `state`: planned, ended (classes empty and waiting), done, undone. `plan`: {leaving grades, class lists};
-    `roster`: the lines of the new roster and the decisions on them; `undo`: the changes of each step.
+    `roster`: the lines of the new roster and the decisions on them; `undo`: the undo logs of each step (`core.imports`).
     """
 
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")

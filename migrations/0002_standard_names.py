@@ -1,5 +1,7 @@
 """Standard names for tables, columns and indexes; three parts of `notice` get tables of their own. From version 0.1."""
 
+import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 
 from migrations.helpers import Source, change_json, rewrite
@@ -76,7 +78,7 @@ STATEMENTS = (
     'CREATE UNIQUE INDEX "letter_delivery_id_round" ON "letter" ("delivery_id", "round")',
     'CREATE INDEX "letter_due" ON "letter" ("urgent" DESC, "next_attempt_at", "id") WHERE state IN (\'waiting\',\'deferred\')',
     'CREATE INDEX "letter_owned" ON "letter" ("owner") WHERE state = \'sending\'',
-    'CREATE INDEX "letter_gave_way" ON "letter" ("delivery_id") WHERE is_current AND round > 1 AND state IN (\'cancelled\',\'skipped\',\'expired\')',
+    "CREATE INDEX \"letter_gave_way\" ON \"letter\" (\"delivery_id\") WHERE is_current AND round > 1 AND state IN ('cancelled','skipped','expired')",
     'CREATE TABLE "bounce" ("id" INTEGER NOT NULL PRIMARY KEY, "letter_id" INTEGER NOT NULL, "person_id" INTEGER, "at" INTEGER NOT NULL, "kind" VARCHAR(255) NOT NULL, "permanent" INTEGER NOT NULL, "status" VARCHAR(255) NOT NULL, "text" VARCHAR(255) NOT NULL, FOREIGN KEY ("letter_id") REFERENCES "letter" ("id") ON DELETE CASCADE, FOREIGN KEY ("person_id") REFERENCES "person" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "bounce_letter_id" ON "bounce" ("letter_id")',
     'CREATE INDEX "bounce_person_id" ON "bounce" ("person_id")',
@@ -197,9 +199,7 @@ SOURCES = {
             "requires_approval": "second_person",
         },
     ),
-    "person": Source(
-        "person", {"address_state_notice_id": "address_state_by", "reported_address_state": "told_state"}
-    ),
+    "person": Source("person", {"address_state_notice_id": "address_state_by", "reported_address_state": "told_state"}),
     "membership": Source("membership", {"joined_via": "joined_route"}),
     "consent_text": Source("terms"),
     "queued_signup": Source("applicant", {"address_proven": "sure"}),
@@ -255,12 +255,7 @@ SOURCES = {
     "reminder": Source("reminder", {"send_at": "begin_at"}),
     "delivery": Source(
         "delivery",
-        {
-            "read_via": "read_how",
-            "phoned_at": "told_at",
-            "phoned_by_id": "told_by_id",
-            "misdirected_at": "strange_at",
-        },
+        {"read_via": "read_how", "phoned_at": "told_at", "phoned_by_id": "told_by_id", "misdirected_at": "strange_at"},
     ),
     "delivery_membership": Source("cover"),
     "letter": Source(
@@ -297,33 +292,71 @@ UNDO_COLUMNS = {
 def up(migrator, db):
     rewrite(db, STATEMENTS, SOURCES)
     change_json(db, "job", "detail", rename_in_import)
-    change_json(db, "rollover", "undo", rename_in_rollover)
+    convert_rollovers(db)
 
 
 def rename_in_import(detail):
     return {**detail, "written": rename_columns(detail["written"])} if "written" in detail else detail
 
 
-def rename_in_rollover(undo):
-    """Turn what a new roster wrote into an undo log, as imports keep it."""
-    roster = undo.get("roster")
-    if not roster:
-        return undo
+def convert_rollovers(db):
+    """Turn what the steps of a rollover wrote into undo logs, as imports keep them: {"end": [log], "roster": [log]}."""
+    for number, ended_at, text in db.execute_sql("SELECT id, ended_at, undo FROM rollover").fetchall():
+        undo = json.loads(text)
+        new = {}
+        if "end" in undo:
+            new["end"] = [year_end_log(db, undo["end"], undo.get("roster"), ended_at)]
+        if "roster" in undo:
+            new["roster"] = roster_logs(undo["roster"], ended_at)
+        if new:
+            db.execute_sql("UPDATE rollover SET undo = ? WHERE id = ?", (json.dumps(new, ensure_ascii=False), number))
+
+
+def year_end_log(db, end, roster, ended_at):
+    """Return the undo log of a year's end, without memberships that were changed since."""
+    opened = roster["opened"] if roster else {}
+    memberships = {}
+    for row, (state, user) in end["places"].items():
+        found = db.execute_sql(
+            "SELECT child_id, relation, attributes, state, stopped_by, left_at FROM membership WHERE id = ?", (row,)
+        ).fetchone()
+        if not found:
+            continue
+        child, relation, attributes, *last = found
+        last = opened.get(row, last)  # undo of the roster comes first
+        if (last[0], last[2]) == ("left", ended_at):
+            digest = membership_digest([child, relation, json.loads(attributes), *last])
+            memberships[row] = [{"state": state, "left_at": None, "in_charge": user}, digest]
+    lists = {row: {"awaiting_roster_since": None, "join_code": code} for row, code in end["lists"].items()}
+    return undo_log(list=lists, membership=memberships)
+
+
+def undo_log(made=(), **changed):
+    """Return an undo log; an entry that is no list has a digest that matches every row."""
+    changed = {
+        table: {row: entry if isinstance(entry, list) else [entry, ""] for row, entry in rows.items()}
+        for table, rows in changed.items()
+    }
+    return {"made": {"membership": dict.fromkeys(map(str, made), "")}, "changed": changed}
+
+
+def membership_digest(values):
+    return hashlib.sha256(json.dumps(values, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def roster_logs(roster, ended_at):
     children = {
-        row: [dict(zip(("name", "kana", "grade", "class_name"), old, strict=True)), ""]
+        row: dict(zip(("name", "kana", "grade", "class_name"), old, strict=True))
         for row, old in roster["children"].items()
     }
     opened = {
-        row: [{"state": state, "stopped_by": by, "left_at": as_moment(left_at), "in_charge": None}, ""]
+        row: {"state": state, "stopped_by": by, "left_at": as_moment(left_at), "in_charge": None}
         for row, (state, by, left_at) in roster["opened"].items()
     }
-    gone = {row: [{"state": state, "left_at": None}, ""] for row, state in roster["gone"].items()}
-    log = {
-        "made": {"person": {}, "child": {}, "membership": dict.fromkeys(map(str, roster["made"]), "")},
-        "changed": {"person": {}, "child": children, "membership": {**opened, **gone}},
-    }
-    written = [log, *(rename_columns(one) for one in roster["written"])]
-    return {**undo, "roster": {"lists": roster["lists"], "written": written}}
+    gone = {row: {"state": state, "left_at": None} for row, state in roster["gone"].items()}
+    lists = {str(row): {"awaiting_roster_since": as_moment(ended_at)} for row in roster["lists"]}
+    log = undo_log(roster["made"], list=lists, child=children, membership={**opened, **gone})
+    return [log, *(rename_columns(one) for one in roster["written"])]
 
 
 def as_moment(ms):

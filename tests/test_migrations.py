@@ -26,7 +26,7 @@ from cli.work import open_worker
 from core import install, scheduler, schema
 from core.accounts import accounts
 from core.imports import jobs
-from core.rollover import new_roster, year_end
+from core.rollover import year_end
 from database import db, open_database
 from migrations.helpers import ColumnMismatch, Source, rewrite, set_check
 from models import Job, Letter, Membership, Notice, Rollover, User
@@ -263,13 +263,30 @@ def test_undo_of_a_rollover_gets_the_new_column_names_too(old):
     old.execute_sql("UPDATE rollover SET undo = ? WHERE id = ?", (json.dumps(undo, ensure_ascii=False), number))
     upgrade(old)
     (changed,) = (
-        log["changed"]
-        for log in Rollover.get_by_id(number).undo["roster"]["written"]
-        if "1" in log["changed"]["membership"]
+        log["changed"] for log in Rollover.get_by_id(number).undo["roster"] if "1" in log["changed"]["membership"]
     )
     assert changed["membership"]["1"] == [{"joined_via": "copy", "relation": "母"}, "digest"]
     assert changed["person"]["1"] == [{"reported_address_state": "fine"}, "digest"]
-    assert Rollover.get_by_id(number).undo["end"] == undo["end"]
+    (end,) = (log["changed"] for log in Rollover.get_by_id(number).undo["end"])
+    assert {row: [old["state"], old["in_charge"]] for row, (old, _) in end["membership"].items()} == undo["end"][
+        "places"
+    ]
+    assert {row: old["join_code"] for row, (old, _) in end["list"].items()} == undo["end"]["lists"]
+
+
+def test_undo_of_an_old_rollover_keeps_who_left_again_before_or_after_the_upgrade(old):
+    number, text = old.execute_sql("SELECT id, undo FROM rollover WHERE undo LIKE '%written%'").fetchone()
+    undo = json.loads(text)
+    before, after, other = [row for row in undo["end"]["places"] if row not in undo["roster"]["opened"]][:3]
+    again = "UPDATE membership SET left_at = left_at + 1 WHERE id = ?"
+    old.execute_sql(again, (before,))
+    upgrade(old)
+    old.execute_sql(again, (after,))
+    Notice.update(started_at=None).execute()
+    for _ in ("roster", "end"):
+        year_end.undo_step(Rollover.get_by_id(number), None)
+    states = [Membership.get_by_id(int(row)).state for row in (before, after, other)]
+    assert states == ["left", "left", undo["end"]["places"][other][0]]
 
 
 def test_an_import_of_the_old_version_can_be_undone(upgraded):
@@ -288,8 +305,8 @@ def test_a_rollover_of_the_old_version_can_be_undone(installation):
     install.prepare_data_folder(installation)
     Notice.update(started_at=None).execute()
     rollover = Rollover.get(Rollover.state == "done", Rollover.undo != {})
-    new_roster.undo_roster(rollover, None)
-    year_end.undo_year_end(Rollover.get_by_id(rollover.id), None)
+    year_end.undo_step(rollover, None)
+    year_end.undo_step(Rollover.get_by_id(rollover.id), None)
     assert Rollover.get_by_id(rollover.id).state == "undone"
     grades = {str(one.id): [one.name, one.kana, one.grade, one.class_name] for one in models.Child.select()}
     assert {number: grades[number] for number in kept["roster"]["children"]} == kept["roster"]["children"]

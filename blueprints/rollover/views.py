@@ -11,6 +11,7 @@ from blueprints.rollover import bp
 from core import display_names
 from core.accounts.roles import ROLE_LABELS
 from core.errors import DomainError
+from core.members import lists
 from core.rollover import new_roster, year_end
 from core.rollover.child_matching import DOUBT_REASONS
 from core.system import handover_sheet
@@ -55,7 +56,9 @@ def index() -> Answer:
 
 
 def _waiting_lists() -> list[tuple[MailingList, int]]:
-    return [(mailing_list, year_end.count_people(mailing_list)) for mailing_list in year_end.lists_awaiting_roster()]
+    waiting = year_end.lists_awaiting_roster()
+    counts = lists.count_members_by_list(row.id for row in waiting)
+    return [(row, counts[row.id]["members"]) for row in waiting]
 
 
 def _plan_page(rollover: Rollover) -> Answer:
@@ -86,9 +89,9 @@ def start_planning() -> Response:
 def save_plan() -> Response:
     """Save which grades leave and which lists are classes."""
     rollover = rollover_in_state("planned")
-    lists = request.form.getlist("lists", type=parse_row_id)
+    chosen = request.form.getlist("lists", type=parse_row_id)
     return run_and_flash(
-        lambda: year_end.set_plan(rollover, request.form.getlist("grades"), lists),
+        lambda: year_end.set_plan(rollover, request.form.getlist("grades"), chosen),
         N_("This page now shows what will happen so."),
     )
 
@@ -116,16 +119,12 @@ def end_year() -> Response:
 @bp.post("/undo")
 @requires("admin")
 def undo_step() -> Response:
-    """Undo the last step: the new roster, or the year end."""
-    rollover = rollover_in_state("ended", "done")
-    if rollover.state == "done":
-        return run_and_flash(
-            lambda: new_roster.undo_roster(rollover, current_user),
-            N_("The new roster is taken back. The classes wait again."),
-        )
-    return run_and_flash(
-        lambda: year_end.undo_year_end(rollover, current_user), N_("Taken back. Everybody is where they were before.")
-    )
+    """Undo the step that the page named, so that a second tap does not undo the step before it too."""
+    if request.form.get("step") == "done":
+        rollover, sentence = rollover_in_state("done"), N_("The new roster is taken back. The classes wait again.")
+    else:
+        rollover, sentence = rollover_in_state("ended"), N_("Taken back. Everybody is where they were before.")
+    return run_and_flash(lambda: year_end.undo_step(rollover, current_user), sentence)
 
 
 @bp.post("/lists/<int:number>/open")
@@ -148,16 +147,13 @@ def new_roster_page(rollover: Rollover, wrong: str = "", text: str = "", status:
     """Show the upload form, or the plan of the uploaded roster."""
     if wrong or not rollover.roster:
         may_undo = year_end.can_undo(rollover)
-        lists = [
-            (mailing_list, year_end.count_people(mailing_list)) for mailing_list in year_end.lists_awaiting_roster()
-        ]
         return render_page(
             "rollover/upload_roster.html",
             rollover=rollover,
             wrong=wrong,
             text=text,
             may_undo=may_undo,
-            waiting=lists,
+            waiting=_waiting_lists(),
             status=status,
         )
     shown = new_roster.preview_roster(rollover)

@@ -1,4 +1,4 @@
-"""Write an import plan in chunks of one short transaction each, and undo it.
+"""Write the plan of an import or of a rollover step in chunks of one short transaction each, and undo it.
 
 New rows are inserted together and found again by their ids: inside an immediate transaction no other process inserts.
 """
@@ -14,14 +14,16 @@ from peewee import fn
 
 from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
 from core.members import households
-from database import db, in_chunks
-from models import BaseModel, Child, Delivery, DeliveryMembership, Letter, Membership, Person
+from database import db, in_chunks, millis
+from models import BaseModel, Child, Delivery, DeliveryMembership, Letter, MailingList, Membership, Person
 
 CHUNK_LINES = 500  # lines of one transaction, about 50 ms
 
-TABLES: dict[str, type[BaseModel]] = {"person": Person, "child": Child, "membership": Membership}
-# Columns of the digest: if one of them differs later, undo skips the row.
-_DIGEST_FIELDS = {
+# In the order of writing; undo goes the other way.
+TABLES: dict[str, type[BaseModel]] = {"list": MailingList, "person": Person, "child": Child, "membership": Membership}
+# Columns of the digest: if one of them differs later, undo skips the row. A list is never skipped.
+_DIGEST_FIELDS: dict[str, tuple[str, ...]] = {
+    "list": (),
     "person": ("name", "kana", "address", "phone", "language", "household", "address_state"),
     "child": ("name", "kana", "grade", "class_name", "household", "attributes"),
     "membership": ("child_id", "relation", "attributes", "state", "stopped_by"),
@@ -46,12 +48,11 @@ class UndoLog:
         """Read it from the detail of a Job, to continue an interrupted import."""
         if stored is None:
             return cls()
-        return cls(
-            *(
-                {name: {int(n): digest for n, digest in rows.items()} for name, rows in stored[part].items()}
-                for part in ("made", "changed")
-            )
-        )
+        log = cls()
+        for part in ("made", "changed"):
+            for name, rows in stored[part].items():
+                getattr(log, part)[name] = {int(number): entry for number, entry in rows.items()}
+        return log
 
 
 def apply_plan(
@@ -64,6 +65,7 @@ def apply_plan(
     """
     undo_log = UndoLog() if undo_log is None else undo_log
     with db.atomic():
+        _update_drafts("list", plan.lists, undo_log)
         _merge_households(plan, undo_log)
         note(0)
     lines = [line for line in plan.lines if line.outcome != "wrong"]
@@ -89,13 +91,13 @@ def _write_chunk(plan: ImportPlan, chunk: list[PlanLine], undo_log: UndoLog) -> 
     new, known = [], []
     for line in chunk:
         draft = line.membership
-        if draft is None or draft.line != line.number or line.person is None:
+        if draft is None or draft.line != line.number:
             continue
-        if draft.row is None:
+        if draft.row is None and line.person is not None:
             draft.fields |= {"person": line.person.row.id, "list": plan.list_id}
             draft.fields["child"] = line.child.row.id if line.child else None
             new.append(draft)
-        elif draft.fields:
+        elif draft.row is not None and draft.fields:
             if draft.fields.get("child") is True and line.child:
                 draft.fields["child"] = line.child.row.id
             known.append(draft)
@@ -145,26 +147,29 @@ def _to_json_values(old: dict[str, Any]) -> dict[str, Any]:
 
 
 def row_digest(name: str, row: Any) -> str:
-    text = json.dumps([getattr(row, column) for column in _DIGEST_FIELDS[name]], ensure_ascii=False, sort_keys=True)
+    """Return the digest of a row. An ended membership has its end in it: undo skips one that a reader ended again."""
+    values = [getattr(row, column) for column in _DIGEST_FIELDS[name]]
+    values += [millis(row.left_at)] if name == "membership" and row.left_at else []
+    text = json.dumps(values, ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 # ── undo ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def undo_changes(undo_log: dict[str, Any]) -> tuple[int, int]:
-    """Undo what a plan wrote; return (rows undone, rows skipped).
+def undo_changes(stored: dict[str, Any]) -> tuple[int, int]:
+    """Undo what a plan wrote; return (rows undone, rows skipped). `stored`: an UndoLog as JSON.
 
     A row is skipped if it was changed since, got a letter, or is used by a newer row.
     """
     undone = skipped = 0
+    undo_log = UndoLog.from_json(stored)
     with db.atomic():
-        for name in ("membership", "child", "person"):
-            made = {int(number): entry for number, entry in undo_log["made"][name].items()}
+        for name in reversed(TABLES):
+            made, changed = undo_log.made[name], undo_log.changed[name]
             unchanged = _unchanged_rows(name, made) - _referenced_rows(name, made)
             _delete_rows(TABLES[name], unchanged)
             undone, skipped = undone + len(unchanged), skipped + len(made) - len(unchanged)
-            changed = {int(number): tuple(entry) for number, entry in undo_log["changed"][name].items()}
             restored = _restore_rows(name, changed)
             undone, skipped = undone + restored, skipped + len(changed) - restored
     return undone, skipped
@@ -178,14 +183,14 @@ def _unchanged_rows(name: str, made: dict[int, str]) -> set[int]:
 
 def _referenced_rows(name: str, made: dict[int, str]) -> set[int]:
     """Return the rows that others refer to: letters, deliveries, memberships."""
-    uses: tuple[Any, ...] = {
+    uses: dict[str, tuple[Any, ...]] = {
         "membership": (DeliveryMembership.membership,),
         "child": (Membership.child, Delivery.child),
         "person": (Membership.person, Delivery.person, Letter.person),
-    }[name]
+    }
     return {
         row[0]
-        for column in uses
+        for column in uses.get(name, ())
         for chunk in in_chunks(made)
         for row in column.model.select(column).where(column.in_(chunk)).distinct().tuples()
     }
@@ -196,7 +201,7 @@ def _delete_rows(table: type[BaseModel], numbers: set[int]) -> None:
         table.delete().where(table.id.in_(chunk)).execute()
 
 
-def _restore_rows(name: str, changed: dict[int, tuple[dict[str, Any], str]]) -> int:
+def _restore_rows(name: str, changed: dict[int, list[Any]]) -> int:
     table = TABLES[name]
     rows = [row for chunk in in_chunks(changed) for row in table.select().where(table.id.in_(chunk))]
     same = [row for row in rows if changed[row.id][1] in ("", row_digest(name, row))]
@@ -212,4 +217,4 @@ def _restore_rows(name: str, changed: dict[int, tuple[dict[str, Any], str]]) -> 
 
 
 def _parse_value(key: str, value: Any) -> Any:
-    return datetime.fromisoformat(value) if key.endswith("_at") and value else value
+    return datetime.fromisoformat(value) if key.endswith(("_at", "_since")) and value else value

@@ -1,12 +1,14 @@
-"""The parts of an import plan: notes, row drafts, lines, the plan."""
+"""The parts of a plan: notes, row drafts, lines, the plan. Imports and the rollover use the same plan."""
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from i18n import N_, say
+from models import Membership
 
 OUTCOMES = ("added", "changed", "already", "wrong")
 OUTCOME_LABELS = {"added": N_("Added"), "changed": N_("Changed"), "already": N_("Skipped"), "wrong": N_("Error")}
@@ -70,12 +72,30 @@ class PlanLine:
 
 @dataclass(slots=True)
 class ImportPlan:
-    """What an import would do. `merges`: household keys to replace {old: new}."""
+    """What an import or a step of the rollover would do.
+
+    `merges`: household keys to replace {old: new}; `lists`: changes of the lists themselves.
+    """
 
     list_id: int
     now: datetime
-    lines: list[PlanLine]
+    lines: list[PlanLine] = field(default_factory=list)
     merges: dict[str, str] = field(default_factory=dict)
+    lists: list[RowDraft] = field(default_factory=list)
+
+    def add_change(
+        self, *, person: RowDraft | None = None, child: RowDraft | None = None, membership: RowDraft | None = None
+    ) -> None:
+        """Add a line that comes from no file."""
+        number = len(self.lines) + 1
+        if membership is not None:
+            membership.line = number
+        self.lines.append(PlanLine(number, "", "", "changed", person=person, child=child, membership=membership))
+
+    def end_memberships(self, memberships: Iterable[Membership]) -> None:
+        """Add the end of some memberships, which then have no class teacher."""
+        for row in memberships:
+            self.add_change(membership=RowDraft(row, {"state": "left", "left_at": self.now, "in_charge": None}))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -91,5 +111,9 @@ class ImportPlan:
     @property
     def fingerprint(self) -> str:
         """Return a digest of the preview; an import with another one asks again."""
-        shown = ";".join(f"{line.number}{line.outcome}" for line in self.lines)
-        return hashlib.sha256(shown.encode()).hexdigest()[:16]
+        return preview_digest(";".join(f"{line.number}{line.outcome}" for line in self.lines))
+
+
+def preview_digest(shown: object) -> str:
+    """Return a digest of what a preview shows."""
+    return hashlib.sha256(str(shown).encode()).hexdigest()[:16]

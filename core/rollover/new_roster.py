@@ -2,10 +2,10 @@
 
 Guardians follow their children into the new classes; a stopped membership stays stopped. Lines without a match become
 new families: with the guardian and address of the line, else reached by telephone until the slip with the child's code
-brings an address.
+brings an address. `core.imports` plans and writes them; known children are matched here, as an import finds people by
+cells of the file, and a guardian has none in it.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -18,17 +18,10 @@ from core.errors import DomainError
 from core.imports import apply, columns, jobs
 from core.imports.columns import RosterRow, Sheet, read_rows
 from core.imports.plan import plan_rows
-from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
+from core.imports.plan_model import ImportPlan, RowDraft, preview_digest
 from core.imports.read import read_pasted
 from core.rollover.child_matching import DECIDED_NEW, DECIDED_SKIP, RosterLine, match_rows
-from core.rollover.year_end import (
-    PreviewOutdated,
-    StepAlreadyDone,
-    UndoTooLate,
-    can_undo,
-    class_from_list_name,
-    class_list_candidates,
-)
+from core.rollover.year_end import PreviewOutdated, change_rollover, class_from_list_name, class_list_candidates
 from core.settings import load_settings
 from database import db, in_chunks
 from i18n import N_, say
@@ -69,14 +62,14 @@ class RosterPreview:
     def base_digest(self) -> str:
         """Return a digest of the page before any decision on it."""
         text = ";".join(f"{line.number}{line.kind}{[child.id for child in line.candidates]}" for line in self.lines)
-        return hashlib.sha256(f"{text}|{sorted(self.lists_by_class)}".encode()).hexdigest()[:16]
+        return preview_digest(f"{text}|{sorted(self.lists_by_class)}")
 
     @property
     def fingerprint(self) -> str:
         """Return a digest of what will be done."""
         text = ";".join(f"{line.number}{line.child.id if line.child else line.is_new}" for line in self.lines)
         text += f"|{sorted(self.leaving)}|{sorted(child.id for child in self.missing)}|{sorted(self.lists_by_class)}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return preview_digest(text)
 
 
 # ── bringing it in ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -91,9 +84,8 @@ def upload_roster(rollover: Rollover, *, content: bytes = b"", text: str = "", f
     rows = [row for row in read_rows(sheet, _child_mapping(sheet)) if row.child_name]
     if not rows or not any(row.grade or row.class_name for row in rows):
         raise NoChildColumns()
-    _store_roster(
-        rollover, {"filename": filename[:120], "rows": [asdict(row) for row in rows], "decided": {}, "leaving": []}
-    )
+    roster = {"filename": filename[:120], "rows": [asdict(row) for row in rows], "decided": {}, "leaving": []}
+    change_rollover(rollover, "ended", roster=roster)
     return len(rows)
 
 
@@ -105,16 +97,9 @@ def _child_mapping(sheet: Sheet) -> tuple[str, ...]:
     return tuple({"name": "child_name", "kana": "child_kana"}.get(field, field) for field in mapping)
 
 
-def _store_roster(rollover: Rollover, roster: dict[str, Any]) -> None:
-    current = (Rollover.id == rollover.id) & (Rollover.state == "ended")
-    if not Rollover.update(roster=roster).where(current).execute():
-        raise StepAlreadyDone()
-    rollover.roster = roster
-
-
 def discard_roster(rollover: Rollover) -> None:
     """Drop the stored lines, to upload others. Raises StepAlreadyDone."""
-    _store_roster(rollover, {})
+    change_rollover(rollover, "ended", roster={})
 
 
 def save_decisions(rollover: Rollover, decided: dict[str, str], leaving: Iterable[int]) -> None:
@@ -128,7 +113,7 @@ def save_decisions(rollover: Rollover, decided: dict[str, str], leaving: Iterabl
     }
     rollover.roster = {**rollover.roster, "decided": valid}
     missing = {child.id for child in preview_roster(rollover).missing}
-    _store_roster(rollover, {**rollover.roster, "leaving": sorted(set(leaving) & missing)})
+    change_rollover(rollover, "ended", roster={**rollover.roster, "leaving": sorted(set(leaving) & missing)})
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,7 +138,7 @@ def preview_roster(rollover: Rollover) -> RosterPreview:
 
 def _continuing_children(rollover: Rollover) -> list[Child]:
     """Return the children who did not graduate and had a membership when the year ended, or got one since."""
-    ended = [int(number) for number in rollover.undo["end"]["places"]]
+    ended = _states_at_year_end(rollover)
     numbers = {row.child_id for chunk in in_chunks(ended) for row in _child_ids(Membership.id.in_(chunk))}
     numbers |= {row.child_id for row in _child_ids(Membership.is_member)}
     numbers -= {None, *rollover.plan["graduates"]}
@@ -161,6 +146,12 @@ def _continuing_children(rollover: Rollover) -> list[Child]:
     return sorted(
         rows, key=lambda child: (child.grade.zfill(3), child.class_name.zfill(3), child.kana or child.name, child.id)
     )
+
+
+def _states_at_year_end(rollover: Rollover) -> dict[int, str]:
+    """Return the earlier states of the memberships that ended with the year, by id."""
+    logs = (apply.UndoLog.from_json(stored) for stored in rollover.undo["end"])
+    return {number: old["state"] for log in logs for number, (old, _) in log.changed["membership"].items()}
 
 
 def _child_ids(which: Any) -> Any:
@@ -197,41 +188,52 @@ def apply_roster(rollover: Rollover, by: User | None, now: datetime, *, fingerpr
             raise UndecidedLines(number=preview.undecided)
         if preview.fingerprint != fingerprint:
             raise PreviewOutdated()
-        current = (Rollover.id == rollover.id) & (Rollover.state == "ended")
-        if not Rollover.update(state="done", done_at=now).where(current).execute():
-            raise StepAlreadyDone()
-        undo = _write_roster(rollover, preview, now)
-        Rollover.update(undo={**rollover.undo, "roster": undo}, roster={}).where(Rollover.id == rollover.id).execute()
+        undo = {**rollover.undo, "roster": _write_roster(rollover, preview, now)}
+        change_rollover(rollover, "ended", state="done", done_at=now, undo=undo, roster={})
         audit.log_action(by, "rollover.roster_in", rollover.id, detail={"lines": len(preview.lines)})
     return preview
 
 
-def _write_roster(rollover: Rollover, preview: RosterPreview, now: datetime) -> dict[str, Any]:
-    """Write children, memberships and new families; open the lists with a roster. Return the undo data."""
-    plans = [*_plan_known_children(rollover, preview, now), _plan_leaving_children(preview.leaving, now)]
+def _write_roster(rollover: Rollover, preview: RosterPreview, now: datetime) -> list[dict[str, Any]]:
+    """Write children, memberships and new families; open the lists with a roster. Return the undo logs."""
     undo_log = apply.UndoLog()
-    for plan in plans:
+    for plan in (*_plan_known_children(rollover, preview, now), _plan_lists_and_leaving(preview, now)):
         apply.apply_plan(plan, undo_log=undo_log)
-    logs = [undo_log.as_json(), *_register_new_families(preview, now)]
-    lists = [row.id for row in preview.lists_by_class.values() if row not in preview.unfilled_lists]
-    MailingList.update(awaiting_roster_since=None).where(MailingList.id.in_(lists)).execute()
-    return {"lists": lists, "written": logs}
+    return [undo_log.as_json(), *_register_new_families(preview, now)]
+
+
+def _plan_lists_and_leaving(preview: RosterPreview, now: datetime) -> ImportPlan:
+    """Plan the opening of the lists, and the end of all memberships of children who have moved away."""
+    filled = (row for row in preview.lists_by_class.values() if row not in preview.unfilled_lists)
+    plan = ImportPlan(0, now, lists=[RowDraft(row, {"awaiting_roster_since": None}) for row in filled])
+    plan.end_memberships(Membership.select().where(Membership.child.in_(preview.leaving), Membership.is_member))
+    return plan
 
 
 def _plan_known_children(rollover: Rollover, preview: RosterPreview, now: datetime) -> Iterable[ImportPlan]:
     """Plan grade and class of the matched children, and the memberships of their guardians in the new classes."""
-    planner = _MembershipPlanner(rollover, now, [line.child.id for line in preview.lines if line.child])
+    lines = [(line, line.child) for line in preview.lines if line.child]
+    states = _states_at_year_end(rollover)
+    guardians = _memberships_by_guardian(child.id for _, child in lines)
+    teachers: dict[MailingList, dict[str, User]] = {}
     plans: dict[int, ImportPlan] = {}
-    for line in preview.lines:
-        if line.child is None:
-            continue
+    for line, matched in lines:
         mailing_list = preview.lists_by_class.get((line.row.grade, line.row.class_name))
-        plan = plans.setdefault(mailing_list.id if mailing_list else 0, ImportPlan(0, now, []))
-        child = RowDraft(line.child, _child_fields(line, line.child))
-        _add_line(plan, child=child)
-        if mailing_list is not None:
-            plan.list_id = mailing_list.id
-            planner.add_lines(plan, line, child, mailing_list)
+        list_id = mailing_list.id if mailing_list else 0
+        plan = plans.setdefault(list_id, ImportPlan(list_id, now))
+        child = RowDraft(matched, _child_fields(line, matched))
+        plan.add_change(child=child)
+        if mailing_list is None:
+            continue
+        name = class_teacher.teacher_name_key(line.row.in_charge)
+        if name and mailing_list not in teachers:
+            teachers[mailing_list] = class_teacher.candidates_by_name(mailing_list)
+        teacher = teachers[mailing_list].get(name) if name else None
+        for person, rows in guardians[matched.id].items():
+            membership = _draft_membership(rows, list_id, states, now)
+            if membership is not None:
+                membership.fields["in_charge"] = teacher.id if teacher else None
+                plan.add_change(person=RowDraft(Person(id=person)), child=child, membership=membership)
     return plans.values()
 
 
@@ -241,87 +243,43 @@ def _child_fields(line: RosterLine, child: Child) -> dict[str, str]:
     return fields | ({"name": line.row.child_name} if line.decision else {})
 
 
-def _add_line(
-    plan: ImportPlan,
-    *,
-    person: RowDraft | None = None,
-    child: RowDraft | None = None,
-    membership: RowDraft | None = None,
-) -> None:
-    number = len(plan.lines) + 1
-    if membership is not None:
-        membership.line = number
-    plan.lines.append(PlanLine(number, "", "", "changed", person=person, child=child, membership=membership))
+def _memberships_by_guardian(children: Iterable[int]) -> dict[int, dict[int, list[Membership]]]:
+    """Return {child: {person: memberships}}, ended ones too."""
+    found: dict[int, dict[int, list[Membership]]] = defaultdict(lambda: defaultdict(list))
+    for chunk in in_chunks(children):
+        for row in Membership.select().where(Membership.child.in_(chunk)).order_by(Membership.id):
+            found[row.child_id][row.person_id].append(row)
+    return found
 
 
-class _MembershipPlanner:
-    """Plan the memberships of guardians in the new classes: reopen an ended one, else add one."""
+def _draft_membership(rows: list[Membership], list_id: int, states: dict[int, str], now: datetime) -> RowDraft | None:
+    """Reopen a guardian's ended membership in the new class, else draft one.
 
-    def __init__(self, rollover: Rollover, now: datetime, children: list[int]) -> None:
-        self.now = now
-        self.state_before = {int(number): held[0] for number, held in rollover.undo["end"]["places"].items()}
-        self.teachers: dict[int, dict[str, User]] = {}
-        self.by_child = self._memberships(children)
-
-    def _memberships(self, children: list[int]) -> dict[int, dict[int, list[Membership]]]:
-        """Return {child: {person: memberships}} of guardians with a membership that continues or ended with the year."""
-        by_child: dict[int, dict[int, list[Membership]]] = defaultdict(lambda: defaultdict(list))
-        for chunk in in_chunks(children):
-            for row in Membership.select().where(Membership.child.in_(chunk)).order_by(Membership.id):
-                by_child[row.child_id][row.person_id].append(row)
-        return {
-            child: {
-                person: rows
-                for person, rows in guardians.items()
-                if any(row.is_member or row.id in self.state_before for row in rows)
-            }
-            for child, guardians in by_child.items()
-        }
-
-    def add_lines(self, plan: ImportPlan, line: RosterLine, child: RowDraft, mailing_list: MailingList) -> None:
-        for person, rows in self.by_child.get(child.row.id, {}).items():
-            here = next((row for row in rows if row.list_id == mailing_list.id), None)
-            if here is not None and here.is_member:
-                continue
-            state, stopped_by = self._state(rows)
-            fields: dict[str, Any] = {
-                "state": state,
-                "stopped_by": stopped_by,
-                "stopped_at": self.now if state == "stopped" else None,
-                "in_charge": self._teacher(line, mailing_list),
-                "joined_at": self.now,
-            }
-            if here is not None:
-                fields["left_at"] = None
-            else:
-                relation = next((row.relation for row in rows if row.relation), "")
-                fields |= {"relation": relation, "joined_via": "move", "attributes": {}}
-            _add_line(plan, person=RowDraft(Person(id=person)), child=child, membership=RowDraft(here, fields))
-
-    def _state(self, rows: list[Membership]) -> tuple[str, str]:
-        """Return (state, stopped_by) of the old class: a stopped membership stays stopped (field.md 3.1)."""
-        old = [row for row in rows if row.id in self.state_before]
-        states = {self.state_before[row.id] for row in old}
-        if "stopped" in states and "active" not in states:
-            return "stopped", next((row.stopped_by for row in old if self.state_before[row.id] == "stopped"), "reader")
-        return (next(iter(states)), "") if len(states) == 1 and states <= {"pending", "unconfirmed"} else ("active", "")
-
-    def _teacher(self, line: RosterLine, mailing_list: MailingList) -> int | None:
-        if not line.row.in_charge:
-            return None
-        if mailing_list.id not in self.teachers:
-            self.teachers[mailing_list.id] = class_teacher.candidates_by_name(mailing_list)
-        teacher = self.teachers[mailing_list.id].get(class_teacher.teacher_name_key(line.row.in_charge))
-        return teacher.id if teacher else None
+    None if the guardian is a member already, or left before the year ended.
+    """
+    here = next((row for row in rows if row.list_id == list_id), None)
+    if (here is not None and here.is_member) or not any(row.is_member or row.id in states for row in rows):
+        return None
+    state, stopped_by = _state_of_old_class(rows, states)
+    fields: dict[str, Any] = {
+        "state": state,
+        "stopped_by": stopped_by,
+        "stopped_at": now if state == "stopped" else None,
+        "joined_at": now,
+    }
+    if here is not None:
+        return RowDraft(here, {**fields, "left_at": None})
+    relation = next((row.relation for row in rows if row.relation), "")
+    return RowDraft(None, {**fields, "relation": relation, "joined_via": "move", "attributes": {}})
 
 
-def _plan_leaving_children(children: frozenset[int], now: datetime) -> ImportPlan:
-    """Plan the end of all memberships of children who have moved away."""
-    plan = ImportPlan(0, now, [])
-    for row in Membership.select().where(Membership.child.in_(children), Membership.is_member):
-        ended = RowDraft(row, {"state": "left", "left_at": now})
-        _add_line(plan, person=RowDraft(Person(id=row.person_id)), membership=ended)
-    return plan
+def _state_of_old_class(rows: list[Membership], states: dict[int, str]) -> tuple[str, str]:
+    """Return (state, stopped_by) of the old class: a stopped membership stays stopped (field.md 3.1)."""
+    old = [row for row in rows if row.id in states]
+    before = {states[row.id] for row in old}
+    if "stopped" in before and "active" not in before:
+        return "stopped", next((row.stopped_by for row in old if states[row.id] == "stopped"), "reader")
+    return (before.pop(), "") if len(before) == 1 and before <= {"pending", "unconfirmed"} else ("active", "")
 
 
 def _register_new_families(preview: RosterPreview, now: datetime) -> list[dict[str, Any]]:
@@ -340,27 +298,3 @@ def _register_new_families(preview: RosterPreview, now: datetime) -> list[dict[s
         apply.apply_plan(plan_rows(mailing_list, [RosterRow(**asdict(row)) for row in rows], now)).as_json()
         for mailing_list, rows in by_list.items()
     ]
-
-
-# ── taking it back ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def undo_roster(rollover: Rollover, by: User | None) -> None:
-    """Undo the new roster: the classes wait again. Raises StepAlreadyDone, UndoTooLate.
-
-    Rows that were changed since, or have letters, are kept (`core.imports.apply`).
-    """
-    with db.atomic():
-        if not can_undo(rollover):
-            raise UndoTooLate()
-        written = rollover.undo.get("roster")
-        current = (Rollover.id == rollover.id) & (Rollover.state == "done")
-        rest = {key: value for key, value in rollover.undo.items() if key != "roster"}
-        if not written or not Rollover.update(state="ended", done_at=None, undo=rest).where(current).execute():
-            raise StepAlreadyDone()
-        for log in reversed(written["written"]):
-            apply.undo_changes(log)
-        MailingList.update(awaiting_roster_since=rollover.ended_at).where(
-            MailingList.id.in_(written["lists"])
-        ).execute()
-        audit.log_action(by, "rollover.roster_undone", rollover.id)

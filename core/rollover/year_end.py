@@ -2,27 +2,28 @@
 
 Year's end: the highest grade leaves every list; the class lists are emptied and take no notice until their new roster
 is applied. A preview and a backup come first. Undo is possible until the next notice. Past notices keep their classes,
-since deliveries are frozen. The second step: `core.rollover.new_roster`.
+since deliveries are frozen. The second step: `core.rollover.new_roster`. Both steps are plans of `core.imports`: its
+`apply` writes them, keeps the undo logs and undoes them. The preview stays here, since an import ends no membership.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN, Expression, fn
+from peewee import JOIN
 
 from core import audit, backup
 from core.accounts.class_teacher import teachers_of_classes
 from core.errors import DomainError
+from core.imports import apply
 from core.imports.columns import normalise_row
-from core.members.join_codes import rotate_list_code
+from core.imports.plan_model import ImportPlan, RowDraft, preview_digest
 from core.permissions import notice_ids_for_lists
-from database import db, in_chunks, millis
+from database import db, new_join_code
 from i18n import N_
-from models import Child, MailingList, Membership, Notice, Person, Rollover, User
+from models import Child, MailingList, Membership, Notice, Rollover, User
 
 OPEN_STATES = ("planned", "ended")
 
@@ -63,14 +64,14 @@ class YearEndPreview:
     lists: tuple[ClassList, ...]
     others: tuple[tuple[MailingList, int], ...]  # other lists, and how many people leave them with the graduates
     people_without_list: int
-    membership_ids: tuple[int, ...]  # ids of the memberships that end
+    ending: tuple[Membership, ...]
     pending_notices: tuple[Notice, ...]
 
     @property
     def fingerprint(self) -> str:
         """Return a digest of the preview."""
-        text = f"{sorted(self.membership_ids)} {[one.list.id for one in self.lists]} {[one.id for one in self.pending_notices]}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        parts = (self.ending, [row.list for row in self.lists], self.pending_notices)
+        return preview_digest([sorted(row.id for row in rows) for rows in parts])
 
 
 def current_rollover() -> Rollover | None:
@@ -117,13 +118,19 @@ def class_from_list_name(mailing_list: MailingList) -> tuple[str, str]:
     return (row.grade, row.class_name) if row.grade else ("", "")
 
 
+def change_rollover(rollover: Rollover, in_state: str, **fields: Any) -> None:
+    """Change a rollover that is in a state. Raises StepAlreadyDone if it is in another."""
+    if not Rollover.update(**fields).where(Rollover.id == rollover.id, Rollover.state == in_state).execute():
+        raise StepAlreadyDone()
+    for name, value in fields.items():
+        setattr(rollover, name, value)
+
+
 def set_plan(rollover: Rollover, grades: Iterable[str], lists: Iterable[int]) -> None:
     """Set the leaving grades and the class lists. Raises StepAlreadyDone."""
     candidates = {row.id for row in class_list_candidates()}
     plan = {"grades": list(grades), "lists": [number for number in lists if number in candidates]}
-    if not Rollover.update(plan=plan).where(Rollover.id == rollover.id, Rollover.state == "planned").execute():
-        raise StepAlreadyDone()
-    rollover.plan = plan
+    change_rollover(rollover, "planned", plan=plan)
 
 
 def discard_plan(rollover: Rollover, by: User | None) -> None:
@@ -142,21 +149,21 @@ def preview_year_end(rollover: Rollover) -> YearEndPreview:
     lists = [row for row in class_list_candidates() if row.id in wanted]
     ends = Membership.list.in_([row.id for row in lists]) | Child.grade.in_(leaving)
     open_lists = MailingList.select(MailingList.id).where(MailingList.closed_at.is_null())
-    rows = list(
-        Membership.select(Membership.id, Membership.list, Membership.person)
+    ending: list[Membership] = list(
+        Membership.select()
         .join(Child, JOIN.LEFT_OUTER)
         .where(Membership.is_member, Membership.list.in_(open_lists), ends)
-        .tuples()
+        .order_by(Membership.id)
     )
     people: dict[int, set[int]] = defaultdict(set)
-    for _, list_id, person in rows:
-        people[list_id].add(person)
+    for row in ending:
+        people[row.list_id].add(row.person_id)
     return YearEndPreview(
         graduates=tuple(_graduates(leaving)),
         lists=tuple(_class_list(row, len(people[row.id])) for row in lists),
         others=tuple((row, len(people[row.id])) for row in _lists_by_id(set(people) - {row.id for row in lists})),
-        people_without_list=_count_without_list({row[2] for row in rows}, {row[0] for row in rows}),
-        membership_ids=tuple(row[0] for row in rows),
+        people_without_list=_count_without_list(ending),
+        ending=tuple(ending),
         pending_notices=tuple(_pending_notices(lists)),
     )
 
@@ -179,15 +186,15 @@ def _lists_by_id(numbers: set[int]) -> Iterable[MailingList]:
     return MailingList.open_lists().where(MailingList.id.in_(numbers))
 
 
-def _count_without_list(people: set[int], ending: set[int]) -> int:
+def _count_without_list(ending: list[Membership]) -> int:
     """Count the people whose memberships in open lists all end."""
+    people, ended = {row.person_id for row in ending}, {row.id for row in ending}
     rows = (
         Membership.select(Membership.id, Membership.person)
         .join(MailingList)
         .where(Membership.is_member, Membership.person.in_(people), MailingList.closed_at.is_null())
     )
-    staying = {row.person_id for row in rows if row.id not in ending}
-    return len(people - staying)
+    return len(people - {row.person_id for row in rows if row.id not in ended})
 
 
 def _pending_notices(lists: list[MailingList]) -> Iterable[Notice]:
@@ -209,41 +216,26 @@ def end_year(rollover: Rollover, by: User | None, now: datetime, *, fingerprint:
         preview = preview_year_end(rollover)
         if preview.fingerprint != fingerprint:
             raise PreviewOutdated()
-        lists = [row.list.id for row in preview.lists]
-        undo = {"places": _membership_snapshot(preview.membership_ids), "lists": _join_codes(lists)}
-        change = {"state": "ended", "ended_at": now, "undo": {"end": undo}}
+        undo_log = apply.apply_plan(_plan_year_end(preview, now))
         plan = {**rollover.plan, "rooms": {row.list.id: [row.grade, row.class_name] for row in preview.lists}}
         plan["graduates"] = [row.id for row in preview.graduates]
-        current = (Rollover.id == rollover.id) & (Rollover.state == "planned")
-        if not Rollover.update(**change, plan=plan).where(current).execute():
-            raise StepAlreadyDone()
-        _end_memberships(preview.membership_ids, now)
-        MailingList.update(awaiting_roster_since=now).where(MailingList.id.in_(lists)).execute()
+        undo = {"end": [undo_log.as_json()]}
+        change_rollover(rollover, "planned", state="ended", ended_at=now, plan=plan, undo=undo)
         for row in preview.lists:
-            rotate_list_code(row.list, by)  # hand-outs of the old class must not lead into the new one
-        detail = {"graduates": len(preview.graduates), "places": len(preview.membership_ids), "lists": len(lists)}
+            audit.log_action(by, "list.code_rotated", row.list.id)
+        detail = {"graduates": len(preview.graduates), "places": len(preview.ending), "lists": len(preview.lists)}
         audit.log_action(by, "rollover.ended", rollover.id, detail=detail)
     return preview
 
 
-def _membership_snapshot(numbers: Iterable[int]) -> dict[int, list[Any]]:
-    """Return the undo data of memberships: {id: [state, class teacher]}."""
-    return {
-        number: [state, user]
-        for chunk in in_chunks(numbers)
-        for number, state, user in Membership.select(Membership.id, Membership.state, Membership.in_charge_id)
-        .where(Membership.id.in_(chunk))
-        .tuples()
-    }
-
-
-def _join_codes(lists: list[int]) -> dict[int, str]:
-    return {row.id: row.join_code for row in MailingList.select().where(MailingList.id.in_(lists))}
-
-
-def _end_memberships(numbers: Iterable[int], now: datetime) -> None:
-    for chunk in in_chunks(numbers):
-        Membership.update(state="left", left_at=now, in_charge=None).where(Membership.id.in_(chunk)).execute()
+def _plan_year_end(preview: YearEndPreview, now: datetime) -> ImportPlan:
+    """Plan the ends; hand-outs of an old class must not lead into the new one, so the lists get new join codes."""
+    plan = ImportPlan(0, now)
+    plan.lists = [
+        RowDraft(row.list, {"awaiting_roster_since": now, "join_code": new_join_code()}) for row in preview.lists
+    ]
+    plan.end_memberships(preview.ending)
+    return plan
 
 
 # ── taking it back ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -255,34 +247,23 @@ def can_undo(rollover: Rollover) -> bool:
     return since is not None and not Notice.select().where(Notice.started_at >= since).exists()
 
 
-def undo_year_end(rollover: Rollover, by: User | None) -> None:
-    """Restore all memberships and join codes. Raises StepAlreadyDone, UndoTooLate."""
+def undo_step(rollover: Rollover, by: User | None) -> tuple[int, int]:
+    """Undo the last step; return (rows undone, rows skipped, as of an import). Raises StepAlreadyDone, UndoTooLate."""
     with db.atomic():
         if not can_undo(rollover):
             raise UndoTooLate()
-        current = (Rollover.id == rollover.id) & (Rollover.state == "ended")
-        if not Rollover.update(state="undone", undo={}, roster={}).where(current).execute():
-            raise StepAlreadyDone()
-        undo = rollover.undo["end"]
-        _restore_memberships(undo["places"], rollover.ended_at)
-        for number, code in undo["lists"].items():
-            MailingList.update(awaiting_roster_since=None, join_code=code).where(
-                MailingList.id == int(number)
-            ).execute()
-        audit.log_action(by, "rollover.undone", rollover.id)
-
-
-def _restore_memberships(places: dict[str, list[Any]], ended_at: datetime) -> None:
-    """Restore the state of memberships that nothing changed since."""
-    groups: dict[tuple[str, int | None], list[int]] = defaultdict(list)
-    for number, (state, user) in places.items():
-        groups[state, user].append(int(number))
-    untouched: Expression = (Membership.state == "left") & (Membership.left_at == millis(ended_at))
-    for (state, user), numbers in groups.items():
-        for chunk in in_chunks(numbers):
-            Membership.update(state=state, left_at=None, in_charge=user).where(
-                Membership.id.in_(chunk), untouched
-            ).execute()
+        if rollover.state == "done":
+            logs, rest = rollover.undo["roster"], {"end": rollover.undo["end"]}
+            change_rollover(rollover, "done", state="ended", done_at=None, undo=rest)
+            action = "rollover.roster_undone"
+        else:
+            logs = rollover.undo.get("end", [])
+            change_rollover(rollover, "ended", state="undone", undo={}, roster={})
+            action = "rollover.undone"
+        counts = [apply.undo_changes(log) for log in reversed(logs)]
+        undone, skipped = sum(one for one, _ in counts), sum(one for _, one in counts)
+        audit.log_action(by, action, rollover.id, detail={"back": undone, "kept": skipped})
+    return undone, skipped
 
 
 # ── lists that wait ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -299,8 +280,3 @@ def reopen_list(mailing_list: MailingList, by: User | None) -> bool:
     if changed:
         audit.log_action(by, "rollover.list_opened", mailing_list.id, kind="list")
     return bool(changed)
-
-
-def count_people(mailing_list: MailingList) -> int:
-    current = (Membership.list == mailing_list) & Membership.is_member
-    return Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(current).scalar() or 0

@@ -11,7 +11,8 @@ import pytest
 import clock
 import config as ground
 from core.errors import MissingFields
-from core.members import groups, segment_rules
+from core.imports import register
+from core.members import groups, members, segment_rules
 from core.notices import approval, audience, drafts, start
 from core.notices.content_checks import find_missing
 from core.reports import board
@@ -88,6 +89,16 @@ def test_the_plan_guesses_the_highest_grade_and_the_classes_and_changes_nothing(
     )  # 加藤 and 木村 with the graduates; two of the noise have no child and no other list
     assert everything() == before
     assert year_end.begin_rollover(admin, clock.now()) == found  # an idle one is taken up again, not doubled
+
+
+def test_the_lists_get_new_codes_so_that_old_hand_outs_lead_nowhere(school, admin):
+    before = {row.id: row.join_code for row in MailingList.select()}
+    found = year_end.begin_rollover(admin, clock.now())
+    year_end.end_year(found, admin, clock.now(), fingerprint=year_end.preview_year_end(found).fingerprint)
+    changed = {row.id for row in MailingList.select() if row.join_code != before[row.id]}
+    assert changed == {school.lists["1-1"].id, school.lists["2-1"].id}
+    logged = AuditLog.select().where(AuditLog.action == "list.code_rotated")
+    assert {row.number for row in logged} == changed
 
 
 @pytest.mark.proves("E-12")
@@ -182,17 +193,100 @@ def test_what_was_booked_for_a_class_is_held(school, admin):
 
 
 def test_the_years_end_is_taken_back_until_the_first_notice(school, admin):
+    Membership.update(in_charge=school.users["花子"]).where(Membership.list == school.lists["1-1"]).execute()
     before = everything()
     found = year_end.begin_rollover(admin, clock.now())
     year_end.end_year(found, admin, clock.now(), fingerprint=year_end.preview_year_end(found).fingerprint)
     assert everything() != before
-    year_end.undo_year_end(year_end.current_rollover(), admin)
+    ended_now = Membership.left_at == year_end.current_rollover().ended_at
+    assert Membership.select().where(ended_now).count() > 10
+    assert not Membership.select().where(ended_now, Membership.in_charge.is_null(False)).exists()
+    year_end.undo_step(year_end.current_rollover(), admin)
     assert everything() == before
     again = year_end.begin_rollover(admin, clock.now())
     year_end.end_year(again, admin, clock.now(), fingerprint=year_end.preview_year_end(again).fingerprint)
     cast_notices.send([school.lists["whole"]], at=clock.now() + timedelta(seconds=1))
     with pytest.raises(year_end.UndoTooLate):
-        year_end.undo_year_end(year_end.current_rollover(), admin)
+        year_end.undo_step(year_end.current_rollover(), admin)
+
+
+def test_undo_keeps_what_was_edited_since(school, admin, ended):
+    """Names of members and children, and a membership of which something changed, stay; the rest comes back."""
+    kenta = school.people["青山 健太"]
+    member = Membership.get(Membership.person == kenta, Membership.list == school.lists["1-1"])
+    members.edit_person(kenta, admin, name="青山 健太郎", kana="", phone="090-1234-5678", language="en")
+    Child.update(class_name="9").where(Child.id == member.child_id).execute()
+    register.add_member(
+        school.lists["2-1"], by=admin, now=clock.now(), name="和田 幸子", child_name="和田 慎", relation="祖母"
+    )
+    sachiko = Membership.get(Membership.list == school.lists["2-1"], Membership.is_member)
+    undone, kept = year_end.undo_step(ended, admin)
+    row = Membership.get_by_id(member.id)
+    assert (row.state, row.left_at, row.person.name, row.person.language) == ("active", None, "青山 健太郎", "en")
+    assert row.child.class_name == "9"
+    assert (Membership.get_by_id(sachiko.id).relation, kept) == ("祖母", 0)
+    assert undone > 10
+    logged = AuditLog.get(AuditLog.action == "rollover.undone")
+    assert logged.detail == {"back": undone, "kept": kept}
+
+
+@pytest.mark.parametrize("state", ["left", "active", "stopped"])
+def test_undo_never_brings_back_who_joined_again_and_left_or_stopped(school, admin, ended, state):
+    """field.md 3.1: what a reader decided after the year's end holds, also if it looks like the year's end."""
+    row = Membership.get(Membership.person == school.people["石川 直樹"], Membership.list == school.lists["1-1"])
+    joined = {"name": "石川 直樹", "address": row.person.address, "child_name": "石川 蓮", "relation": row.relation}
+    register.add_member(school.lists["1-1"], by=admin, now=clock.now(), **joined)
+    later = clock.now() + timedelta(days=1)
+    change = {"active": {}, "left": {"left_at": later}, "stopped": {"stopped_by": "reader", "stopped_at": later}}
+    Membership.update(state=state, **change[state]).where(Membership.id == row.id).execute()
+    since = Membership.get_by_id(row.id)
+    _, kept = year_end.undo_step(ended, admin)
+    now = Membership.get_by_id(row.id)
+    assert (kept, now.state, now.left_at, now.joined_at) == (1, since.state, since.left_at, since.joined_at)
+    assert not Membership.select().where(Membership.left_at == ended.ended_at).exists()
+
+
+def test_undo_of_a_new_roster_keeps_what_was_edited_since(school, admin, ended):
+    """The membership that was edited stays in the new class; the lists and all others go back."""
+    bring(ended)
+    carry_out(admin)
+    row = Membership.get(Membership.person == school.people["石川 直樹"], Membership.list == school.lists["2-1"])
+    members.edit_membership(
+        row, admin, relation="叔父", items={}, child={"name": "石川 蓮", "grade": "2", "class_name": "1"}
+    )
+    _, kept = year_end.undo_step(year_end.current_rollover(), admin)
+    assert (
+        AuditLog.get(AuditLog.action == "rollover.roster_undone").detail["kept"] == kept == 2
+    )  # the membership, and the child, whose reading the edit emptied
+    assert names_in(school.lists["2-1"]) == {("石川 直樹", "石川 蓮", "active")}
+    assert {one.name for one in year_end.lists_awaiting_roster()} == {"1年1組", "2年1組"}
+
+
+def test_a_list_that_took_notices_again_does_not_wait_after_an_undo(school, admin, ended):
+    year_end.reopen_list(school.lists["2-1"], admin)
+    bring(ended)
+    carry_out(admin)
+    year_end.undo_step(year_end.current_rollover(), admin)
+    assert {one.name for one in year_end.lists_awaiting_roster()} == {"1年1組"}
+
+
+def test_a_second_undo_is_refused_and_changes_nothing(school, admin, ended):
+    bring(ended)
+    carry_out(admin)
+    stale = year_end.current_rollover()
+    year_end.undo_step(year_end.current_rollover(), admin)
+    before = everything()
+    with pytest.raises(year_end.StepAlreadyDone):  # the second tap must not take the year's end back too
+        year_end.undo_step(stale, admin)
+    assert (everything(), year_end.current_rollover().state) == (before, "ended")
+    stale = year_end.current_rollover()
+    year_end.undo_step(year_end.current_rollover(), admin)
+    before = everything()
+    for again in (stale, stale, year_end.current_rollover()):
+        with pytest.raises(year_end.StepAlreadyDone):
+            year_end.undo_step(again, admin)
+    assert (everything(), year_end.current_rollover().state) == (before, "undone")
+    assert AuditLog.select().where(AuditLog.action == "rollover.undone").count() == 1
 
 
 def test_old_history_is_readable_under_the_old_classes(school, admin):
@@ -235,6 +329,20 @@ def test_guardians_follow_their_children_into_the_new_classes(school, admin, end
     teachers = {row.in_charge.name for row in school.lists["2-1"].memberships if row.in_charge}
     assert teachers == set()  # 花子 has no role for 2年1組: only who has one can be in charge
     assert AuditLog.select().where(AuditLog.action == "rollover.roster_in").count() == 1
+
+
+def test_a_guardian_who_left_before_the_years_end_does_not_follow(school, admin):
+    members.remove_members(school.lists["1-1"], [school.people["石川 直樹"].id], admin, clock.now())
+    members.remove_members(school.lists["whole"], [school.people["石川 直樹"].id], admin, clock.now())
+    clock.set_offset(60)
+    found = year_end.begin_rollover(admin, clock.now())
+    year_end.end_year(found, admin, clock.now(), fingerprint=year_end.preview_year_end(found).fingerprint)
+    other = Membership.create(
+        person=school.people["加藤 誠"], list=school.lists["whole"], child=school.children["石川 蓮"]
+    )
+    bring(year_end.current_rollover())
+    carry_out(admin)
+    assert {name for name, child, _ in names_in(school.lists["2-1"]) if child == "石川 蓮"} == {other.person.name}
 
 
 def test_who_had_stopped_the_mail_stays_stopped_in_the_new_class(school, admin):
@@ -309,14 +417,14 @@ def test_the_new_roster_is_taken_back_and_brought_in_again(school, admin, ended)
     before = everything()
     bring(ended)
     carry_out(admin)
-    new_roster.undo_roster(year_end.current_rollover(), admin)
+    year_end.undo_step(year_end.current_rollover(), admin)
     assert everything() == before
     assert {one.name for one in year_end.lists_awaiting_roster()} == {"1年1組", "2年1組"}
     bring(year_end.current_rollover())
     carry_out(admin)
     cast_notices.send([school.lists["whole"]], at=clock.now() + timedelta(seconds=1))
     with pytest.raises(year_end.UndoTooLate):
-        new_roster.undo_roster(year_end.current_rollover(), admin)
+        year_end.undo_step(year_end.current_rollover(), admin)
 
 
 def test_both_steps_are_taken_back_one_after_the_other(school, admin):
@@ -325,8 +433,8 @@ def test_both_steps_are_taken_back_one_after_the_other(school, admin):
     year_end.end_year(found, admin, clock.now(), fingerprint=year_end.preview_year_end(found).fingerprint)
     bring(year_end.current_rollover())
     carry_out(admin)
-    new_roster.undo_roster(year_end.current_rollover(), admin)
-    year_end.undo_year_end(year_end.current_rollover(), admin)
+    year_end.undo_step(year_end.current_rollover(), admin)
+    year_end.undo_step(year_end.current_rollover(), admin)
     assert everything() == before
 
 

@@ -44,9 +44,12 @@ def test_the_whole_way(school, as_):
     assert browser.post("/rollover/roster/run", data=form).status_code == 303
     shown = get_page(browser, "/rollover")
     assert "新しい年度の準備ができました" in shown and "元に戻す" in shown
-    browser.post("/rollover/undo")
-    assert "新しい名簿を取り込む" in get_page(browser, "/rollover")
-    browser.post("/rollover/undo")
+    for _tap in range(2):  # the second one does not take the year's end back too
+        browser.post("/rollover/undo", data={"step": mark(shown, "step")})
+        assert Rollover.select().get().state == "ended"
+    shown = get_page(browser, "/rollover")
+    assert "新しい名簿を取り込む" in shown
+    browser.post("/rollover/undo", data={"step": mark(shown, "step")})
     assert "何が変わるかを見る" in get_page(browser, "/rollover")
 
 
