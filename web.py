@@ -26,7 +26,7 @@ from core.accounts import who_can
 from core.csv_cells import escape_formula
 from core.notices import merge_fields
 from core.permissions import Permissions, permissions_of
-from core.signup import qr
+from core.signup import handouts
 from models import MailingList, Notice, Organization
 
 Row = TypeVar("Row")
@@ -304,7 +304,7 @@ def icon(name: str) -> Markup:
 
 def qr_code(text: str, label: str) -> Markup:
     """Return a QR code as SVG on a white background, readable in dark mode; `label` is its accessible name."""
-    code = qr.qr_svg_path(text)
+    code = handouts.qr_svg_path(text)
     return Markup(
         '<svg class="qr" role="img" aria-label="{0}" viewBox="0 0 {1} {1}"><path fill="#fff" d="M0 0h{1}v{1}H0z"/>'
         '<path stroke="#000" d="{2}"/></svg>'

@@ -18,7 +18,7 @@ from cli.demo import demo
 from core import demo as school
 from core import settings
 from core.accounts import passwords
-from core.demo import dates, families
+from core.demo import dates
 from core.demo import past_notices as demo_past
 from core.errors import DomainError
 from core.notices import questions
@@ -209,7 +209,7 @@ def test_the_record_is_told_in_the_order_of_time(filled):
 
 
 def test_every_address_lies_in_a_reserved_domain():
-    rows = school.roster_rows(NOW.date()) + families.family_rows(300)
+    rows = school.roster_rows(NOW.date()) + school.family_rows(300)
     typed = [unicodedata.normalize("NFKC", row.address).lower() for row in rows if row.address]
     domains = {one.rpartition("@")[2] for one in typed} - {"ｓｃｈｏｏｌ．ｅｘａｍｐｌｅ．ｊｐ"}
     reserved = re.compile(r"(.+\.)?example(\.(com|net|org|jp))?$")
@@ -220,8 +220,8 @@ def test_every_address_lies_in_a_reserved_domain():
 
 
 def test_a_larger_school_is_the_same_each_time():
-    assert families.family_rows(40) == families.family_rows(40)
-    rows = families.family_rows(344)
+    assert school.family_rows(40) == school.family_rows(40)
+    rows = school.family_rows(344)
     assert len({(row.child_name, row.grade, row.class_name) for row in rows}) == len({row.child_name for row in rows})
     sizes = [sum((row.grade, row.class_name) == (str(g), str(c)) for row in rows) for g in range(1, 7) for c in (1, 2)]
     assert min(sizes) > 25, sizes

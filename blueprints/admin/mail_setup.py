@@ -14,7 +14,7 @@ from core.errors import DomainError
 from core.inbound import imap_poller
 from core.notices import html_body
 from core.notifications.notify import notify
-from core.system import mail_settings, smtp_test
+from core.system import mail_settings
 from i18n import N_
 from models import ImapStatus, Letter, Organization
 from web import add_field_error, flash_message, letter_response, redirect_to, render_page, requires
@@ -115,7 +115,7 @@ def send_test_email() -> Answer:
         notify("test", current_user, clock.now(), to_name="")
         flash_message(N_("The test letter is on its way to the outbox."))
         return redirect_to("admin.mail_page")
-    result = smtp_test.send_test_letter(current_user, clock.now())
+    result = mail_settings.send_test_letter(current_user, clock.now())
     flash_message(result.advice, "note" if result.ok else "wrong", sender=config.own.sender("postmaster"))
     return redirect_to("admin.mail_page")
 

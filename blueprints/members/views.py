@@ -25,7 +25,7 @@ from core.imports import register
 from core.inbound import replies
 from core.members import address_states, consent, households, member_list, members
 from core.notices import audience, author_copy, recipients
-from core.reports import person_history, undeliverable
+from core.reports import notice_list, undeliverable
 from core.signup import approvals, carrier_help
 from i18n import N_
 from models import MailingList, Membership, Person
@@ -69,7 +69,7 @@ def show(number: int) -> Answer:
     places = member_list.visible_memberships(person, permissions())
     managed = {row.list_id for row in member_list.visible_memberships(person, permissions(), "manage")}
     addresses = bool(member_list.visible_memberships(person, permissions(), "send"))
-    page = paginate(person_history.deliveries_to(person), PER_PAGE)
+    page = paginate(notice_list.deliveries_to(person), PER_PAGE)
     known = consent.consent_texts_by_id(places)
     return render_page(
         "members/show.html",
@@ -80,8 +80,8 @@ def show(number: int) -> Answer:
         may_write=addresses,
         household=member_list.visible_household(person, permissions()),
         found=page,
-        fates=person_history.delivery_views(page.rows, permissions()),
-        services=person_history.service_letters(person) if managed else [],
+        fates=notice_list.delivery_views(page.rows, permissions()),
+        services=notice_list.service_letters(person) if managed else [],
         replies=replies.list_replies_of_person(person, permissions()),
         records=[(place, consent.consent_view(place, known)) for place in places if place.list_id in managed],
         state=person.address_state if person.address else "none",

@@ -7,7 +7,7 @@ import i18n
 from blueprints.signup import bp
 from core import settings
 from core.members import consent, member_list
-from core.signup import carrier_help, handouts, qr
+from core.signup import carrier_help, handouts
 from models import Child, MailingList
 from web import get_list_or_404, language, parse_row_id
 
@@ -78,7 +78,7 @@ def qr_code_png(number: int, way: str) -> Response:
         code, name = child.join_code, f"{name}-{child.id}"
     ways = handouts.join_links(mailing_list, code)
     headers = {"Content-Disposition": f'inline; filename="{name}-{way}.png"'}
-    return Response(qr.qr_png(ways.mailto if way == "mail" else ways.link), mimetype="image/png", headers=headers)
+    return Response(handouts.qr_png(ways.mailto if way == "mail" else ways.link), mimetype="image/png", headers=headers)
 
 
 def _child_or_404(mailing_list: MailingList, number: int) -> Child:

@@ -3,8 +3,10 @@
 Everything goes through the verbs that organizers use; the roster is imported from `demo/demo_members.csv`.
 """
 
+import json
 import secrets
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from random import Random
 
@@ -12,7 +14,6 @@ import clock
 import config
 from core import audit, install, settings
 from core.accounts import accounts, class_teacher, roles
-from core.demo import families as demo_families
 from core.demo.dates import shift_dates
 from core.demo.past_notices import DemoContext, create_past_notices
 from core.errors import DomainError
@@ -92,8 +93,8 @@ def _require_empty_installation() -> None:
 
 def _create_lists(now: datetime) -> dict[str, MailingList]:
     made = {"全校": add_list(None, "全校", "zenko", whole=True, purpose=_PURPOSE, now=now)}
-    for grade in range(1, demo_families.GRADES + 1):
-        for room in range(1, demo_families.CLASSES + 1):
+    for grade in range(1, GRADES + 1):
+        for room in range(1, CLASSES + 1):
             name = f"{grade}年{room}組"
             made[name] = add_list(None, name, f"{grade}nen{room}kumi", purpose=_PURPOSE, now=now)
     for name, (local, _) in _GROUPS.items():
@@ -108,13 +109,15 @@ def _create_groups(whole: MailingList, now: datetime) -> None:
         ("本町地区", "item:地区", "is", "本町"),
         ("旗当番のある方", "item:当番日", "not_empty", ""),
     )
-    for name, field, op, value in wanted:
-        groups.add_group(whole, name, None, now, segment_rules.parse_blocks([("and", SegmentRule(field, op, value))]))
+    for name, rule_field, op, value in wanted:
+        groups.add_group(
+            whole, name, None, now, segment_rules.parse_blocks([("and", SegmentRule(rule_field, op, value))])
+        )
 
 
 def _import_members(lists: dict[str, MailingList], families: int, now: datetime, today: date) -> None:
     """Import the roster into the whole school, then copy each family into the lists of its classes and groups."""
-    rows = roster_rows(today) + demo_families.family_rows(max(0, families - ROSTER_HOUSEHOLDS))
+    rows = roster_rows(today) + family_rows(max(0, families - ROSTER_HOUSEHOLDS))
     _import_rows(lists["全校"], rows, now, "file")
     by_list: dict[str, list[RosterRow]] = {}
     for row in rows:
@@ -182,3 +185,80 @@ def _assign_class_teacher(mailing_list: MailingList, user: User) -> None:
 def _random_password() -> str:
     """Return a random password that can be read aloud: three groups of five, 74 bits."""
     return "-".join("".join(secrets.choice(_LETTERS_AND_DIGITS) for _ in range(5)) for _ in range(3))
+
+
+# ── invented families: the same each time, with addresses in reserved domains only ──
+# Mixed as in life: most have one registered guardian and one child; some have two guardians, or children in two
+# classes; a few have no address, stopped the mail, or read English.
+
+GRADES, CLASSES = 6, 2
+FIRST_ROW_NUMBER = 1001
+
+NAMES_FILE = config.PROJECT_DIR / "demo" / "demo_names.json"
+_DOMAINS = ("example.com", "example.jp", "mobile.example.jp", "example.org", "example.net")
+_DISTRICTS = ("本町", "川端", "丘の上", "駅前")
+
+
+def family_rows(count: int) -> list[RosterRow]:
+    """Return the lines of a roster with so many invented families."""
+    draw = _FamilyGenerator()
+    return [row for number in range(count) for row in draw.family(number)]
+
+
+@dataclass(slots=True)
+class _FamilyGenerator:
+    """Draws families, no child's and no guardian's full name twice."""
+
+    lots: Random = field(default_factory=lambda: Random(1873))  # noqa: S311 - a sample, and the same each time
+    names: dict[str, list[str]] = field(default_factory=lambda: json.loads(NAMES_FILE.read_text("utf-8")))
+    used: set[str] = field(default_factory=set)
+    line: int = FIRST_ROW_NUMBER
+
+    def family(self, number: int) -> Iterator[RosterRow]:
+        surname, kana, latin = self.names["surnames"][number % len(self.names["surnames"])].split()
+        rare = self.lots.random()
+        children = [self._child(surname, kana, number) for _ in range(2 if 0.60 < rare < 0.72 else 1)]
+        guardians = ["母", "父"] if rare < 0.14 else ["母" if self.lots.random() < 0.72 else "父"]
+        for relation in guardians:
+            guardian = self._guardian(surname, kana, relation)
+            for child in children:
+                yield self._row(number, relation, f"{latin}.{relation == '父':d}{number:03d}", guardian, child, rare)
+
+    def _row(self, number: int, relation: str, local: str, guardian: dict, child: dict, rare: float) -> RosterRow:
+        self.line += 1
+        without = 0.90 < rare < 0.925
+        return RosterRow(
+            number=self.line,
+            relation=relation,
+            address="" if without else f"{local}@{_DOMAINS[number % len(_DOMAINS)]}",
+            phone=f"000-0000-{number:04d}" if without else "",
+            state="配信停止" if 0.93 < rare < 0.945 else "",
+            language="en" if 0.95 < rare < 0.975 else "",
+            **guardian,
+            **child,
+        )
+
+    def _child(self, surname: str, kana: str, number: int) -> dict:
+        room = number % (GRADES * CLASSES) if f"room{number}" not in self.used else (number + 5) % (GRADES * CLASSES)
+        self.used.add(f"room{number}")
+        name, reading = self._unused(surname, kana, "children")
+        return {
+            "child_name": name,
+            "child_kana": reading,
+            "grade": str(room // CLASSES + 1),
+            "class_name": str(room % CLASSES + 1),
+            "child_attributes": {"地区": self.lots.choice(_DISTRICTS)},
+        }
+
+    def _guardian(self, surname: str, kana: str, relation: str) -> dict:
+        name, reading = self._unused(surname, kana, "fathers" if relation == "父" else "mothers")
+        return {"name": name, "kana": reading}
+
+    def _unused(self, surname: str, kana: str, kind: str) -> tuple[str, str]:
+        """Draw a given name that nobody of this surname has yet."""
+        while True:
+            given, reading = self.lots.choice(self.names[kind]).split()
+            full = f"{surname} {given}"
+            if full not in self.used:
+                self.used.add(full)
+                return full, f"{kana} {reading}"

@@ -4,6 +4,7 @@ Only the outcomes that a mail server and readers would have brought are written 
 """
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from random import Random
@@ -14,13 +15,16 @@ from peewee import fn
 import clock
 import config
 from core.delivery import lifecycle, suppression
-from core.demo import polls
 from core.demo.dates import day_for_weekdays, fill_dates, local_moment
-from core.notices import approval, drafts, related_notices, start, workflow
+from core.notices import approval, drafts, questions, related_notices, start, workflow
 from core.notices.audience import resolve_audience
+from core.notices.questions import QuestionDraft
+from core.reports import poll_results
+from core.responses import answers
+from core.responses.answers import SubmittedAnswer
 from core.settings import load_settings
-from database import millis
-from models import AuditLog, Delivery, Letter, MailingList, Notice, Person, User
+from database import bulk_insert, millis
+from models import Answer, AuditLog, Delivery, Letter, MailingList, Notice, Person, User
 
 NOTICES_FILE = config.PROJECT_DIR / "demo" / "demo_notices.json"
 MS_PER_LETTER = 200
@@ -83,7 +87,7 @@ def _create_draft(entry: dict, past: DemoContext, now: datetime) -> Notice:
     use, day = entry["use"], clock.to_local(_written_at(entry, past.today)).date()
     notice = drafts.create_draft(past.users[use["by"]], now=now, urgent=use.get("urgent", False))
     words = {"subject": fill_dates(entry["subject"], day), "text": fill_dates(entry["body"], day)}
-    asks = polls.question_drafts(entry, day)
+    asks = question_drafts(entry, day)
     drafts.save_draft(notice, now=now, read_confirmation=entry["read"], questions=asks, **words)
     if entry["target"]:
         drafts.set_recipients(notice, now=now, lists=[past.lists[entry["target"]].id])
@@ -150,7 +154,7 @@ def _send_and_simulate(
     lifecycle.finish_notices(at + timedelta(minutes=3))
     notice.__data__.update(Notice.get_by_id(notice.id).__data__)
     _simulate_reads(notice, entry["use"]["reads"], at, until or past.now, past.lots)
-    polls.simulate_answers(notice, past.lots, past.now)
+    simulate_answers(notice, past.lots, past.now)
     if entry["use"].get("troubles"):
         _simulate_phone_call(notice, at, past)
 
@@ -241,3 +245,75 @@ def _simulate_phone_call(notice: Notice, at: datetime, past: DemoContext) -> Non
     if first is not None:
         phoned_at = min(at + timedelta(minutes=35), past.now)
         Delivery.update(phoned_at=phoned_at, phoned_by=notice.by).where(Delivery.id == first.id).execute()
+
+
+# ── questions and answers ──
+
+_DEADLINE = re.compile(r"\{\+(\d+)\}(?: (\d{1,2}:\d\d))?|本日(\d{1,2}:\d\d)")
+CHOICE_WEIGHTS = (60, 25, 15, 8)
+
+
+def question_drafts(entry: dict, day: date) -> list[QuestionDraft]:
+    """Return the questions of a notice of the file, its dates counted from a day."""
+    poll = entry.get("poll")
+    if not poll:
+        return []
+    shared = {
+        "kind": poll.get("kind", "own"),
+        "unit": poll.get("unit", "household"),
+        "deadline": _deadline(poll["deadline"], day),
+    }
+    choices = tuple(fill_dates(text, day) for text in poll["opts"])
+    if days := poll.get("days"):
+        heading = fill_dates(poll["q"], day)
+        return [QuestionDraft(fill_dates(text, day), choices, heading=heading, **shared) for text in days]
+    return [QuestionDraft(fill_dates(poll["q"], day), choices, comment=poll.get("comment", False), **shared)]
+
+
+def _deadline(text: str, day: date) -> datetime:
+    found = _DEADLINE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"no deadline: {text}")
+    if found[3]:
+        return local_moment(day, found[3])
+    last = day + timedelta(days=int(found[1]))
+    return local_moment(last, found[2]) if found[2] else questions.end_of_day(last)
+
+
+def simulate_answers(notice: Notice, lots: Random, now: datetime) -> None:
+    """Let whoever has read the notice have answered it, and a family without an address have telephoned."""
+    asked = questions.load_questions(notice)
+    if not asked:
+        return
+    end = min(one.deadline or now for one in asked)
+    late = (Delivery.notice == notice) & (Delivery.read_at > end)
+    Delivery.update(read_at=None, read_via="").where(late).execute()
+    readers = list(Delivery.select().where(Delivery.notice == notice, Delivery.read_at.is_null(False)))
+    units = poll_results.answer_units_by_delivery(notice)
+    given: dict[tuple[int, str], dict] = {}
+    for reader in readers:
+        for question in asked:
+            choice = lots.choices(question.options, CHOICE_WEIGHTS[: len(question.options)])[0]
+            unit = units[reader.id][question.unit]
+            row = {"question": question.id, "unit": unit, "delivery": reader.id, "choice": choice.id}
+            given.setdefault(
+                (question.id, unit), {**row, "at": reader.read_at, "comment": _random_comment(question, lots)}
+            )
+    bulk_insert(Answer, given.values())
+    Delivery.update(read_via="answer").where(Delivery.id.in_([one.id for one in readers])).execute()
+    _simulate_phoned_answers(notice, asked, now)
+
+
+def _random_comment(question: questions.StoredQuestion, lots: Random) -> str:
+    said = ("少し遅れて行きます。", "下の子も連れて行きます。", "祖母がうかがいます。")
+    return lots.choice(said) if question.comment and lots.random() < 0.15 else ""
+
+
+def _simulate_phoned_answers(notice: Notice, asked: tuple[questions.StoredQuestion, ...], now: datetime) -> None:
+    """Let the first family without an address have telephoned an hour after the notice."""
+    first = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "no_address").first()
+    if first is None or notice.started_at is None or notice.by is None:
+        return
+    by: User = notice.by
+    at = min(notice.started_at + timedelta(hours=1), now)
+    answers.enter_answers(first, {one.id: SubmittedAnswer(one.options[-1].number) for one in asked}, by=by, now=at)

@@ -1,7 +1,7 @@
 """Poll an IMAP mailbox: write each message to the spool, then move it into a folder.
 
 Messages take the same way as from the SMTP server (`core.inbound.spool`, `core.inbound.dispatch`). The recipient is
-taken only from fields that the mailbox's own server wrote (`mail.envelope_headers`); otherwise the message is for the
+taken only from fields that the mailbox's own server wrote (`mail.imap`); otherwise the message is for the
 mailbox itself. Errors are shown on the settings page (`models.ImapStatus`).
 """
 
@@ -18,7 +18,7 @@ from core.inbound import dispatch, spool
 from core.settings import Settings, imap_address, load_settings
 from database import db
 from i18n import N_
-from mail import envelope_headers
+from mail import imap
 from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
 from mail.server_urls import ImapAccount
 from models import ImapStatus
@@ -58,7 +58,7 @@ def fetch_batch(session: ImapSession, now: datetime, stopped: Callable[[], bool]
     for message in session.fetch_messages(MAX_MESSAGE_BYTES):
         recipient = _find_recipient(message.raw, settings) if message.raw is not None else None
         if recipient is not None and message.raw is not None:
-            spool.write_message(envelope_headers.find_sender(message.raw), [recipient], message.raw, now)
+            spool.write_message(imap.find_sender(message.raw), [recipient], message.raw, now)
         else:
             others += 1
         session.move_message(message.uid, OTHER_FOLDER if recipient is None else HANDLED_FOLDER)
@@ -71,7 +71,7 @@ def fetch_batch(session: ImapSession, now: datetime, stopped: Callable[[], bool]
 
 def _find_recipient(raw: bytes, settings: Settings) -> str | None:
     """Return the recipient among our addresses: the mailbox itself if unknown, None for an address that does not exist."""
-    for address in envelope_headers.find_recipients(raw, settings.recipient_header):
+    for address in imap.find_recipients(raw, settings.recipient_header):
         target = dispatch.resolve_recipient(address)
         if settings.own.owns(address) and (target is None or target.kind != "mailbox"):
             return address if target else None

@@ -3,9 +3,12 @@
 A hand-out bears no address and no guardian's name; a slip bears its child only.
 """
 
+import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import i18n
 from core.members import join_codes, unsubscribe
@@ -79,3 +82,40 @@ def format_print_date(language: str, day: date) -> str:
         )
     year = day.year - 2018
     return f"令和{'元' if year == 1 else year}年{day.month}月{day.day}日"
+
+
+# ── QR codes (ISO/IEC 18004) by segno: an SVG path for pages, PNG for download ──
+
+QUIET_ZONE_MODULES = 4
+"""Modules of white around the code, as the standard requires."""
+PIXELS_PER_MODULE = 12
+"""Pixels of a module in a PNG: sharp on paper at 6 cm."""
+
+
+@dataclass(frozen=True, slots=True)
+class QrPath:
+    """A code for SVG: `size` modules in both directions, quiet zone included, and the black path."""
+
+    size: int
+    path: str
+
+
+@lru_cache(maxsize=2000)
+def qr_svg_path(text: str) -> QrPath:
+    code = _encode(text)
+    svg = code.svg_inline(border=QUIET_ZONE_MODULES, omitsize=True)
+    path = re.search(r'<path[^>]* d="([^"]+)"', svg)
+    assert path  # noqa: S101
+    return QrPath(code.symbol_size(border=QUIET_ZONE_MODULES)[0], path[1])
+
+
+def qr_png(text: str) -> bytes:
+    out = io.BytesIO()
+    _encode(text).save(out, kind="png", scale=PIXELS_PER_MODULE, border=QUIET_ZONE_MODULES)
+    return out.getvalue()
+
+
+def _encode(text: str):  # type: ignore[no-untyped-def]
+    import segno  # rarely needed, so not imported at every start
+
+    return segno.make(text, error="m", micro=False)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail import envelope_headers
+from mail import imap
 
 BODY = b"From: a@example.jp\r\nTo: forged@mail.school.example\r\nSubject: s\r\n\r\ntext\r\n"
 WRITTEN = {
@@ -37,34 +37,29 @@ WRITTEN = {
 @pytest.mark.parametrize("server", WRITTEN)
 def test_what_the_server_of_the_mailbox_wrote_counts(server):
     head, wanted = WRITTEN[server]
-    assert envelope_headers.find_recipients(head + BODY) == wanted
-    assert envelope_headers.find_recipients((head + BODY).replace(b"\r\n", b"\n")) == wanted
+    assert imap.find_recipients(head + BODY) == wanted
+    assert imap.find_recipients((head + BODY).replace(b"\r\n", b"\n")) == wanted
 
 
 @pytest.mark.parametrize("field", [b"X-Original-To", b"Delivered-To", b"Envelope-To", b"Received: by x for"])
 def test_what_the_sender_wrote_does_not_count(field):
     """A field below the topmost Received was there before the server took the mail."""
     forged = b"Received: from evil by mx; Sun\r\n" + field + b": <zenko@mail.school.example>\r\n" + BODY
-    assert envelope_headers.find_recipients(forged) == []
-    assert envelope_headers.find_recipients(field + b": <zenko@mail.school.example>\r\n" + BODY) == [], (
-        "no Received at all"
-    )
+    assert imap.find_recipients(forged) == []
+    assert imap.find_recipients(field + b": <zenko@mail.school.example>\r\n" + BODY) == [], "no Received at all"
 
 
 def test_a_field_that_the_school_names_counts_wherever_it_stands():
     raw = b"Received: by x; y\r\nX-Forwarded-To: zenko@mail.school.example\r\nX-Forwarded-To: b@c.example\r\n" + BODY
-    assert envelope_headers.find_recipients(raw, "X-Forwarded-To") == ["zenko@mail.school.example"]
-    assert envelope_headers.find_recipients(raw, "X-Missing") == []
+    assert imap.find_recipients(raw, "X-Forwarded-To") == ["zenko@mail.school.example"]
+    assert imap.find_recipients(raw, "X-Missing") == []
 
 
 def test_the_envelope_sender_is_what_the_server_wrote():
-    assert envelope_headers.find_sender(WRITTEN["postfix"][0] + BODY) == "a@example.jp"
-    assert envelope_headers.find_sender(b"Return-Path: <>\r\nReceived: x\r\n" + BODY) == "", "a machine's"
-    assert envelope_headers.find_sender(b"Return-Path: <>\r\n" + BODY) == envelope_headers.UNKNOWN_SENDER
-    assert (
-        envelope_headers.find_sender(b"Received: x\r\nReturn-Path: <x@y.example>\r\n" + BODY)
-        == envelope_headers.UNKNOWN_SENDER
-    )
+    assert imap.find_sender(WRITTEN["postfix"][0] + BODY) == "a@example.jp"
+    assert imap.find_sender(b"Return-Path: <>\r\nReceived: x\r\n" + BODY) == "", "a machine's"
+    assert imap.find_sender(b"Return-Path: <>\r\n" + BODY) == imap.UNKNOWN_SENDER
+    assert imap.find_sender(b"Received: x\r\nReturn-Path: <x@y.example>\r\n" + BODY) == imap.UNKNOWN_SENDER
 
 
 FIELDS = rb"(?s)((X-Original-To|Received|Return-Path): .{0,60}\r?\n){0,6}.{0,40}"
@@ -72,6 +67,4 @@ FIELDS = rb"(?s)((X-Original-To|Received|Return-Path): .{0,60}\r?\n){0,6}.{0,40}
 
 @given(st.binary(max_size=400) | st.from_regex(FIELDS))
 def test_any_bytes_are_read(raw):
-    assert isinstance(envelope_headers.find_recipients(raw), list) and isinstance(
-        envelope_headers.find_sender(raw), str
-    )
+    assert isinstance(imap.find_recipients(raw), list) and isinstance(imap.find_sender(raw), str)

@@ -6,7 +6,7 @@ import pytest
 
 import clock
 import config as ground
-from core.system import smtp_test
+from core.system import mail_settings
 from core.system.diagnostics import CheckResult
 from models import Letter
 from tests import smarthost
@@ -49,7 +49,7 @@ def provider(school, tmp_path):
 
 def said(port: int, to, login: str = "", scheme: str = "smtp+starttls") -> CheckResult:
     ground.set_current_config(replace(ground.current_config(), smtp=f"{scheme}://{login}127.0.0.1:{port}", rate=0))
-    return smtp_test.send_test_letter(to, clock.now())
+    return mail_settings.send_test_letter(to, clock.now())
 
 
 def test_letters_go_by_starttls_and_login_and_every_mistake_has_its_words(provider, school, tmp_path, monkeypatch):

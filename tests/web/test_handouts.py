@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from core.members import join_codes
-from core.signup import handouts, qr
+from core.signup import handouts
 from database import db
 from models import Child, MailingList, Membership, Person
 from tests.conftest import needs_part
@@ -37,7 +37,7 @@ def test_the_handout_has_both_ways_and_the_carriers(as_, the_list):
     code = the_list.join_code
     mail, page = f"mailto:1nen1kumi-join-{code}@mail.school.example", f"http://kairan.test/j/1nen1kumi/{code}"
     for held in (mail, page):
-        assert qr.qr_svg_path(held).path in text and held.removeprefix("mailto:") in text
+        assert handouts.qr_svg_path(held).path in text and held.removeprefix("mailto:") in text
     for words in (
         "ドコモ",
         "au",
@@ -66,7 +66,7 @@ def test_each_child_has_one_slip_and_no_guardian_stands_on_it(as_, school, the_l
     for name in ("青山 陽菜", "石川 蓮", "和田 慎", "鈴木 美月"):
         child = school.children[name]
         assert name in text and join_codes.format_code(child.join_code) in text
-        assert qr.qr_svg_path(f"http://kairan.test/j/1nen1kumi/{child.join_code}").path in text
+        assert handouts.qr_svg_path(f"http://kairan.test/j/1nen1kumi/{child.join_code}").path in text
     for other in ("青山 健太", "naoki@example.jp", "000-0000-0001", "加藤 悠斗", the_list.join_code):
         assert other not in text
 
@@ -139,8 +139,8 @@ def test_a_closed_list_has_no_paper(as_, the_list):
 
 def test_a_code_is_never_micro_and_has_its_quiet_zone():
     """Phones of parents do not read Micro QR."""
-    made = qr.qr_svg_path("x")
-    assert made.size == 21 + 2 * qr.QUIET_ZONE_MODULES and made.path.startswith("M4 4")
+    made = handouts.qr_svg_path("x")
+    assert made.size == 21 + 2 * handouts.QUIET_ZONE_MODULES and made.path.startswith("M4 4")
 
 
 def test_a_name_that_is_mark_up_stays_a_name(as_, school, the_list):

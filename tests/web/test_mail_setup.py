@@ -10,7 +10,7 @@ import config as ground
 from core import settings
 from core.inbound import imap_poller
 from core.settings import load_settings
-from core.system import smtp_test
+from core.system import mail_settings
 from mail.imap import MailboxUnavailable
 from mail.smtp import SmtpReply
 from models import AuditLog, ImapStatus, Letter, Organization
@@ -196,8 +196,8 @@ def test_the_sender_process_does_not_send_the_test_a_second_time(as_):
 
 
 def test_a_refusal_of_the_sender_shows_by_its_place():
-    assert "send as" in smtp_test.explain_reply(SmtpReply(550, "5.7.0", "no", "mail"))
-    assert "encryption" in smtp_test.explain_reply(
+    assert "send as" in mail_settings.explain_reply(SmtpReply(550, "5.7.0", "no", "mail"))
+    assert "encryption" in mail_settings.explain_reply(
         SmtpReply(530, "5.7.0", "Must issue a STARTTLS command first", "mail")
     )
 
