@@ -429,6 +429,10 @@ class NoticeState(StrEnum):
     STANDING = "standing"
 
 
+STARTED_STATES = (NoticeState.SENDING, NoticeState.PAUSED, NoticeState.SENT, NoticeState.STOPPED)
+"""Sending has begun, and the notice is not withdrawn."""
+
+
 class Notice(BaseModel):
     """One notice from draft to history. Only `core.notices.workflow` and `core.delivery.lifecycle` change `state`.
 
@@ -521,7 +525,9 @@ class Notice(BaseModel):
     def latest(cls) -> "ModelSelect[Notice]":
         """Notices that are neither draft nor dropped, newest first (T-40)."""
         return (
-            cls.select().where(cls.state.not_in(("draft", "dropped"))).order_by(cls.confirmed_at.desc(), cls.id.desc())
+            cls.select()
+            .where(cls.state.not_in((NoticeState.DRAFT, NoticeState.DROPPED)))
+            .order_by(cls.confirmed_at.desc(), cls.id.desc())
         )
 
 

@@ -337,7 +337,7 @@ def init_app(app: Flask) -> None:
     )
     app.jinja_env.globals.update(organization=Organization.load_row, practice=lambda: settings.load_settings().practice)
     app.jinja_env.globals.update(
-        own_domain=lambda: settings.load_settings().own, mail_comes_in=settings.accepts_list_mail
+        own_domain=lambda: settings.load_settings().own_addresses, mail_comes_in=settings.accepts_list_mail
     )
 
 

@@ -46,7 +46,7 @@ def deliver(recipient: str, sender: str) -> None:
 @common.with_installation
 def collect() -> None:
     """Fetch and handle the mails of the mailbox (KAIRAN_IMAP); print how many."""
-    box = load_settings().box
+    box = load_settings().imap_account
     if box is None:
         common.exit_with_error(
             "There is no mailbox to read: set one under More → How mail goes and comes, or KAIRAN_IMAP."

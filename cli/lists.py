@@ -58,7 +58,7 @@ def add_list(name: str, address: str, manager: str | None, whole: bool, purpose:
         mailing_list = lists.add_list(None, name, address, manager=user, whole=whole, purpose=purpose, now=clock.now())
     except DomainError as error:
         exit_with_domain_error(error)
-    print_note(f"{mailing_list.name}: {load_settings().own.address(mailing_list.address)}")
+    print_note(f"{mailing_list.name}: {load_settings().own_addresses.address(mailing_list.address)}")
     click.echo(mailing_list.id)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from peewee import JOIN, ModelSelect, Value, fn
 
 import clock
-from models import Group, MailingList, Membership, Notice, Role, Target, User
+from models import Group, MailingList, Membership, Notice, NoticeState, Role, Target, User
 
 ROLE_LEVELS = {"viewer": 1, "sender": 2, "manager": 3, "admin": 4}
 REQUIRED_LEVELS = {"view": 1, "send": 2, "manage": 3, "admin": 4}
@@ -74,7 +74,7 @@ class Permissions:
             return True
         if notice.by_id == self.user_id and self.by_list:
             return True
-        if notice.state in ("draft", "asked"):
+        if notice.state in (NoticeState.DRAFT, NoticeState.ASKED):
             need = "send"
         lists = target_lists(notice)
         allowed = [self.may_list(need, mailing_list) for mailing_list in lists]
@@ -139,7 +139,7 @@ def person_scope(notice: Notice) -> list[int] | None:
     These are the lists to which its writer may send, so that the writer learns nothing about other lists' children.
     Confirming the notice stores them: a role that ends later removes no recipient.
     """
-    if notice.state == "draft" and notice.by_id:
+    if notice.state == NoticeState.DRAFT and notice.by_id:
         return person_scope_for_user(notice.by)
     within: list[int] | None = notice.within
     return within

@@ -18,9 +18,10 @@ class Settings:
     """What is in force now: the environment and `kairan.toml` win over the Organization row.
 
     `rate`, `domain_rate` and `domain_rates` (by domain): letters a minute, `hour_rate`: an hour (0: no limit); `hold_s`,
-    `hold_urgent_s`, `late_s`: seconds. `route` is None while letters go to the outbox (practice). `own`: our addresses; `mail_domain`: of our
-    Message-IDs, and of all addresses unless there is one mailbox only. `mail_mode`: how mail comes back; `box`: the mailbox
-    that is read, None if none; `door`: whether the mail door is open. `fixed` names what a restart alone can change.
+    `hold_urgent_s`, `late_s`: seconds. `route` is None while letters go to the outbox (practice). `own_addresses`: our
+    addresses; `mail_domain`: of our Message-IDs, and of all addresses unless there is one mailbox only. `mail_mode`: how
+    mail comes back; `imap_account`: of the mailbox that is read, None if none; `has_inbound_listener`: an address for SMTP
+    or LMTP is set. `fixed` names what a restart alone can change.
     """
 
     name: str
@@ -31,10 +32,10 @@ class Settings:
     base_url: str
     route: SmtpServer | None
     mail_mode: str
-    own: OwnAddresses
-    box: ImapAccount | None
+    own_addresses: OwnAddresses
+    imap_account: ImapAccount | None
     recipient_header: str
-    door: bool
+    has_inbound_listener: bool
     rate: int
     domain_rate: int
     domain_rates: dict[str, int]
@@ -48,7 +49,9 @@ class Settings:
     @property
     def accepts_inbound(self) -> bool:
         """Say whether mail to our addresses reaches us; while practising everything is shown as it will be."""
-        return self.practice or (self.box is not None if self.mail_mode in ("collected", "mailbox") else self.door)
+        return self.practice or (
+            self.imap_account is not None if self.mail_mode in ("collected", "mailbox") else self.has_inbound_listener
+        )
 
     @property
     def practice(self) -> bool:
@@ -71,10 +74,10 @@ def load_settings() -> Settings:
         base_url=config.base_url or row.base_url or f"http://{config.http}",
         route=SmtpServer.parse(smtp) if smtp else None,
         mail_mode=mail_mode or "own",
-        own=own,
-        box=ImapAccount.parse(imap) if imap and reads_box else None,
+        own_addresses=own,
+        imap_account=ImapAccount.parse(imap) if imap and reads_box else None,
         recipient_header=config.recipient_header or row.recipient_header,
-        door=config.inbound_listener is not None,
+        has_inbound_listener=config.inbound_listener is not None,
         rate=row.rate if config.rate is None else config.rate,
         domain_rate=_domain_rate(config, row),
         domain_rates=ground.parse_domain_rates(config.domain_rates),
@@ -107,14 +110,14 @@ def _own_addresses(config: ground.Config, row: Organization, mail_mode: str) -> 
 def accepts_list_mail() -> bool:
     """Say whether people can post, join and leave by mail as this installation is set."""
     settings = load_settings()
-    return settings.accepts_inbound and settings.own.has_list_addresses
+    return settings.accepts_inbound and settings.own_addresses.has_list_addresses
 
 
 def imap_address(settings: Settings) -> str:
     """Return the address of the mailbox that is read, "" if there is none or it is not known."""
-    if settings.box is None:
+    if settings.imap_account is None:
         return ""
-    user = settings.box.user.lower() if "@" in settings.box.user else ""
+    user = settings.imap_account.user.lower() if "@" in settings.imap_account.user else ""
     return ground.current_config().mailbox or Organization.load_row().mailbox or user
 
 

@@ -40,11 +40,6 @@ def field_names(text: str) -> list[str]:
     return list(dict.fromkeys(piece.field for piece in split_fields(text) if piece.field))
 
 
-def unknown_fields(text: str, known: Collection[str]) -> list[str]:
-    """Return the field names in a text that are not known."""
-    return [name for name in field_names(text) if name not in known]
-
-
 def fill_fields(text: str, values: Mapping[str, str], allowed: Collection[str] | None = None) -> str:
     """Replace the allowed fields (default: all with a value). Values are not expanded again.
 

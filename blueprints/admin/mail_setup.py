@@ -116,7 +116,7 @@ def send_test_email() -> Answer:
         flash_message(N_("The test letter is on its way to the outbox."))
         return redirect_to("admin.mail_page")
     result = mail_settings.send_test_letter(current_user, clock.now())
-    flash_message(result.advice, "note" if result.ok else "wrong", sender=config.own.sender("postmaster"))
+    flash_message(result.advice, "note" if result.ok else "wrong", sender=config.own_addresses.sender("postmaster"))
     return redirect_to("admin.mail_page")
 
 
@@ -154,7 +154,7 @@ def _mailbox_settings_of(form: MailboxForm) -> mail_settings.MailboxInput:
 @requires("admin")
 def test_mailbox() -> Answer:
     """Test the mailbox without removing mail."""
-    box = settings.load_settings().box
+    box = settings.load_settings().imap_account
     if box is None:
         flash_message(N_("Saved. It is read once “one mailbox” or “all mail in one mailbox” is chosen above."))
         return redirect_to("admin.mail_page")

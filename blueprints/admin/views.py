@@ -244,7 +244,7 @@ def list_carriers() -> Answer:
     return render_page(
         "admin/carriers.html",
         entries=carrier_help.settings_entries(),
-        domain=settings.load_settings().own.allow_list_entry,
+        domain=settings.load_settings().own_addresses.allow_list_entry,
     )
 
 

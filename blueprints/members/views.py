@@ -103,7 +103,7 @@ def show_carrier_help(number: int) -> Answer:
         "members/carrier_help.html",
         person=person,
         found=guidance,
-        domain=settings.load_settings().own.allow_list_entry,
+        domain=settings.load_settings().own_addresses.allow_list_entry,
         school=settings.load_settings(),
     )
 
@@ -356,7 +356,7 @@ def print_bag_slips(number: int) -> Answer:
         list=mailing_list,
         person=person,
         slips=slips,
-        domain=settings.load_settings().own.allow_list_entry,
+        domain=settings.load_settings().own_addresses.allow_list_entry,
         school=settings.load_settings(),
         room=lambda child: member_list.class_label(language(), child),
     )

@@ -78,8 +78,3 @@ class TimeForm(Form):
     """A time in the organization's time zone."""
 
     at = StringField(N_("Date and time"))
-
-
-class SearchForm(Form):
-    q = StringField(N_("Subject or text"), [Length(max=200)])
-    list = IntegerField(N_("List"), [Optional()])

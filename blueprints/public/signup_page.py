@@ -81,7 +81,7 @@ def _signup_page(
         mailto=join_codes.join_mailto(target.list, target.code),
         terms=consent.render_consent_text(target.list, language()),
         carriers=carrier_help.list_guidance(language()),
-        domain=settings.load_settings().own.allow_list_entry,
+        domain=settings.load_settings().own_addresses.allow_list_entry,
         made=signed_links.form_token(target.list, clock.now()),
     )
     return page, status

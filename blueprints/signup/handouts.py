@@ -36,7 +36,7 @@ def show_handout(number: int) -> str:
         list=mailing_list,
         ways=handouts.join_links(mailing_list, mailing_list.join_code),
         carriers=carrier_help.list_guidance(language()),
-        domain=settings.load_settings().own.allow_list_entry,
+        domain=settings.load_settings().own_addresses.allow_list_entry,
         terms=consent.render_consent_text(mailing_list, language()),
         today=handouts.format_print_date(language(), clock.today()),
     )

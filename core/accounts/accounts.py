@@ -83,7 +83,7 @@ def clean_email(raw: str | None) -> str | None:
 
 def _is_own_address(mail: str) -> bool:
     """Say whether mail to this address comes back to Kairan, which would make a loop."""
-    local = settings.load_settings().own.local_part_of(mail)
+    local = settings.load_settings().own_addresses.local_part_of(mail)
     if not local:
         return local is not None  # "": the mailbox itself; None: not ours
     return address.is_reserved_local_part(local) or MailingList.select().where(MailingList.address == local).exists()

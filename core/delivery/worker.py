@@ -279,7 +279,7 @@ class SmtpWorker:
         self, connection: SmtpConnection, letter: QueuedMessage, renderer: Renderer, settings: Settings, bare: bool
     ) -> SmtpReply:
         raw = self._render_signed(letter, renderer, settings, bare)
-        return_path = settings.own.return_path(letter.id, settings.secret)
+        return_path = settings.own_addresses.return_path(letter.id, settings.secret)
         return connection.send(return_path, rcpt_address(letter.address, bare), raw)
 
     def _render_signed(self, letter: QueuedMessage, renderer: Renderer, settings: Settings, bare: bool) -> bytes:
@@ -353,7 +353,7 @@ class SmtpWorker:
         return self._dev_route
 
     def _sign(self, raw: bytes, settings: Settings) -> bytes:
-        if settings.own.mailbox:
+        if settings.own_addresses.mailbox:
             return raw  # the provider of the mailbox owns the domain and signs
         if self._signer is None or self._signer_domain != settings.mail_domain:
             self._signer = DkimSigner(self._config.dkim_selector, settings.mail_domain, self._config.key("dkim.pem"))

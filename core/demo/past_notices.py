@@ -24,7 +24,7 @@ from core.responses import answers
 from core.responses.answers import SubmittedAnswer
 from core.settings import load_settings
 from database import bulk_insert, millis
-from models import Answer, AuditLog, Delivery, Letter, MailingList, Notice, Person, User
+from models import Answer, AuditLog, Delivery, Letter, LetterState, MailingList, Notice, Person, User
 
 NOTICES_FILE = config.PROJECT_DIR / "demo" / "demo_notices.json"
 MS_PER_LETTER = 200
@@ -168,7 +168,7 @@ def _simulate_acceptance(notice: Notice, at: datetime) -> None:
     first = Letter.select(fn.MIN(Letter.id)).where(letters).scalar() or 0
     done_at = millis(at) + 2000 + (Letter.id - first) * MS_PER_LETTER
     Letter.update(
-        state="accepted",
+        state=LetterState.ACCEPTED,
         code=250,
         enhanced="2.0.0",
         text="2.0.0 Ok",
@@ -207,7 +207,7 @@ def _letter_to_surname(notice: Notice, surname: str) -> Letter | None:
 
 def _simulate_reads(notice: Notice, share: float, at: datetime, until: datetime, lots: Random) -> None:
     """Let a share of the readers press the button, most within the hour, nobody in the night."""
-    taken = Letter.select(Letter.delivery).where(Letter.notice == notice, Letter.state == "accepted")
+    taken = Letter.select(Letter.delivery).where(Letter.notice == notice, Letter.state == LetterState.ACCEPTED)
     readers = []
     for reader in Delivery.select().where(Delivery.id.in_(taken)).order_by(Delivery.id):
         read_at = _next_waking_time(at + timedelta(minutes=_random_delay_min(lots)), lots)

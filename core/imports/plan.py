@@ -28,7 +28,7 @@ def plan_sheet(mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...]
 def plan_rows(mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str = "file") -> ImportPlan:
     """Plan the registration of some rows in a list."""
     plan = ImportPlan(mailing_list.id, now, [PlanLine(row.number, row.name, row.child_name) for row in rows])
-    validator = LineValidator(load_settings().own)
+    validator = LineValidator(load_settings().own_addresses)
     valid = [(line, row) for line, row in zip(plan.lines, rows, strict=True) if validator.passes(line, row)]
     existing = load_existing_rows(mailing_list, [row for _, row in valid], validator.keys.values())
     PersonMatcher(existing, validator.keys).find(valid)

@@ -75,7 +75,7 @@ def _check_address(mailing_list: MailingList, entered: str, except_id: int = 0) 
         clean = addresses.parse_address(entered)
     except addresses.BadAddress as error:
         raise DomainError(error.message, "address") from error
-    if load_settings().own.owns(clean):
+    if load_settings().own_addresses.owns(clean):
         raise DomainError(N_("This is an address of Kairan itself, so it cannot post."), "address")
     same = (
         (AllowedSender.list == mailing_list)
@@ -140,7 +140,7 @@ def send_verification(sender: AllowedSender, now: datetime) -> None:
 
 def _send_to_sender(sender: AllowedSender, kind: str, now: datetime) -> None:
     mailing_list = sender.list
-    address = load_settings().own.address(mailing_list.address)
+    address = load_settings().own_addresses.address(mailing_list.address)
     notify_sender(kind, sender, now, list=mailing_list.name, address=address, sender=sender.id)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from core.delivery import smtp_results, suppression
 from core.inbound.message import InboundResult
 from core.notices import merge_fields
-from models import Bounce, Letter, Notice
+from models import Bounce, Letter, LetterState, Notice
 
 if TYPE_CHECKING:
     from mail.bounce.report import Explanation  # its patterns are slow to compile; pages do not need them
@@ -41,14 +41,14 @@ def _record_failure(letter: Letter, report: "Explanation", now: datetime) -> Inb
     kind = report.reason if report.reason in LETTER_REASON_BY_BOUNCE_REASON else "other"
     _save_bounce(letter, kind, report, now)
     fields = {
-        "state": "bounced",
+        "state": LetterState.BOUNCED,
         "reason": LETTER_REASON_BY_BOUNCE_REASON[kind],
         "enhanced": report.status or "",
         "text": report.text[:MAX_TEXT_CHARS],
     }
     changed = (
         Letter.update(**fields, done_at=now)
-        .where(Letter.id == letter.id, Letter.state.in_(("accepted", "unknown")))
+        .where(Letter.id == letter.id, Letter.state.in_((LetterState.ACCEPTED, LetterState.UNKNOWN)))
         .execute()
     )
     if changed:
@@ -82,7 +82,11 @@ def _record_delivered(letter: Letter, report: "Explanation", now: datetime) -> I
 
 def _mark_accepted(letter: Letter, now: datetime) -> None:
     """Proof of delivery settles a letter whose outcome was unknown."""
-    if Letter.update(state="accepted", done_at=now).where(Letter.id == letter.id, Letter.state == "unknown").execute():
+    if (
+        Letter.update(state=LetterState.ACCEPTED, done_at=now)
+        .where(Letter.id == letter.id, Letter.state == LetterState.UNKNOWN)
+        .execute()
+    ):
         _bump_notice_serial(letter)
 
 
@@ -119,9 +123,3 @@ _HANDLERS: "dict[str, Callable[[Letter, Explanation, datetime], InboundResult]]"
 def _bump_notice_serial(letter: Letter) -> None:
     if letter.notice_id:
         Notice.update(serial=Notice.serial + 1).where(Notice.id == letter.notice_id).execute()
-
-
-def list_reports_of_person(person: int, limit: int = 10) -> list[Bounce]:
-    """Return the latest reports about a person's address, newest first."""
-    rows = Bounce.select(Bounce, Letter).join(Letter).where(Bounce.person == person).order_by(Bounce.id.desc())
-    return list(rows.limit(limit))

@@ -24,7 +24,7 @@ from database import db
 from mail import address as addresses
 from mail import auth_results
 from mail.auth_results import AuthResult, DnsError, TxtLookup, authenticate_message
-from models import InboundMessage, Letter, MailingList
+from models import InboundMessage, Letter, LetterState, MailingList
 
 # ── DNS budget ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -107,7 +107,7 @@ class InboundAddress:
 def resolve_recipient(recipient: str) -> InboundAddress | None:
     """Return which of our addresses this is; None if it does not exist (the SMTP server then refuses it)."""
     settings = load_settings()
-    local = settings.own.local_part_of(recipient)
+    local = settings.own_addresses.local_part_of(recipient)
     if local is None:
         return None
     if not local or addresses.comparison_key(recipient.strip("<> ")) == imap_address(settings):
@@ -291,7 +291,7 @@ def _get_letter(number: int | None) -> Letter | None:
 def _handle_report(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     """Handle a report about a letter, known by the return path, else by our Message-ID in the returned message."""
     letter = _get_letter(target.letter) or _get_letter(mail.letter_number)
-    if letter and letter.state == "sending" and letter.handed_over_at:
+    if letter and letter.state == LetterState.SENDING and letter.handed_over_at:
         raise RetryLater  # the bounce came before the worker recorded the outcome
     return bounces.record_report(letter, mail.explain_report(letter.address if letter else ""), now)
 
@@ -321,7 +321,9 @@ def _handle_reply(target: InboundAddress, mail: InboundMail, proof: AuthResult, 
 
 
 def _handle_role_mail(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
-    allowed_senders.notify_role_mail(load_settings().own.address(target.local), mail.address, mail.subject, now)
+    allowed_senders.notify_role_mail(
+        load_settings().own_addresses.address(target.local), mail.address, mail.subject, now
+    )
     return InboundResult("house", "held", "", keep_text=True, keep_raw=True)
 
 
@@ -341,7 +343,7 @@ def _handle_join(target: InboundAddress, mail: InboundMail, proof: AuthResult, n
 
 def _is_addressed_to(target: InboundAddress, mail: InboundMail) -> bool:
     """Tell whether To or Cc names the address, so that the signature covers this target."""
-    return addresses.comparison_key(load_settings().own.address(target.local)) in mail.recipients
+    return addresses.comparison_key(load_settings().own_addresses.address(target.local)) in mail.recipients
 
 
 def _handle_leave(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
@@ -400,7 +402,7 @@ def retry_quarantined(row: InboundMessage, now: datetime) -> bool:
 
 
 def _full_address(local: str) -> str:
-    own = load_settings().own
+    own = load_settings().own_addresses
     return own.address(local) if local else own.mailbox
 
 

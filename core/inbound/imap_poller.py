@@ -73,13 +73,13 @@ def _find_recipient(raw: bytes, settings: Settings) -> str | None:
     """Return the recipient among our addresses: the mailbox itself if unknown, None for an address that does not exist."""
     for address in imap.find_recipients(raw, settings.recipient_header):
         target = dispatch.resolve_recipient(address)
-        if settings.own.owns(address) and (target is None or target.kind != "mailbox"):
+        if settings.own_addresses.owns(address) and (target is None or target.kind != "mailbox"):
             return address if target else None
     return _mailbox_address(settings)
 
 
 def _mailbox_address(settings: Settings) -> str:
-    return imap_address(settings) or settings.own.address("postmaster")
+    return imap_address(settings) or settings.own_addresses.address("postmaster")
 
 
 # ── status and single runs ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -167,7 +167,7 @@ class ImapPoller:
 
     def run_once(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Poll once if it is due; return whether to poll again at once. Errors are stored and never end the process."""
-        account = load_settings().box
+        account = load_settings().imap_account
         if account != self._account:
             self._disconnect()
             self._account, self._failures, self._not_before = account, 0, 0.0

@@ -40,7 +40,7 @@ def handle_join_mail(
         clean = addresses.parse_address(address)
     except addresses.BadAddress:
         return InboundResult("join", "dropped", "address", mailing_list)
-    if load_settings().own.owns(clean):
+    if load_settings().own_addresses.owns(clean):
         return InboundResult("join", "dropped", "our own address", mailing_list)
     if proof.dmarc_failed:
         return InboundResult("join", "silent", "forged", mailing_list, keep_text=True)

@@ -93,7 +93,7 @@ def read_inbound_mail(raw: bytes, envelope: str, settings: Settings) -> InboundM
 
     parsed = parse_message(raw)
     classification = classify.classify_message(
-        parsed, envelope, classify.OwnIdentity(settings.mail_domain, mailbox=settings.own.mailbox)
+        parsed, envelope, classify.OwnIdentity(settings.mail_domain, mailbox=settings.own_addresses.mailbox)
     )
     number = _find_letter_number(" ".join((*parsed.in_reply_to, *parsed.references)), settings)
     if number is None and classification.sender_kind == "machine":

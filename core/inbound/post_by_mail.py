@@ -22,7 +22,7 @@ from database import db, millis
 from i18n import N_
 from mail import clean_post
 from mail.auth_results import AuthResult
-from models import AllowedSender, InboundMessage, MailingList, Notice, Target, User, Wording
+from models import AllowedSender, InboundMessage, MailingList, Notice, NoticeState, Target, User, Wording
 
 MAX_HELD_PER_DAY = 10
 RELEASE_LINK_VALID_FOR = timedelta(hours=24)
@@ -72,7 +72,7 @@ def accept_post(
         return InboundResult("post", "silent", "too many", mailing_list, keep_text=True)
     notice, audience = _create_notice(mailing_list, sender, subject, text, why, settings, now)
     if mailing_list.awaiting_roster_since or not audience.receiving:
-        Notice.update(state="dropped", finished_at=now).where(Notice.id == notice.id).execute()
+        Notice.update(state=NoticeState.DROPPED, finished_at=now).where(Notice.id == notice.id).execute()
         kind = "waits" if mailing_list.awaiting_roster_since else "nobody"
         _notify_sender(kind, notice, mailing_list, sender, audience, post, now, "", "")
         return InboundResult("post", "dropped", "new roster" if kind == "waits" else kind, mailing_list, notice=notice)
@@ -141,7 +141,7 @@ def _create_notice(
     user = User.get_or_none(User.email_key == sender.address_key, User.disabled_at.is_null())
     name = sender.name or (user.name if user else "")
     notice = Notice.create(
-        state="held",
+        state=NoticeState.HELD,
         hold_reason="proof" if why else "window",
         route="mail",
         by=user,
@@ -237,7 +237,7 @@ def _token_serializer(settings: Settings) -> URLSafeSerializer:
 
 def is_waiting_for_release(notice: Notice) -> bool:
     """Tell whether a post waits for release by its sender."""
-    return notice.state == "held" and notice.hold_reason == "proof"
+    return notice.state == NoticeState.HELD and notice.hold_reason == "proof"
 
 
 def hold_reason(notice: Notice) -> str:
@@ -269,7 +269,7 @@ def release_post(notice: Notice, now: datetime, typed: str = "") -> int:
                 expected=audience.expected,
                 fingerprint=audience.fingerprint,
             )
-            .where(Notice.id == notice.id, Notice.state == "held", Notice.hold_reason == "proof")
+            .where(Notice.id == notice.id, Notice.state == NoticeState.HELD, Notice.hold_reason == "proof")
             .execute()
         )
         if not changed:

@@ -19,7 +19,19 @@ from core.members.normalise import normalise_text
 from core.members.segment_rules import RuleBlocks
 from database import bulk_insert, db
 from i18n import N_
-from models import DELIVERABLE_STATES, Child, Group, GroupMember, MailingList, Membership, Notice, Person, Target, User
+from models import (
+    DELIVERABLE_STATES,
+    Child,
+    Group,
+    GroupMember,
+    MailingList,
+    Membership,
+    Notice,
+    NoticeState,
+    Person,
+    Target,
+    User,
+)
 
 if TYPE_CHECKING:
     from models import Rows
@@ -228,6 +240,10 @@ def _has_scheduled_notice(group: Group) -> bool:
     return (
         Notice.select()
         .join(Target, on=(Target.notice == Notice.id))
-        .where(Target.kind == "group", Target.number == group.id, Notice.state.in_(("held", "scheduled")))
+        .where(
+            Target.kind == "group",
+            Target.number == group.id,
+            Notice.state.in_((NoticeState.HELD, NoticeState.SCHEDULED)),
+        )
         .exists()
     )

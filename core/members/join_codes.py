@@ -55,7 +55,7 @@ def is_child_in_list(child: int, mailing_list: MailingList) -> bool:
 
 def join_address(mailing_list: MailingList, code: str = "") -> str:
     """Return the address for a blank mail; without a code the plain address of the list."""
-    return load_settings().own.address(f"{mailing_list.address}-join{'-' if code else ''}{code}")
+    return load_settings().own_addresses.address(f"{mailing_list.address}-join{'-' if code else ''}{code}")
 
 
 def join_url(mailing_list: MailingList, code: str, base_url: str) -> str:

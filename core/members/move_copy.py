@@ -14,7 +14,6 @@ from database import bulk_insert, db
 from models import MailingList, Membership, User
 
 KINDS = ("move", "copy")
-_ACTIONS = {"move": "member.moved", "copy": "member.copied"}
 CURRENT_STATES = ("unconfirmed", "pending", "active", "stopped")
 
 

@@ -74,7 +74,7 @@ def parse_address(typed: str) -> str:
 def parse_member_address(typed: str, own: OwnAddresses | None = None) -> str:
     """Return a clean address that is none of Kairan's own (`own`, else loaded). Raises DomainError."""
     clean = parse_address(typed)
-    if (own or load_settings().own).owns(clean):
+    if (own or load_settings().own_addresses).owns(clean):
         raise DomainError(N_("This is an address of Kairan itself, so it cannot be a member."), "address")
     return clean
 

@@ -19,7 +19,7 @@ from core.permissions import Permissions, permissions_of, person_scope_for_user,
 from core.settings import load_settings
 from database import db
 from i18n import N_
-from models import Attachment, Choice, Notice, Organization, Question, User, Wording
+from models import Attachment, Choice, Notice, NoticeState, Organization, Question, User, Wording
 
 MAX_NOTE_CHARS = 1000
 
@@ -129,9 +129,9 @@ def request_review(
     with db.atomic():
         workflow.change_state(
             notice,
-            ("draft",),
+            (NoticeState.DRAFT,),
             AlreadySent(notice),
-            state="asked",
+            state=NoticeState.ASKED,
             send_at=at,
             booked=at is not None,
             by=by,
@@ -162,7 +162,7 @@ def approve_notice(notice: Notice, by: User, fingerprint: str, now: datetime) ->
     Raises NotInReview, SelfApproval, AttachmentNotOpened, MissingFields, AudienceChanged (also for changed content),
     TimeInPast.
     """
-    if notice.state != "asked":
+    if notice.state != NoticeState.ASKED:
         raise NotInReview()
     if notice.by_id == by.id:
         raise SelfApproval()
@@ -203,7 +203,14 @@ def cancel_review_request(notice: Notice, by: User, now: datetime) -> None:
 
 def _return_to_draft(notice: Notice, now: datetime, note: str = "", note_by: str = "") -> None:
     workflow.change_state(
-        notice, ("asked",), NotInReview(), state="draft", wizard_step=2, send_at=None, booked=False, updated_at=now
+        notice,
+        (NoticeState.ASKED,),
+        NotInReview(),
+        state=NoticeState.DRAFT,
+        wizard_step=2,
+        send_at=None,
+        booked=False,
+        updated_at=now,
     )
     review = notice.review
     review.requested_from = review.requested_at = None

@@ -21,7 +21,7 @@ from core.notices.file_types import UnfitFile
 from database import db, load_rows
 from i18n import N_
 from mail import mime_encoding
-from models import Attachment, AttachmentView, Delivery, Notice, User
+from models import Attachment, AttachmentView, Delivery, Notice, NoticeState, User
 
 MEBIBYTE = 2**20
 MAX_FILE_BYTES = 10 * MEBIBYTE
@@ -75,7 +75,7 @@ def add_file(notice: Notice, name: str, content: bytes, by: User | None, now: da
 
 def _touch_draft(notice: Notice, now: datetime) -> None:
     """Change the version of the draft, so that open check pages become stale. Raises NotADraft."""
-    if not Notice.update(updated_at=now).where(Notice.id == notice.id, Notice.state == "draft").execute():
+    if not Notice.update(updated_at=now).where(Notice.id == notice.id, Notice.state == NoticeState.DRAFT).execute():
         raise NotADraft()
     notice.updated_at = now
 

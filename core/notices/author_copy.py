@@ -16,7 +16,7 @@ from core.notifications.notify import notify
 from core.settings import Settings, load_settings
 from database import millis
 from i18n import N_
-from models import QUEUED_STATES, Letter, Notice, Person, Reminder, User
+from models import QUEUED_STATES, Letter, LetterState, Notice, Person, Reminder, User
 
 
 def send_author_copy(notice: Notice, by: User | None, now: datetime) -> Letter | None:
@@ -48,7 +48,7 @@ def _files_line(notice: Notice, by: User, now: datetime) -> str:
 
 def cancel_author_copies(notice: Notice, now: datetime) -> None:
     """Cancel unsent copies of a notice that was cancelled."""
-    Letter.update(state="cancelled", done_at=now).where(
+    Letter.update(state=LetterState.CANCELLED, done_at=now).where(
         Letter.kind == "own", Letter.state.in_(QUEUED_STATES), Letter.payload["notice"] == str(notice.id)
     ).execute()
 
@@ -81,7 +81,7 @@ def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Le
 def cancel_reminder_copies(reminder: Reminder, now: datetime) -> None:
     """Cancel the unsent copy of a reminder that was cancelled."""
     copies = (Letter.kind == "own-again") & (Letter.payload["reminder"] == str(reminder.id))
-    Letter.update(state="cancelled", done_at=now).where(copies, Letter.state.in_(QUEUED_STATES)).execute()
+    Letter.update(state=LetterState.CANCELLED, done_at=now).where(copies, Letter.state.in_(QUEUED_STATES)).execute()
 
 
 def reminder_cancel_token(reminder: Reminder, settings: Settings) -> str:

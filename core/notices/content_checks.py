@@ -21,7 +21,7 @@ from core.notices.related_notices import latest_to_same_list
 from core.settings import Settings, load_settings
 from i18n import N_, LazyMessage
 from mail import merge
-from models import Delivery, MailingList, Notice, NoticeStats, Target, User, Wording
+from models import Delivery, MailingList, Notice, NoticeState, NoticeStats, Target, User, Wording
 
 _DATE_WITH_WEEKDAY = re.compile(r"(?<!\d)(\d{1,2})(?:月(\d{1,2})日|/(\d{1,2}))[（(]([月火水木金土日])[）)]")
 _ANY_DATE = re.compile(r"(?<!\d)(\d{1,2})(?:月(\d{1,2})日|/(\d{1,2})(?=[（(]))")
@@ -416,7 +416,7 @@ def check_duplicate(notice: Notice, audience: Audience, now: datetime, language:
         .where(
             Notice.id != notice.id,
             Notice.confirmed_at > now - DUPLICATE_WINDOW,
-            Notice.state.not_in(("draft", "dropped", "withdrawn")),
+            Notice.state.not_in((NoticeState.DRAFT, NoticeState.DROPPED, NoticeState.WITHDRAWN)),
             Wording.subject == wording.subject,
             Wording.text == wording.text,
             Target.kind == "list",

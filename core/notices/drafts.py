@@ -11,7 +11,7 @@ from core.notices import html_body, questions
 from core.settings import load_settings
 from database import db
 from mail import merge
-from models import Group, Notice, NoticePart, Target, User, Wording
+from models import Group, Notice, NoticePart, NoticeState, Target, User, Wording
 
 URGENT_LIFETIME_S = 6 * 3600
 DEFAULT_LIFETIME_S = 48 * 3600
@@ -136,7 +136,7 @@ def insert_targets(rows: list[tuple[int, str, int, bool]]) -> None:
 
 def update_draft(notice: Notice, **fields: Any) -> None:
     """Change columns of a draft by a conditional UPDATE. Raises NotADraft."""
-    if not Notice.update(**fields).where(Notice.id == notice.id, Notice.state == "draft").execute():
+    if not Notice.update(**fields).where(Notice.id == notice.id, Notice.state == NoticeState.DRAFT).execute():
         raise NotADraft()
 
 
@@ -148,6 +148,6 @@ def reload_notice(notice: Notice) -> None:
 
 def delete_draft(notice: Notice, by: User | None) -> None:
     """Delete a draft. Raises NotADraft."""
-    if not Notice.delete().where(Notice.id == notice.id, Notice.state == "draft").execute():
+    if not Notice.delete().where(Notice.id == notice.id, Notice.state == NoticeState.DRAFT).execute():
         raise NotADraft()
     audit.log_action(by, "notice.thrown_away", notice.id)

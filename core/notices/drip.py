@@ -22,7 +22,19 @@ from core.notices.start import create_deliveries
 from core.settings import load_settings
 from database import db
 from i18n import N_
-from models import Delivery, DripStep, MailingList, Membership, Notice, Person, StepSent, Target, User, Wording
+from models import (
+    Delivery,
+    DripStep,
+    MailingList,
+    Membership,
+    Notice,
+    NoticeState,
+    Person,
+    StepSent,
+    Target,
+    User,
+    Wording,
+)
 
 MAX_AT_ONCE = 30
 MAX_DAYS = 366
@@ -126,7 +138,7 @@ def _open_standing_notice(step: DripStep, by: User | None, content: StepContent,
     notice = Notice.create(
         kind="step",
         drip_step=step,
-        state="standing",
+        state=NoticeState.STANDING,
         by=by,
         by_name=by.name if by else "",
         created_at=now,
@@ -151,8 +163,8 @@ def _close_standing_notice(step: DripStep, now: datetime) -> None:
     if not Delivery.select().where(Delivery.notice == notice).exists():
         Notice.delete().where(Notice.id == notice.id).execute()
         return
-    Notice.update(state="sending", updated_at=now, serial=Notice.serial + 1).where(
-        Notice.id == notice.id, Notice.state == "standing"
+    Notice.update(state=NoticeState.SENDING, updated_at=now, serial=Notice.serial + 1).where(
+        Notice.id == notice.id, Notice.state == NoticeState.STANDING
     ).execute()
 
 
@@ -187,7 +199,7 @@ def steps_of_list(mailing_list: MailingList) -> list[DripStep]:
 
 def standing_notice(step: DripStep) -> Notice | None:
     """Return the notice with the current words of a step."""
-    standing = (Notice.drip_step == step) & (Notice.state == "standing")
+    standing = (Notice.drip_step == step) & (Notice.state == NoticeState.STANDING)
     notice: Notice | None = Notice.select().where(standing).order_by(Notice.id.desc()).first()
     return notice
 

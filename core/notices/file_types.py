@@ -38,7 +38,6 @@ ALLOWED_TYPES: dict[str, tuple[str, ...]] = {
     **{kind: (ending,) for kind, ending in _OFFICE.values()},
 }
 """Media type → endings of names, the usual one first."""
-ACCEPT_ATTRIBUTE = ",".join(f".{ending}" for endings in ALLOWED_TYPES.values() for ending in endings)
 _HEIF = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif"}
 _MAX_ZIP_ENTRIES = 5000
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')

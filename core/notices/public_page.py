@@ -9,7 +9,7 @@ from core.notices import merge_fields
 from core.settings import load_settings
 from mail import merge
 from mail.html import links
-from models import MailingList, Notice, Organization, Target
+from models import STARTED_STATES, MailingList, Notice, Organization, Target
 
 MAX_AGE_S = 12 * 3600
 """The page shows a notice for this many seconds, regardless of the expiry of its letters."""
@@ -30,7 +30,7 @@ def current_notice(now: datetime) -> Notice | None:
         .where(
             Notice.urgent == True,
             Notice.kind == "notice",
-            Notice.state.in_(("sending", "paused", "sent", "stopped")),
+            Notice.state.in_(STARTED_STATES),
             Notice.started_at > now - timedelta(seconds=MAX_AGE_S),
             Notice.practice == load_settings().practice,
             Notice.id.in_(to_whole),

@@ -34,8 +34,10 @@ from models import (
     Delivery,
     DeliveryMembership,
     Letter,
+    LetterState,
     Membership,
     Notice,
+    NoticeState,
     Person,
     Reminder,
     Target,
@@ -51,12 +53,18 @@ MIN_AFTER_SEND = timedelta(hours=1)
 """A deadline reminder within this time after the notice itself is skipped."""
 IS_WAITING = Reminder.state == "waiting"
 STARTABLE_STATES = {
-    "asked": ("sending", "sent", "stopped"),
-    "timed": ("sending", "sent"),
-    "deadline": ("sending", "sent"),
+    "asked": (NoticeState.SENDING, NoticeState.SENT, NoticeState.STOPPED),
+    "timed": (NoticeState.SENDING, NoticeState.SENT),
+    "deadline": (NoticeState.SENDING, NoticeState.SENT),
 }
 """States of a notice in which a reminder of each kind may start. A stopped notice gets only requested reminders."""
-RESENDABLE_STATES = ("accepted", "unknown", "expired", "refused", "bounced")
+RESENDABLE_STATES = (
+    LetterState.ACCEPTED,
+    LetterState.UNKNOWN,
+    LetterState.EXPIRED,
+    LetterState.REFUSED,
+    LetterState.BOUNCED,
+)
 """States of the current letter that allow another round, if the person's address is deliverable."""
 STATE_LABELS: dict[str, str] = {
     "waiting": N_("Waiting to be sent"),
@@ -83,7 +91,7 @@ def available_reminder(notice: Notice, now: datetime) -> str:
     wants = outstanding_response(notice, now) if notice.state in STARTABLE_STATES["asked"] else ""
     if not wants:
         return ""
-    unsent = Letter.state.in_(("waiting", "sending"))
+    unsent = Letter.state.in_((LetterState.WAITING, LetterState.SENDING))
     has_unsent = Letter.select().where(Letter.notice == notice, Letter.is_current == True, unsent).exists()
     return "" if has_unsent else wants
 
@@ -234,7 +242,7 @@ def is_superseded(notice: Notice) -> bool:
             others.number.in_(lists),
             Notice.urgent == True,
             Notice.started_at > notice.started_at,
-            Notice.state != "withdrawn",
+            Notice.state != NoticeState.WITHDRAWN,
         )
         .exists()
     )
@@ -286,7 +294,7 @@ def _may_start(reminder: Reminder, now: datetime, settings: Settings) -> bool:
         if reminder.kind == "deadline":
             plan_deadline_reminder(notice, now, reminder.until)
         return False
-    if notice.state in ("paused", "held"):
+    if notice.state in (NoticeState.PAUSED, NoticeState.HELD):
         return False  # it starts when sending resumes, unless that is too late
     if notice.state not in STARTABLE_STATES[reminder.kind] or (automatic and is_superseded(notice)):
         _close_unsent(reminder, "called_off", now)
@@ -305,7 +313,7 @@ def _enqueue_round(reminder: Reminder, recipients: list[ReminderRecipient], now:
     notice = reminder.notice
     can_start = Notice.state.in_(STARTABLE_STATES[reminder.kind])
     opened = (
-        Notice.update(state="sending", rounds=Notice.rounds + 1, serial=Notice.serial + 1, updated_at=now)
+        Notice.update(state=NoticeState.SENDING, rounds=Notice.rounds + 1, serial=Notice.serial + 1, updated_at=now)
         .where(Notice.id == notice.id, Notice.rounds == notice.rounds, can_start)
         .execute()
     )

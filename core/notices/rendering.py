@@ -18,7 +18,7 @@ from core.permissions import target_lists
 from core.settings import Settings
 from i18n import N_
 from mail.compose import VERP_TAG_PLACEHOLDER, LetterRecipient, LetterRenderer, LetterTemplate
-from models import Delivery, Letter, MailingList, Notice, User
+from models import Delivery, Letter, MailingList, Notice, NoticeState, User
 
 REMINDER_SUBJECT = N_("[Sent again] %(subject)s")
 PLACEHOLDER_TOKEN = "2" * 26  # in previews, instead of a delivery's token; it opens no page
@@ -58,7 +58,7 @@ def notice_form(
         contact=settings.contact,
         postal=settings.postal,
         from_name=from_display_name(settings.name, sender_name or notice.signed, language),
-        from_address=settings.own.sender(local),
+        from_address=settings.own_addresses.sender(local),
         reply_base=reply_to_pattern(settings),
         mail_domain=settings.mail_domain,
         base_url=settings.base_url,
@@ -66,8 +66,8 @@ def notice_form(
         list_name=list_.name if list_ and not is_direct else "",
         list_id=f"{local}.{settings.mail_domain}" if list_ and not is_direct else "",
         personal=is_direct,
-        leave_address=settings.own.address(f"{local}-leave")
-        if list_ and settings.accepts_inbound and settings.own.has_list_addresses
+        leave_address=settings.own_addresses.address(f"{local}-leave")
+        if list_ and settings.accepts_inbound and settings.own_addresses.has_list_addresses
         else "",
         read_confirmation=notice.read_confirmation,
         questions=questions.letter_questions(notice, language),
@@ -91,7 +91,7 @@ def reminder_subject(subject: str, language: str) -> str:
 
 def reply_to_pattern(settings: Settings) -> str:
     """Return the reply address with a placeholder for the letter's VERP tag."""
-    return settings.own.address(f"r-{VERP_TAG_PLACEHOLDER}")
+    return settings.own_addresses.address(f"r-{VERP_TAG_PLACEHOLDER}")
 
 
 def from_display_name(organization: str, sender: str, language: str) -> str:
@@ -120,7 +120,7 @@ def service_form(letter: QueuedMessage | Letter, settings: Settings) -> LetterTe
         contact=settings.contact,
         postal=settings.postal,
         from_name=settings.name or "Kairan",
-        from_address=settings.own.sender("postmaster"),
+        from_address=settings.own_addresses.sender("postmaster"),
         reply_base=reply_to_pattern(settings),
         mail_domain=settings.mail_domain,
         base_url=settings.base_url,
@@ -238,7 +238,7 @@ def render_author_copy(
 
     like: the recipient whose merge field values it shows; None: placeholders such as 〔児童氏名〕.
     """
-    if notice.state == "draft":
+    if notice.state == NoticeState.DRAFT:
         notice = as_sent_by(notice, by)
     values = (
         like.values if like else merge_fields.shared_values(merge_fields.names_in_notice(notice), notice, settings, now)

@@ -31,7 +31,7 @@ from core.permissions import person_scope_for_user
 from core.settings import load_settings
 from database import db, millis
 from i18n import N_
-from models import QUEUED_STATES, Letter, Notice, User
+from models import QUEUED_STATES, STARTED_STATES, Letter, LetterState, Notice, NoticeState, User
 
 STATE_LABELS: dict[str, str] = {
     "draft": N_("Draft"),
@@ -58,7 +58,7 @@ def validate_for_sending(
     Raises AlreadySent (double tap, reload, second tab: T-01, field 5.3.3), MissingFields, AudienceChanged,
     WrongLetterCount (`typed`), TimeInPast, and AttachmentNotOpened (not if urgent (law 7) or from the terminal).
     """
-    if notice.state != "draft":
+    if notice.state != NoticeState.DRAFT:
         raise AlreadySent(notice)
     as_sent = as_sent_by(notice, by)
     audience = resolve_audience(as_sent)
@@ -97,9 +97,9 @@ def schedule_send(
     with db.atomic():
         change_state(
             notice,
-            ("asked",) if approved_by else ("draft",),
+            (NoticeState.ASKED,) if approved_by else (NoticeState.DRAFT,),
             AlreadySent(notice),
-            state="scheduled" if at else "held",
+            state=NoticeState.SCHEDULED if at else NoticeState.HELD,
             hold_reason="" if at else "window",
             booked=at is not None,
             send_at=at or now + timedelta(seconds=window),
@@ -130,10 +130,10 @@ def cancel_send(notice: Notice, by: User | None, now: datetime) -> None:
     with db.atomic():
         change_state(
             notice,
-            ("held", "scheduled"),
+            (NoticeState.HELD, NoticeState.SCHEDULED),
             SendingStarted(),
             Notice.started_at.is_null(),
-            state="draft",
+            state=NoticeState.DRAFT,
             hold_reason="",
             send_at=None,
             confirmed_at=None,
@@ -150,7 +150,7 @@ def reschedule(notice: Notice, at: datetime, by: User | None, now: datetime) -> 
     if at <= now:
         raise TimeInPast()
     with db.atomic():
-        change_state(notice, ("scheduled",), SendingStarted(), send_at=at, updated_at=now)
+        change_state(notice, (NoticeState.SCHEDULED,), SendingStarted(), send_at=at, updated_at=now)
         audit.log_action(by, "notice.retimed", notice.id, detail={"at": at.isoformat(timespec="minutes")})
 
 
@@ -161,14 +161,19 @@ def release_held(notice: Notice, by: User | None, now: datetime) -> None:
     """
     with db.atomic():
         if notice.started_at:
-            changes: dict[str, Any] = {"state": "sending", "hold_reason": "", "pause_reason": "", "paused_at": None}
+            changes: dict[str, Any] = {
+                "state": NoticeState.SENDING,
+                "hold_reason": "",
+                "pause_reason": "",
+                "paused_at": None,
+            }
             until = now + timedelta(seconds=notice.useful_s)
             Letter.update(expires_at=until).where(Letter.notice == notice, Letter.state.in_(QUEUED_STATES)).execute()
         else:
             changes = {"hold_reason": "window", "send_at": now, "expected": resolve_audience(notice).expected}
         change_state(
             notice,
-            ("held",),
+            (NoticeState.HELD,),
             SendingStarted(),
             Notice.hold_reason.in_(("late", "changed", "proof")),
             updated_at=now,
@@ -182,11 +187,11 @@ def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
     with db.atomic():
         change_state(
             notice,
-            ("held",),
+            (NoticeState.HELD,),
             SendingStarted(),
             Notice.hold_reason.in_(("late", "changed", "proof")),
             updated_at=now,
-            **_stop_changes(notice, now, "dropped"),
+            **_stop_changes(notice, now, NoticeState.DROPPED),
         )
         reminders.cancel_all_reminders(notice, now)
         _cancel_letters(notice, now)
@@ -199,20 +204,30 @@ def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
 def stop_sending(notice: Notice, by: User | None, now: datetime) -> int:
     """Cancel the letters that were not handed over; return how many. Raises SendingStarted."""
     with db.atomic():
-        change_state(notice, ("sending", "paused"), SendingStarted(), updated_at=now, **_stop_changes(notice, now))
+        change_state(
+            notice,
+            (NoticeState.SENDING, NoticeState.PAUSED),
+            SendingStarted(),
+            updated_at=now,
+            **_stop_changes(notice, now),
+        )
         reminders.cancel_all_reminders(notice, now)
         cancelled = _cancel_letters(notice, now)
         audit.log_action(by, "notice.stopped", notice.id, detail={"letters": cancelled})
     return cancelled
 
 
-def _stop_changes(notice: Notice, now: datetime, never_begun: str = "") -> dict[str, Any]:
+def _stop_changes(notice: Notice, now: datetime, never_begun: NoticeState | None = None) -> dict[str, Any]:
     """Return the columns to change on a stop. If only a reminder is stopped, the notice itself stays `sent`."""
     if never_begun and not notice.started_at:
         return {"state": never_begun, "finished_at": now}
     if notice.rounds > 1 and notice.finished_at and not notice.stopped_at:
-        return {"state": "sent"}
-    return {"state": "stopped", "stopped_at": now, "finished_at": fn.COALESCE(Notice.finished_at, millis(now))}
+        return {"state": NoticeState.SENT}
+    return {
+        "state": NoticeState.STOPPED,
+        "stopped_at": now,
+        "finished_at": fn.COALESCE(Notice.finished_at, millis(now)),
+    }
 
 
 def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
@@ -220,9 +235,9 @@ def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
     with db.atomic():
         change_state(
             notice,
-            ("sending", "paused", "sent", "stopped"),
+            STARTED_STATES,
             SendingStarted(),
-            state="withdrawn",
+            state=NoticeState.WITHDRAWN,
             withdrawn_at=now,
             updated_at=now,
             finished_at=fn.COALESCE(Notice.finished_at, millis(now)),
@@ -235,9 +250,9 @@ def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
 
 def _cancel_letters(notice: Notice, now: datetime) -> int:
     """Cancel waiting, deferred and claimed letters that no mail server has."""
-    unsent = Letter.state.in_(QUEUED_STATES) | ((Letter.state == "sending") & Letter.handed_over_at.is_null())
+    unsent = Letter.state.in_(QUEUED_STATES) | ((Letter.state == LetterState.SENDING) & Letter.handed_over_at.is_null())
     cancelled: int = (
-        Letter.update(state="cancelled", done_at=now)
+        Letter.update(state=LetterState.CANCELLED, done_at=now)
         .where(Letter.notice == notice, Letter.delivery.is_null(False), unsent)
         .execute()
     )
@@ -248,21 +263,21 @@ def _cancel_letters(notice: Notice, now: datetime) -> int:
 def resend_unknown(notice: Notice, by: User | None, now: datetime) -> int:
     """Requeue the letters with an unknown outcome; return how many. Some may arrive twice. Raises NotADraft."""
     with db.atomic():
-        change_state(notice, ("sending", "paused", "sent", "stopped"), NotADraft(), updated_at=now)
+        change_state(notice, STARTED_STATES, NotADraft(), updated_at=now)
         count: int = (
             Letter.update(
-                state="waiting",
+                state=LetterState.WAITING,
                 auto_resent=True,
                 owner="",
                 next_attempt_at=now,
                 expires_at=now + timedelta(seconds=notice.useful_s),
             )
-            .where(Letter.notice == notice, Letter.is_current == True, Letter.state == "unknown")
+            .where(Letter.notice == notice, Letter.is_current == True, Letter.state == LetterState.UNKNOWN)
             .execute()
         )
         if count:
-            Notice.update(state="sending", finished_at=None).where(
-                Notice.id == notice.id, Notice.state.in_(("sent", "stopped"))
+            Notice.update(state=NoticeState.SENDING, finished_at=None).where(
+                Notice.id == notice.id, Notice.state.in_((NoticeState.SENT, NoticeState.STOPPED))
             ).execute()
             audit.log_action(by, "notice.unknown_sent_again", notice.id, detail={"letters": count})
     return count

@@ -16,7 +16,7 @@ from core.household_reads import NOT_INTENDED
 from core.members.unsubscribe import unreachable_children
 from database import db, millis
 from i18n import N_
-from models import Delivery, DeliveryMembership, Letter, Membership, Notice, Person, User
+from models import Delivery, DeliveryMembership, Letter, LetterState, Membership, Notice, Person, User
 
 FAILURE_ADVICE: dict[str, str] = {
     "no_address": N_("This family has no e-mail address. Please telephone."),
@@ -97,7 +97,7 @@ class BoardReader:
             return "told"
         if self.trouble:
             return "trouble"
-        return "going" if self.letter in ("waiting", "sending") else "sent"
+        return "going" if self.letter in (LetterState.WAITING, LetterState.SENDING) else "sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +207,14 @@ def _as_datetime(number: int | None) -> datetime | None:
 def _failure_key(reason: str, letter: str | None, why: str | None) -> str:
     """Return the key of FAILURE_ADVICE for an undelivered letter."""
     found = reason
-    if not reason and letter in ("refused", "bounced", "skipped"):
+    if not reason and letter in (LetterState.REFUSED, LetterState.BOUNCED, LetterState.SKIPPED):
         found = why or "other"
-    elif not reason and letter in ("expired", "unknown", "cancelled", "deferred"):
+    elif not reason and letter in (
+        LetterState.EXPIRED,
+        LetterState.UNKNOWN,
+        LetterState.CANCELLED,
+        LetterState.DEFERRED,
+    ):
         found = letter
     return found if not found or found in FAILURE_ADVICE else "other"
 

@@ -19,7 +19,7 @@ from core.notices import attachments
 from core.reports import notice_list
 from database import EPOCH
 from i18n import N_
-from models import Answer, Attachment, AuditLog, Delivery, Letter, Notice, PageView, User
+from models import Answer, Attachment, AuditLog, Delivery, Letter, LetterState, Notice, PageView, User
 
 FIRST_REPORT = (timedelta(days=3), timedelta(days=5))
 FINAL_REPORT = timedelta(days=30)
@@ -198,7 +198,7 @@ def build_report(notice: Notice, now: datetime) -> BreachReport:
                 children=children.get(one.id, ""),
                 state=_delivery_state(letters.get(one.id), one),
                 left=first.get(one.id),
-                maybe=_has_state(letters.get(one.id), "unknown"),
+                maybe=_has_state(letters.get(one.id), LetterState.UNKNOWN),
                 page=visits.get(one.id),
                 machine=machines.get(one.id),
                 read=one.read_at,
@@ -227,7 +227,9 @@ def _has_state(letter: Letter | None, state: str) -> bool:
 def _first_accepted(notice: Notice) -> dict[int, datetime]:
     """Return when a server first accepted a letter to each reader."""
     rows = Letter.select(Letter.delivery, Letter.done_at).where(
-        Letter.notice == notice, Letter.delivery.is_null(False), Letter.state.in_(("accepted", "bounced"))
+        Letter.notice == notice,
+        Letter.delivery.is_null(False),
+        Letter.state.in_((LetterState.ACCEPTED, LetterState.BOUNCED)),
     )
     return dict(rows.order_by(Letter.round.desc()).tuples())
 

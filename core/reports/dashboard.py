@@ -24,7 +24,19 @@ from core.reports.notice_list import NoticeRow
 from core.reports.progress import Progress
 from core.settings import Renewal, load_settings, near_renewals
 from core.signup import approvals
-from models import Child, Delivery, DripStep, MailingList, Membership, Notice, Person, Reminder, Target, User
+from models import (
+    Child,
+    Delivery,
+    DripStep,
+    MailingList,
+    Membership,
+    Notice,
+    NoticeState,
+    Person,
+    Reminder,
+    Target,
+    User,
+)
 
 MAX_SHOWN = 5
 UNREAD_FOR = timedelta(days=7)
@@ -164,7 +176,9 @@ def _missed_reminders(rights: Permissions, now: datetime) -> list[tuple[NoticeRo
     newest = Reminder.select(fn.MAX(Reminder.id)).where(Reminder.state != "waiting").group_by(Reminder.notice)
     here = (Reminder.state == "missed") & (Reminder.done_at > now - MISSED_FOR) & Reminder.id.in_(newest)
     found = {one.notice_id: one for one in Reminder.select().where(here)}
-    mine = notice_list.finished_notices(rights).where(Notice.id.in_(list(found)), Notice.state.in_(("sent", "stopped")))
+    mine = notice_list.finished_notices(rights).where(
+        Notice.id.in_(list(found)), Notice.state.in_((NoticeState.SENT, NoticeState.STOPPED))
+    )
     rows = notice_list.notice_rows(mine.limit(MAX_SHOWN))
     return [(row, found[row.notice.id]) for row in rows if find_recipients(row.notice, now)]
 
@@ -172,7 +186,7 @@ def _missed_reminders(rights: Permissions, now: datetime) -> list[tuple[NoticeRo
 def _select_maybe_unread(rights: Permissions, now: datetime) -> "ModelSelect[Notice]":
     """Select recent notices that ask for a confirmation and are old enough."""
     sent = notice_list.finished_notices(rights).where(
-        Notice.state != "withdrawn",
+        Notice.state != NoticeState.WITHDRAWN,
         Notice.read_confirmation == True,  # noqa: E712
         Notice.id.not_in(practice_notice_ids()),
         Notice.started_at > now - UNREAD_FOR,

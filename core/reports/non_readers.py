@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from peewee import JOIN
 
 from core import household_reads
-from models import Child, Delivery, DeliveryMembership, MailingList, Membership, Notice, Person, Target
+from models import STARTED_STATES, Child, Delivery, DeliveryMembership, MailingList, Membership, Notice, Person, Target
 
 NOTICES_CHECKED = 3
 MIN_NOTICE_AGE = timedelta(hours=12)
@@ -31,7 +31,7 @@ def last_confirmable_notices(mailing_list: MailingList, now: datetime) -> list[N
             Target.include == True,
             Target.number == mailing_list.id,
             Notice.read_confirmation == True,
-            Notice.state.in_(("sending", "paused", "sent", "stopped")),
+            Notice.state.in_(STARTED_STATES),
             Notice.purged_at.is_null(),
             Notice.started_at < now - MIN_NOTICE_AGE,
         )

@@ -12,22 +12,25 @@ from core.notices import merge_fields
 from core.permissions import Permissions, notice_ids_for_lists
 from core.reports import poll_results
 from models import (
+    STARTED_STATES,
     AuditLog,
     Delivery,
     DeliveryMembership,
     Group,
     Letter,
+    LetterState,
     MailingList,
     Notice,
     NoticeReview,
+    NoticeState,
     Person,
     Target,
     User,
     Wording,
 )
 
-WAITING_STATES = ("held", "scheduled")
-SENT_STATES = ("sending", "paused", "sent", "stopped", "withdrawn", "standing")
+WAITING_STATES = (NoticeState.HELD, NoticeState.SCHEDULED)
+SENT_STATES = (*STARTED_STATES, NoticeState.WITHDRAWN, NoticeState.STANDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def visible_notices(rights: Permissions) -> "ModelSelect[Notice]":
 
 def editable_drafts(rights: Permissions) -> "ModelSelect[Notice]":
     """Select drafts that the user may edit, last changed first; viewers see none."""
-    found = visible_notices(rights).where(Notice.state == "draft")
+    found = visible_notices(rights).where(Notice.state == NoticeState.DRAFT)
     if not rights.is_admin:
         mine = rights.lists("send").select(MailingList.id).order_by()
         others = notice_ids_for_lists(MailingList.select(MailingList.id).where(MailingList.id.not_in(mine)))
@@ -86,7 +89,7 @@ def scheduled_notices(rights: Permissions) -> "ModelSelect[Notice]":
 def notices_in_review(rights: Permissions) -> "ModelSelect[Notice]":
     """Select notices that wait for a review, oldest first."""
     requested_at = NoticeReview.select(NoticeReview.requested_at).where(NoticeReview.notice == Notice.id)
-    found = visible_notices(rights).where(Notice.state == "asked").order_by(requested_at, Notice.id)
+    found = visible_notices(rights).where(Notice.state == NoticeState.ASKED).order_by(requested_at, Notice.id)
     mine = [one.id for one in found if rights.may_notice("send", one)]
     return found.where(Notice.id.in_(mine))
 
@@ -102,12 +105,14 @@ def sent_notices(rights: Permissions) -> "ModelSelect[Notice]":
 
 def sending_notices(rights: Permissions) -> "ModelSelect[Notice]":
     """Select notices in sending or paused."""
-    return sent_notices(rights).where(Notice.state.in_(("sending", "paused")))
+    return sent_notices(rights).where(Notice.state.in_((NoticeState.SENDING, NoticeState.PAUSED)))
 
 
 def finished_notices(rights: Permissions) -> "ModelSelect[Notice]":
     """Select sent notices, newest first, without drip messages."""
-    return sent_notices(rights).where(Notice.state.in_(("sent", "stopped", "withdrawn")), Notice.kind != "step")
+    return sent_notices(rights).where(
+        Notice.state.in_((NoticeState.SENT, NoticeState.STOPPED, NoticeState.WITHDRAWN)), Notice.kind != "step"
+    )
 
 
 def search_notices(rights: Permissions, text: str = "", list_id: int | None = None) -> "ModelSelect[Notice]":
@@ -126,7 +131,7 @@ def notice_rows(notices: Iterable[Notice]) -> list[NoticeRow]:
     found = list(notices)
     numbers = [one.id for one in found]
     subjects, lists = _subjects(numbers), _list_names(numbers)
-    retrying = _count_retrying([one.id for one in found if one.state == "sending"])
+    retrying = _count_retrying([one.id for one in found if one.state == NoticeState.SENDING])
     answered = poll_results.answered_counts(numbers) if numbers else {}
     return [
         NoticeRow(
@@ -209,8 +214,8 @@ def _count_retrying(numbers: list[int]) -> dict[int, int]:
     """Count deferred letters of notices without other pending letters."""
     if not numbers:
         return {}
-    fresh = fn.SUM(Letter.state.in_(("waiting", "sending")).cast("integer"))
-    later = fn.SUM((Letter.state == "deferred").cast("integer"))
+    fresh = fn.SUM(Letter.state.in_((LetterState.WAITING, LetterState.SENDING)).cast("integer"))
+    later = fn.SUM((Letter.state == LetterState.DEFERRED).cast("integer"))
     rows = (
         Letter.select(Letter.notice, fresh, later)
         .where(Letter.notice.in_(numbers), Letter.is_current == True, Letter.delivery.is_null(False))  # noqa: E712

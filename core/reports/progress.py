@@ -13,7 +13,13 @@ from core.responses import answers
 from core.settings import Settings
 from models import PENDING_STATES, AuditLog, Delivery, Letter, LetterState, Notice, Person, count_letters
 
-PROBLEM_STATES = ("refused", "bounced", "unknown", "expired", "deferred")
+PROBLEM_STATES = (
+    LetterState.REFUSED,
+    LetterState.BOUNCED,
+    LetterState.UNKNOWN,
+    LetterState.EXPIRED,
+    LetterState.DEFERRED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +44,17 @@ class Progress:
     @property
     def stoppable(self) -> int:
         """Return how many letters "stop the rest" would keep here."""
-        return self.counts["waiting"] + self.counts["deferred"]
+        return self.counts[LetterState.WAITING] + self.counts[LetterState.DEFERRED]
 
     @property
     def sent(self) -> int:
         """Return how many letters went to a mail server and have its answer; who was left out is not among them."""
-        return self.counts["accepted"] + self.errors
+        return self.counts[LetterState.ACCEPTED] + self.errors
 
     @property
     def errors(self) -> int:
         """Return how many of them a server refused or sent back."""
-        return self.counts["refused"] + self.counts["bounced"]
+        return self.counts[LetterState.REFUSED] + self.counts[LetterState.BOUNCED]
 
     @property
     def delivery_rate_text(self) -> str:
@@ -70,8 +76,8 @@ def notice_progress(
         count_letters(notice.id) if lists is None else _count_by_state(notice, lists)
     )
     letters = sum(counts.values())
-    counts["skipped"] += skipped_deliveries(notice, lists).count()
-    going = counts["waiting"] + counts["sending"]
+    counts[LetterState.SKIPPED] += skipped_deliveries(notice, lists).count()
+    going = counts[LetterState.WAITING] + counts[LetterState.SENDING]
     ends_at = now + _time_left(notice, letters - going, going, settings, now) if going else None
     serial = "-".join(str(counts[state]) for state in LetterState) + f"-{notice.serial}"
     return Progress(counts, letters, ends_at, serial)
@@ -182,7 +188,7 @@ def _delivery_document(row: Delivery, said: list[dict]) -> dict:
     reader = getattr(row, "reader", None)
     return {
         "address": letter.address if letter else getattr(reader, "address_now", None),
-        "state": letter.state if letter else "skipped",
+        "state": letter.state if letter else LetterState.SKIPPED,
         "code": letter.code if letter else None,
         "reason": (letter.reason if letter else row.reason) or None,
         "read_at": row.read_at.isoformat(timespec="seconds") if row.read_at else None,

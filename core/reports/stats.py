@@ -20,7 +20,7 @@ from core.reports.dashboard import count_households, practice_notice_ids
 from core.responses import tracking
 from core.settings import load_settings
 from database import EPOCH, millis
-from models import LetterState, MailingList, Notice, NoticeStats, Target, Wording, count_letters
+from models import LetterState, MailingList, Notice, NoticeState, NoticeStats, Target, Wording, count_letters
 
 RECENT_AGE = timedelta(days=2)
 FINAL_AFTER = timedelta(days=30)
@@ -133,7 +133,7 @@ def refresh_totals(notice: Notice, now: datetime, *, again: bool = False) -> Not
 
 
 def _is_final(notice: Notice, now: datetime) -> bool:
-    ended = notice.state in ("sent", "stopped", "withdrawn")
+    ended = notice.state in (NoticeState.SENT, NoticeState.STOPPED, NoticeState.WITHDRAWN)
     return ended and notice.started_at is not None and notice.started_at < now - FINAL_AFTER
 
 
@@ -195,7 +195,7 @@ def finalize_old_totals(now: datetime, most: int = 20) -> int:
         Notice.select()
         .where(
             Notice.started_at < now - FINAL_AFTER,
-            Notice.state.in_(("sent", "stopped", "withdrawn")),
+            Notice.state.in_((NoticeState.SENT, NoticeState.STOPPED, NoticeState.WITHDRAWN)),
             Notice.id.not_in(done),
         )
         .order_by(Notice.started_at)

@@ -15,7 +15,7 @@ from core.notices import html_body, rendering
 from database import bulk_insert, db, load_rows, millis
 from mail import merge
 from mail.html import links, render_html
-from models import Answer, Delivery, Letter, Notice, PageView, Wording
+from models import Answer, Delivery, Letter, Notice, NoticeState, PageView, Wording
 
 TOUCH_DELAY = timedelta(seconds=180)
 UNDO_WINDOW = timedelta(seconds=60)
@@ -136,7 +136,7 @@ def letter_text(delivery: Delivery, picture: Callable[[str], str] = str) -> Lett
 
 def is_page_closed(delivery: Delivery) -> bool:
     """Say whether the page is closed: withdrawn or purged (decisions 13, 15)."""
-    return delivery.notice.state == "withdrawn" or delivery.notice.purged_at is not None
+    return delivery.notice.state == NoticeState.WITHDRAWN or delivery.notice.purged_at is not None
 
 
 # ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from peewee import fn
 
 import clock
 from core.notices import tracking_options
-from models import Delivery, Letter, Notice, NoticeTracking, PageView
+from models import Delivery, Letter, LetterState, Notice, NoticeTracking, PageView
 
 VISIT_RETENTION = timedelta(days=90)
 SCANNER_WINDOW = timedelta(seconds=60)
@@ -64,7 +64,7 @@ def load_events(notices: Iterable[int], since: datetime | None = None) -> dict[i
     """Return the fetches by notice, in order of time."""
     taken = (
         Letter.select(Letter.delivery, fn.MIN(Letter.done_at).alias("at"))
-        .where(Letter.state == "accepted", Letter.notice.in_(list(notices)))
+        .where(Letter.state == LetterState.ACCEPTED, Letter.notice.in_(list(notices)))
         .group_by(Letter.delivery)
         .alias("taken")
     )
@@ -123,7 +123,7 @@ def count_opens_and_clicks(notice: Notice) -> TrackingStats:
     urls = tracking_options.tracked_urls(notice)
     clicks = tuple(_link_clicks(url, seen.get(f"c{number}", {})) for number, url in enumerate(urls, 1))
     people = {one for page in seen.values() for one, by in page.items() if "reader" in by}
-    taken = (Letter.notice == notice) & (Letter.is_current == True) & (Letter.state == "accepted")
+    taken = (Letter.notice == notice) & (Letter.is_current == True) & (Letter.state == LetterState.ACCEPTED)
     return TrackingStats(
         letters=Letter.select().where(taken, Letter.delivery.is_null(False)).count(),
         opened=sum("reader" in by for by in pictures),

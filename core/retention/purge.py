@@ -33,8 +33,10 @@ from models import (
     Delivery,
     InboundMessage,
     Letter,
+    LetterState,
     Membership,
     Notice,
+    NoticeState,
     NoticeStats,
     Organization,
     Person,
@@ -52,7 +54,7 @@ PAUSE_S = 0.02
 """Between two transactions, so that a sender that waits for the database gets it."""
 BREACH_EVIDENCE_KEPT = timedelta(days=60)
 """So long the law leaves for the final report of a leak (個人情報保護法; field 3.2): until then its evidence stays."""
-ENDED_STATES = ("sent", "stopped", "withdrawn")
+ENDED_STATES = (NoticeState.SENT, NoticeState.STOPPED, NoticeState.WITHDRAWN)
 
 
 def school_year_start(year: int) -> datetime:
@@ -140,7 +142,7 @@ def run_purge(now: datetime, *, seconds: float = MAX_RUN_S, pause: Callable[[flo
 
 def is_queue_busy(now: datetime) -> bool:
     """Say whether letters are due or in sending; then the purge waits an hour."""
-    return bool(due_letters(now, 1)) or Letter.select().where(Letter.state == "sending").exists()
+    return bool(due_letters(now, 1)) or Letter.select().where(Letter.state == LetterState.SENDING).exists()
 
 
 def _purge_steps(year: int, border: datetime, now: datetime) -> Iterator[int]:
@@ -273,7 +275,7 @@ def _reserve_letter_ids(border: datetime, now: datetime) -> None:
     newest = Letter.select().order_by(Letter.id.desc()).first()
     if newest is not None and newest.made_at < border:
         moments = {"made_at": now, "next_attempt_at": now, "expires_at": now, "done_at": now}
-        Letter.create(kind="place", address="", domain="", state="cancelled", **moments)
+        Letter.create(kind="place", address="", domain="", state=LetterState.CANCELLED, **moments)
 
 
 def _delete_old_backups(now: datetime) -> None:

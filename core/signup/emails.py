@@ -36,7 +36,7 @@ def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
     settings = load_settings()
     values = {
         "list": mailing_list.name,
-        "from": settings.own.sender(mailing_list.address),
+        "from": settings.own_addresses.sender(mailing_list.address),
         "greeting": f"{mailing_list.greeting.strip()}\n\n" if mailing_list.greeting.strip() else "",
         "terms": consent.render_consent_text(mailing_list, settings.language),
         "url": f"{settings.base_url}/p/…",
@@ -62,7 +62,10 @@ def send_queued(request: SignupRequest, language: str, now: datetime) -> None:
     """
     if rate_limits.record_hit("join waits", now, 3600) > MAX_QUEUED_EMAILS_PER_HOUR:
         return
-    values: dict[str, Any] = {"list": request.list.name, "from": load_settings().own.sender(request.list.address)}
+    values: dict[str, Any] = {
+        "list": request.list.name,
+        "from": load_settings().own_addresses.sender(request.list.address),
+    }
     notify("waits-join", request.address, now, language=language, **values)
 
 
@@ -76,7 +79,7 @@ def _common_values(mailing_list: MailingList, person: Person) -> dict[str, Any]:
     settings = load_settings()
     return {
         "list": mailing_list.name,
-        "from": settings.own.sender(mailing_list.address),
+        "from": settings.own_addresses.sender(mailing_list.address),
         "leave": signed_links.leave_url(person, mailing_list, settings),
     }
 
@@ -90,7 +93,7 @@ def send_confirmation_link(request: SignupRequest, language: str, now: datetime)
     In one transaction: the worker must not take the letter before it has its link.
     """
     settings = load_settings()
-    values: dict[str, Any] = {"list": request.list.name, "from": settings.own.sender(request.list.address)}
+    values: dict[str, Any] = {"list": request.list.name, "from": settings.own_addresses.sender(request.list.address)}
     details = {
         "route": request.route,
         "code": request.code,

@@ -97,7 +97,7 @@ def check_dns_records(config: Config, settings: Settings, query: DnsQuery) -> It
 
     With a single mailbox at a provider there are none: domain and signature are the provider's.
     """
-    if settings.own.mailbox:
+    if settings.own_addresses.mailbox:
         return
     domain, host = settings.mail_domain, _sending_host(settings)
     key = dkim_signer.dns_record(config.key("dkim.pem"))
@@ -214,10 +214,16 @@ def _check_smtp(settings: Settings) -> CheckResult:
 
 def _check_incoming(settings: Settings) -> CheckResult:
     """Report how mail comes in: by the SMTP or LMTP listener, from a mailbox, or not at all."""
-    if settings.box is None:
-        advice = "" if settings.door else N_("Mail does not come in: bounces, replies and posts are not seen.")
-        return CheckResult("incoming", settings.door or None, "inlet" if settings.door else "", advice)
-    status, mailbox = ImapStatus.load_row(), settings.box.shown()
+    if settings.imap_account is None:
+        advice = (
+            ""
+            if settings.has_inbound_listener
+            else N_("Mail does not come in: bounces, replies and posts are not seen.")
+        )
+        return CheckResult(
+            "incoming", settings.has_inbound_listener or None, "inlet" if settings.has_inbound_listener else "", advice
+        )
+    status, mailbox = ImapStatus.load_row(), settings.imap_account.shown()
     if status.reason:
         found = f"{mailbox}: {status.detail}" if status.detail else mailbox
         return CheckResult("incoming", False, found, status.message)

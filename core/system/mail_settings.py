@@ -23,7 +23,7 @@ from mail import address as addresses
 from mail.dkim_signer import DkimSigner
 from mail.server_urls import BadServerUrl, ImapAccount, Server, SmtpServer
 from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, Unreachable
-from models import ImapStatus, Letter, MailingList, Organization, User
+from models import ImapStatus, Letter, LetterState, MailingList, Organization, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ _PARTIAL_BOUNCE_REPORTS = N_("Four reports in five are recognised; the others ar
 
 def available_features(settings: Settings) -> Iterator[Feature]:
     """Yield what works with these settings, in the order in which people ask."""
-    inbound, list_addresses = settings.accepts_inbound, settings.own.has_list_addresses
+    inbound, list_addresses = settings.accepts_inbound, settings.own_addresses.has_list_addresses
     why = _NO_INBOUND if not inbound else "" if list_addresses else _NO_ADDRESS
-    bounces = _NO_INBOUND if not inbound else _PARTIAL_BOUNCE_REPORTS if settings.own.mailbox else ""
+    bounces = _NO_INBOUND if not inbound else _PARTIAL_BOUNCE_REPORTS if settings.own_addresses.mailbox else ""
     yield Feature(N_("Notices to every family, with read confirmation and answers"), True)
     yield Feature(N_("Joining and leaving by a link"), True)
     yield Feature(N_("Addresses that do not exist are noticed"), inbound, bounces)
@@ -199,7 +199,10 @@ def _clean_mailbox_address(entered: str) -> str:
 
 def _is_list_address(address: str) -> bool:
     local, _, domain = address.rpartition("@")
-    return domain == load_settings().own.domain and MailingList.select().where(MailingList.address == local).exists()
+    return (
+        domain == load_settings().own_addresses.domain
+        and MailingList.select().where(MailingList.address == local).exists()
+    )
 
 
 def saved_account() -> ImapAccount | None:
@@ -232,7 +235,7 @@ def send_test_letter(to: User, now: datetime) -> CheckResult:
     letter = _create_letter(to, now)
     result, state = _try_send(letter, settings, now)
     Letter.update(state=state, done_at=now, text=result.found[:500]).where(
-        Letter.id == letter.id, Letter.state == "waiting"
+        Letter.id == letter.id, Letter.state == LetterState.WAITING
     ).execute()
     audit.log_action(to, "organization.tested", detail={"well": result.ok})
     return result
@@ -246,24 +249,24 @@ def _create_letter(to: User, now: datetime) -> Letter:
     return Letter.get_by_id(letter.id)
 
 
-def _try_send(letter: Letter, settings: Settings, now: datetime) -> tuple[CheckResult, str]:
+def _try_send(letter: Letter, settings: Settings, now: datetime) -> tuple[CheckResult, LetterState]:
     """Return the result and the new state of the letter."""
     assert settings.route  # noqa: S101
     raw = RenderCache(settings).render(letter, False, now)
-    if not settings.own.mailbox:
+    if not settings.own_addresses.mailbox:
         config = current_config()
         raw = DkimSigner(config.dkim_selector, settings.mail_domain, config.key("dkim.pem")).sign(raw)
     connection = SmtpConnection(settings.route, settings.mail_domain, TIMEOUT_S)
     try:
-        reply = connection.send(settings.own.return_path(letter.id, settings.secret), letter.address, raw)
+        reply = connection.send(settings.own_addresses.return_path(letter.id, settings.secret), letter.address, raw)
     except Unreachable as error:
-        return CheckResult("smtp", False, error.detail, error.message), "cancelled"
+        return CheckResult("smtp", False, error.detail, error.message), LetterState.CANCELLED
     except OutcomeUnknown:
-        return CheckResult("smtp", False, "", _CONNECTION_LOST), "unknown"
+        return CheckResult("smtp", False, "", _CONNECTION_LOST), LetterState.UNKNOWN
     finally:
         connection.close()
     result = CheckResult("smtp", reply.accepted, f"{reply.code} {reply.text}", explain_reply(reply))
-    return result, "accepted" if reply.accepted else "refused"
+    return result, LetterState.ACCEPTED if reply.accepted else LetterState.REFUSED
 
 
 def explain_reply(reply: SmtpReply) -> str:

@@ -21,7 +21,7 @@ from core import audit, install, schema
 from core.backup import DATABASE_NAME, MANIFEST, MANIFEST_FORMAT
 from core.delivery import lifecycle
 from database import db
-from models import PENDING_STATES, Letter, Notice, Session
+from models import PENDING_STATES, Letter, LetterState, Notice, NoticeState, Session
 
 NOT_REPLACED = ("run", "backups", "lock", "restoring")
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -134,14 +134,18 @@ def _swap_data(data: Path, fresh: Path, now: datetime) -> Path | None:
 
 def _hold_restored_notices(now: datetime) -> int:
     """Hold the notices whose letters may have left since the backup, cancel service letters, end all sessions."""
-    going = Notice.state.in_(("sending", "paused"))
-    due = Notice.state.in_(("scheduled", "held")) & (Notice.send_at <= now) & Notice.hold_reason.in_(("", "window"))
+    going = Notice.state.in_((NoticeState.SENDING, NoticeState.PAUSED))
+    due = (
+        Notice.state.in_((NoticeState.SCHEDULED, NoticeState.HELD))
+        & (Notice.send_at <= now)
+        & Notice.hold_reason.in_(("", "window"))
+    )
     with db.atomic():
         asking = list(Notice.select().where(going | due))
-        Notice.update(state="paused").where(Notice.state == "sending").execute()
+        Notice.update(state=NoticeState.PAUSED).where(Notice.state == NoticeState.SENDING).execute()
         for notice in asking:
             lifecycle.hold_notice(notice, "late", now)
-        Letter.update(state="cancelled", done_at=now, payload={}).where(
+        Letter.update(state=LetterState.CANCELLED, done_at=now, payload={}).where(
             Letter.delivery.is_null(), Letter.state.in_(PENDING_STATES)
         ).execute()
         Session.delete().execute()

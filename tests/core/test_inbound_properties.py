@@ -43,9 +43,9 @@ def recipients(sent) -> dict[str, str]:
         "code": f"1nen1kumi-join-{letter.delivery.list.join_code}@{DOMAIN}",
         "leave": f"1nen1kumi-leave@{DOMAIN}",
         "house": f"postmaster@{DOMAIN}",
-        "return": current.own.return_path(letter.id, current.secret),
-        "reply": current.own.address(
-            current.own.return_path(letter.id, current.secret).replace("b-", "r-").split("@")[0]
+        "return": current.own_addresses.return_path(letter.id, current.secret),
+        "reply": current.own_addresses.address(
+            current.own_addresses.return_path(letter.id, current.secret).replace("b-", "r-").split("@")[0]
         ),
     }
 

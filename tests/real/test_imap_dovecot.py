@@ -53,7 +53,7 @@ def box(tmp_path, school, monkeypatch):
 
 def read() -> int:
     """Take what lies there and handle it."""
-    number = imap_poller.poll_once(load_settings().box, clock.now())
+    number = imap_poller.poll_once(load_settings().imap_account, clock.now())
     SpoolWorker().run_once()
     return number
 
@@ -66,7 +66,7 @@ def test_posts_joins_and_bounces_come_by_the_mailbox(school, box):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
     letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
     report = dsn(letter)
-    path = load_settings().own.return_path(letter.id, load_settings().secret)
+    path = load_settings().own_addresses.return_path(letter.id, load_settings().secret)
     box.put(came(signed(mail("hanako@example.jp", LIST, "練習中止", "雨です。\n"), "example.jp"), LIST), "1.a")
     box.put(came(signed(mail("new@example.jp", JOIN), "example.jp"), JOIN, "new@example.jp"), "2.b")
     box.put(came(report, path, ""), "3.c")
@@ -116,7 +116,7 @@ def test_with_one_mailbox_replies_and_bounces_are_known_by_the_letter(school, bo
             ground.current_config(), road="mailbox", mailbox=f"kairan@{DOMAIN}", base_url="https://pages.school.example"
         )
     )
-    own = load_settings().own
+    own = load_settings().own_addresses
     assert own.return_path(1, b"") == own.address("r-x") == f"kairan@{DOMAIN}"
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="運動会")
     letter = Letter.get(Letter.delivery == sent.deliveries["青山 健太"])
@@ -166,12 +166,12 @@ def test_a_recipient_that_is_only_guessed_posts_nothing_by_itself(school, box):
 )
 def test_what_is_wrong_is_said_in_plain_words_and_tried_less_and_less(school, box, change, reason):
     """Never a crash, never a busy loop: the next tries come later and later."""
-    wrong = replace(load_settings().box, **change)
+    wrong = replace(load_settings().imap_account, **change)
     Organization.update(imap="").execute()
     with pytest.raises(MailboxUnavailable) as told:
         imap_poller.poll_once(wrong, clock.now())
     assert (told.value.reason, ImapStatus.load_row().reason) == (reason, reason)
-    assert load_settings().box.password not in told.value.detail + ImapStatus.load_row().detail
+    assert load_settings().imap_account.password not in told.value.detail + ImapStatus.load_row().detail
     assert told.value.message == ImapStatus.load_row().message != ""
     ground.set_current_config(replace(ground.current_config(), imap=box.url))
     check = next(
@@ -209,7 +209,7 @@ def test_a_mail_that_arrives_while_waiting_is_taken_at_once(school, box):
         box.put(came(mail("x@example.jp", LIST, "a", "b"), LIST), "1.a")
         assert until(lambda: box.lying(HANDLED_FOLDER) == 1, 10), box.said()
         with pytest.raises(imap_poller.MailboxLocked):
-            imap_poller.poll_once(load_settings().box, clock.now())
+            imap_poller.poll_once(load_settings().imap_account, clock.now())
     finally:
         stop.set()
         thread.join(20)
@@ -240,7 +240,7 @@ def test_the_command_reads_once(school, box, monkeypatch):
     done = CliRunner().invoke(collect)
     assert (done.exit_code, done.stdout) == (0, "1\n"), done.output
     assert InboundMessage.get().kind == "stray"
-    assert settings.load_settings().box and Path(ground.current_config().data).exists()
+    assert settings.load_settings().imap_account and Path(ground.current_config().data).exists()
 
 
 # ── a provider's own Postfix in front of the mailbox ─────────────────────────────────────────────────────────────

@@ -147,7 +147,7 @@ def test_a_test_letter_is_sent_while_its_administrator_waits(as_):
         assert browser.post("/admin/mail/test").status_code == 303
         sender, recipients, raw, _ = host.mails[0]
     letter = Letter.get()
-    assert recipients == ["user0@school.example"] and sender == load_settings().own.return_path(
+    assert recipients == ["user0@school.example"] and sender == load_settings().own_addresses.return_path(
         letter.id, load_settings().secret
     )
     assert b"DKIM-Signature" in raw and letter.state == "accepted"
@@ -240,7 +240,7 @@ def test_the_mailbox_is_tried_when_it_is_saved_and_its_password_never_shown(as_,
     browser = as_("守")
     browser.post("/admin/mail/road", data={"road": "collected"})
     assert browser.post("/admin/mail/box", data=BOX).status_code == 303
-    box = load_settings().box
+    box = load_settings().imap_account
     assert (box.host, box.port, box.user, box.password) == ("imap.momiji.example", 993, "kairan@momiji", "p@ss:/w")
     assert settings.imap_address(load_settings()) == "kairan@momiji.example"
     text = page(browser)
