@@ -23,7 +23,7 @@ DAYS_MESSAGE = N_("Write a number of days from 0 to 366.")
 
 class DripMessageForm(Form):
     days = IntegerField(
-        N_("Days after joining"), [InputRequired(DAYS_MESSAGE), NumberRange(0, drip.MAX_DAYS, DAYS_MESSAGE)], default=0
+        N_("Days after signup"), [InputRequired(DAYS_MESSAGE), NumberRange(0, drip.MAX_DAYS, DAYS_MESSAGE)], default=0
     )
     at = TimeField(N_("Time of day"), [InputRequired(N_("Write a time, for example 18:00."))], default=DEFAULT_TIME)
     subject = StringField(N_("Subject"), [Length(max=200)])

@@ -294,7 +294,7 @@ def save_class_teachers(number: int) -> Response:
         if same_class and chosen != UNCHANGED:
             teachers[room.grade, room.class_name] = _user_id(chosen)
     changed = class_teacher.assign_classes(mailing_list, teachers, current_user)
-    flash_message(N_("Saved. The person in charge changed in %(number)s places."), number=changed)
+    flash_message(N_("Saved. The class teacher changed in %(number)s places."), number=changed)
     return redirect_to("lists.show", number=number)
 
 

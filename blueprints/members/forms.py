@@ -42,7 +42,7 @@ class MembershipForm(Form):
     grade = StringField(N_("Grade"), [Length(max=40)])
     class_name = StringField(N_("Class"), [Length(max=40)])
     relation = StringField(N_("Relation"), [Length(max=40)])
-    in_charge = SelectField(N_("Person in charge"), coerce=int, choices=[], validate_choice=False, default=0)
+    in_charge = SelectField(N_("Class teacher"), coerce=int, choices=[], validate_choice=False, default=0)
     items = TextAreaField(N_("Items"), [Length(max=5000)])
 
 

@@ -24,7 +24,7 @@ from web import Form, flash_message, get_list_or_404, get_notice_or_404, permiss
 class TemplateForm(Form):
     """Content, kind and list of a template. `question_form` reads the questions."""
 
-    name = StringField(N_("Name of the sample"), [InputRequired(N_("Enter a name.")), Length(max=100)])
+    name = StringField(N_("Name of the template"), [InputRequired(N_("Enter a name.")), Length(max=100)])
     kind = SelectField(N_("About"), choices=[])
     list = SelectField(N_("For"), coerce=int)
     subject = StringField(N_("Subject"), [InputRequired(N_("Enter a subject.")), Length(max=200)])
@@ -210,7 +210,7 @@ def _save_template(
     except templates.VersionExists as refusal:
         web.add_field_error(form, "list", refusal.message)
         return None
-    flash_message(N_("Saved as a sample."))
+    flash_message(N_("Saved as a template."))
     return redirect_to("notice_templates.index")
 
 
@@ -246,7 +246,9 @@ def remove_template(code: str) -> Answer:
         web.forbid("admin")
     if request.method == "POST":
         templates.remove_template(sample, current_user)
-        flash_message(N_("The shipped words stand here again.") if sample.is_version else N_("The sample was removed."))
+        flash_message(
+            N_("The shipped words stand here again.") if sample.is_version else N_("The template was removed.")
+        )
         return redirect_to("notice_templates.index")
     return render_page(
         "notice_templates/confirm_remove.html", sample=sample, shipped=templates.shipped_template(sample.key)

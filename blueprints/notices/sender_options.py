@@ -23,7 +23,7 @@ from models import Notice
 
 OWN_NAME = "me"
 _SENT_BY_CLASS_TEACHERS = N_(
-    "It goes out in the names of the persons in charge; where there is none, in that of “%(name)s”."
+    "It goes out in the names of the class teachers; where there is none, in that of “%(name)s”."
 )
 
 

@@ -37,7 +37,7 @@ FIELDS: dict[str, str] = {
     "household": N_("Household"),
     "state": N_("State"),
     "language": N_("Language"),
-    "in_charge": N_("Person in charge"),
+    "in_charge": N_("Class teacher"),
     "family": N_("Family name"),
     "given": N_("Given name"),
     "family_kana": N_("Family name (kana)"),

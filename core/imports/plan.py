@@ -17,7 +17,7 @@ from core.settings import load_settings
 from i18n import N_
 from models import MailingList, Membership
 
-_UNKNOWN_TEACHER = N_("No user of this list is called “%(name)s”, so nobody was put in charge.")
+_UNKNOWN_TEACHER = N_("No user of this list is called “%(name)s”, so no class teacher was set.")
 
 
 def plan_sheet(mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], now: datetime) -> ImportPlan:
@@ -159,7 +159,7 @@ class _MembershipPlanner:
         teacher = self._teacher(line, row)
         if teacher and membership.in_charge_id != teacher:
             draft.fields["in_charge"] = teacher
-            line.changed(True, N_("person in charge"))
+            line.changed(True, N_("class teacher"))
         line.changed(draft.change("attributes", {**membership.attributes, **row.attributes}), N_("items"))
         state = columns.parse_state(row.state)
         if state in ("stopped", "stopped by manager") and membership.state == "active":

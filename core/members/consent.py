@@ -19,7 +19,7 @@ ROUTE_LABELS: dict[str, str] = {
     "manager": N_("entered by an organizer"),
     "file": N_("from a roster file"),
     "blank mail": N_("by a blank mail"),
-    "link": N_("on the page for joining"),
+    "link": N_("on the signup page"),
     "move": N_("moved from another list"),
     "copy": N_("copied from another list"),
 }

@@ -68,7 +68,7 @@ def _reserved_message(local: str) -> str:
     if local.startswith(("b-", "r-")):
         return N_("“%(name)s” cannot be used: addresses beginning with b- or r- take bounces and replies.")
     if local.endswith(("-leave", "-request")) or "-join" in local:
-        return N_("“%(name)s” cannot be used: addresses of this form are made by Kairan for joining and leaving.")
+        return N_("“%(name)s” cannot be used: addresses of this form are made by Kairan for signup and leaving.")
     return N_("“%(name)s” cannot be used: this address belongs to the administrators of the domain.")
 
 

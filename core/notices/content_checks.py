@@ -205,7 +205,7 @@ def _check_footer(notice: Notice, settings: Settings) -> Iterator[SendWarning]:
 def check_blanks(text: str) -> Iterator[SendWarning]:
     """Warn of placeholders 〔…〕 of a template that are not filled in (N-04)."""
     if places := list(dict.fromkeys(_PLACEHOLDER.findall(text))):
-        message = N_("Still as in the sample: %(places)s. Please fill in.")
+        message = N_("Still as in the template: %(places)s. Please fill in.")
         yield SendWarning("blank", message, {"places": " ".join(places[:5])})
 
 

@@ -103,7 +103,7 @@ MERGE_FIELDS: tuple[MergeField, ...] = (
         "続柄", "relation", "place", lambda context: next((row.relation for row in context.rows if row.relation), "")
     ),
     MergeField("リスト名", "list name", "person", lambda context: context.list_name, ("list",)),
-    MergeField("担当者", "person in charge", "place", _class_teacher_name, ("担任", "担当")),
+    MergeField("担当者", "class teacher", "place", _class_teacher_name, ("担任", "担当", "person in charge")),
     MergeField(
         "今日の日付",
         "today",

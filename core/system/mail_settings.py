@@ -74,11 +74,11 @@ def available_features(settings: Settings) -> Iterator[Feature]:
     why = _NO_INBOUND if not inbound else "" if list_addresses else _NO_ADDRESS
     bounces = _NO_INBOUND if not inbound else _PARTIAL_BOUNCE_REPORTS if settings.own_addresses.mailbox else ""
     yield Feature(N_("Notices to every family, with read confirmation and answers"), True)
-    yield Feature(N_("Joining and leaving by a link"), True)
+    yield Feature(N_("Signup and leaving by a link"), True)
     yield Feature(N_("Addresses that do not exist are noticed"), inbound, bounces)
     yield Feature(N_("Replies of families stand at the notice"), inbound, "" if inbound else _NO_INBOUND)
     yield Feature(N_("Sending notices from a mail program"), inbound and list_addresses, why)
-    yield Feature(N_("Joining and leaving by a blank mail"), inbound and list_addresses, why)
+    yield Feature(N_("Signup and leaving by a blank mail"), inbound and list_addresses, why)
 
 
 def choose_mode(by: User, mode: str) -> None:
