@@ -166,7 +166,7 @@ def list_audit_log() -> Answer:
     query = AuditLog.select(AuditLog, User).join(User, JOIN.LEFT_OUTER).order_by(AuditLog.at.desc(), AuditLog.id.desc())
     page = paginate(query.where(AuditLog.kind == kind) if kind in KIND_LABELS else query)
     return render_page(
-        "admin/audit_log.html", found=page, actions=ACTION_LABELS, kinds=KIND_LABELS, kind=kind, names=_names(page.rows)
+        "admin/audit_log.html", page=page, actions=ACTION_LABELS, kinds=KIND_LABELS, kind=kind, names=_names(page.rows)
     )
 
 

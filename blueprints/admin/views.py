@@ -203,7 +203,7 @@ def _health_page(form: RenewalDatesForm, findings: list[CheckResult] | None, sta
         "admin/_diagnostics.html",
         status=status,
         form=form,
-        found=findings,
+        findings=findings,
         MARKS=health_email.STATUS_MARKS,
         RENEWALS=RENEWAL_NAMES,
         renewals=near_renewals(clock.today(), 60),

@@ -87,7 +87,7 @@ def show_signup(mark: str) -> Answer:
         return _expired_link_page()
     return render_template(
         "inbound/confirm_signup.html",
-        wish=signup_request,
+        signup_request=signup_request,
         terms=consent.render_consent_text(signup_request.list, web.language()),
     )
 

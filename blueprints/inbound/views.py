@@ -39,7 +39,7 @@ def index() -> Answer:
         abort(404)
     return render_page(
         "inbound/index.html",
-        found=paginate(list_messages(view)),
+        page=paginate(list_messages(view)),
         view=view,
         views=VIEW_LABELS,
         kinds=KIND_LABELS,

@@ -147,7 +147,7 @@ def _group_page(mailing_list: MailingList, group: Group, typed: PostedCondition,
         "lists/group_by_hand.html",
         list=mailing_list,
         group=group,
-        found=looked,
+        matches=looked,
         typed=typed,
         notice=_requested_draft(),
         **more,
@@ -213,7 +213,7 @@ def _condition_page(
         field_name=lambda field: segment_rules.field_label(language(), field),
         operators=segment_rules.OPERATORS,
         values=groups.suggest_values(mailing_list.id),
-        found=groups.preview_group(groups.matching_membership_ids(mailing_list.id, condition), PREVIEW_SIZE)
+        matches=groups.preview_group(groups.matching_membership_ids(mailing_list.id, condition), PREVIEW_SIZE)
         if condition
         else None,
         in_words=segment_rules.describe_blocks(language(), condition) if condition else "",

@@ -49,7 +49,7 @@ def _non_readers_page(mailing_list: MailingList, form: MonthlyTestForm, status: 
         status=status,
         list=mailing_list,
         notices=notices,
-        found=non_readers.find_non_readers(mailing_list, notices),
+        non_readers=non_readers.find_non_readers(mailing_list, notices),
         states=address_states.SENTENCES,
         may_send=permissions().may_list("send", mailing_list),
         form=form if may_test else None,

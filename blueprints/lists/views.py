@@ -97,21 +97,21 @@ def add_list() -> Answer:
 def show(number: int) -> Answer:
     """Show the members: search, filter, sorting, fifty per page (T-32)."""
     mailing_list = get_list_or_404(number)
-    wish = member_list.MemberQuery(
+    query = member_list.MemberQuery(
         text=request.args.get("q", "")[:100],
         row=request.args.get("row", ""),
         state=request.args.get("state", ""),
         sort=request.args.get("sort", "kana"),
         addresses=permissions().may_list("send", mailing_list),
     )
-    page = paginate(member_list.query_members(mailing_list, wish))
+    page = paginate(member_list.query_members(mailing_list, query))
     return render_page(
         "lists/show.html",
         "lists/_members.html",
         list=mailing_list,
         going_on=jobs.running_import(mailing_list),
-        wish=wish,
-        found=page,
+        query=query,
+        page=page,
         rows=member_list.member_rows(mailing_list, page.rows),
         counts=member_list.count_by_state(mailing_list),
         directory=member_list,

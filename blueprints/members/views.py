@@ -79,7 +79,7 @@ def show(number: int) -> Answer:
         address=member_list.display_address(person, addresses),
         may_write=addresses,
         household=member_list.visible_household(person, permissions()),
-        found=page,
+        page=page,
         fates=notice_list.delivery_views(page.rows, permissions()),
         services=notice_list.service_letters(person) if managed else [],
         replies=replies.list_replies_of_person(person, permissions()),
@@ -102,7 +102,7 @@ def show_carrier_help(number: int) -> Answer:
     return render_page(
         "members/carrier_help.html",
         person=person,
-        found=guidance,
+        guidance=guidance,
         domain=settings.load_settings().own_addresses.allow_list_entry,
         school=settings.load_settings(),
     )
@@ -314,7 +314,7 @@ def edit_household(number: int) -> Answer:
         person=person,
         wanted=wanted,
         household=member_list.visible_household(person, permissions()),
-        found=_candidates(person, wanted),
+        candidates=_candidates(person, wanted),
     )
 
 

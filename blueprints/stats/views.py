@@ -68,7 +68,7 @@ def index() -> str:
     newest = sorted(lines, key=lambda line: line.notice.started_at)[-CHART_POINTS:]
     return render_template(
         "stats/index.html",
-        wish=filters,
+        filters=filters,
         years=years,
         sorts={name: words for name, words in SORTS.items() if name != "opened" or total.opens_of},
         lists=list(web.permissions().lists("view")),

@@ -64,7 +64,7 @@ def _user_or_404(number: int) -> User:
 def index() -> Answer:
     page = paginate(User.select().order_by(User.disabled_at.is_null(False), User.name_key))
     return render_page(
-        "users/index.html", found=page, held=_roles_of(page.rows), waiting=login_links.is_invitation_pending
+        "users/index.html", page=page, held=_roles_of(page.rows), waiting=login_links.is_invitation_pending
     )
 
 
