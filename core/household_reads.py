@@ -116,7 +116,6 @@ def settled_deliveries(notices: Collection[int], is_done: Expression, among: Exp
 
 
 def _select_cells(*conditions: Expression) -> "ModelSelect[Any]":
-    """Select the columns of `Cell`."""
     return (
         DeliveryMembership.select(
             Delivery.notice, DeliveryMembership.delivery, DeliveryMembership.household, Delivery.child_name

@@ -148,7 +148,6 @@ def update_organization(by: User | None, **fields: object) -> None:
 
 
 def is_set_up() -> bool:
-    """Say whether set-up is done."""
     return Organization.load_row().set_up_at is not None
 
 

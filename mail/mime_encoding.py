@@ -146,6 +146,10 @@ def _attachment_part(name: str, kind: str, content: bytes) -> bytes:
         f"Content-Disposition: attachment{_filename_parameter(name)}\r\n"
         "Content-Transfer-Encoding: base64\r\n\r\n"
     )
+    return _base64_part(head, content)
+
+
+def _base64_part(head: str, content: bytes) -> bytes:
     lines = (
         b2a_base64(content[at : at + _ENCODED_OCTETS], newline=False) for at in range(0, len(content), _ENCODED_OCTETS)
     )
@@ -190,7 +194,4 @@ def _inline_image_part(number: int, image_id: str, kind: str, content: bytes, do
         f'Content-Disposition: inline; filename="picture-{number}.{EXTENSIONS[kind]}"\r\n'
         "Content-Transfer-Encoding: base64\r\n\r\n"
     )
-    lines = (
-        b2a_base64(content[at : at + _ENCODED_OCTETS], newline=False) for at in range(0, len(content), _ENCODED_OCTETS)
-    )
-    return head.encode("ascii") + b"\r\n".join(lines)
+    return _base64_part(head, content)

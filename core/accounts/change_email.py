@@ -53,8 +53,7 @@ def confirm_email_change(token: str, now: datetime) -> User:
     if not user.pending_email:
         raise login_links.InvalidLink
     _replace_email(user, user.pending_email, now)
-    user = User.get_by_id(user.id)
-    return user
+    return User.get_by_id(user.id)
 
 
 def _replace_email(user: User, new: str | None, now: datetime) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from peewee import JOIN, Expression
+from peewee import JOIN, Expression, ModelSelect
 
 from core import audit, rate_limits
 from core.notifications.notify import notify
@@ -253,6 +253,12 @@ class UnsubscribedPerson:
     unreachable_children: tuple[str, ...]
 
 
+def select_with_names() -> "ModelSelect[Membership]":
+    """Select memberships with person, list and child."""
+    query = Membership.select(Membership, Person, MailingList, Child).join(Person)
+    return query.switch(Membership).join(MailingList).switch(Membership).join(Child, JOIN.LEFT_OUTER)
+
+
 def recently_unsubscribed(rights: Permissions, now: datetime) -> list[UnsubscribedPerson]:
     """Return who unsubscribed lately from the lists of a manager; readers with unreachable children come first."""
     managed = [row.id for row in rights.lists("manage") if not row.practice_of_id]
@@ -261,12 +267,7 @@ def recently_unsubscribed(rights: Permissions, now: datetime) -> list[Unsubscrib
         (Membership.state == "left") & (Membership.left_at > since)
     )
     rows = list(
-        Membership.select(Membership, Person, MailingList, Child)
-        .join(Person)
-        .switch(Membership)
-        .join(MailingList)
-        .switch(Membership)
-        .join(Child, JOIN.LEFT_OUTER)
+        select_with_names()
         .where(Membership.list.in_(managed), Membership.stopped_by == "reader", recently)
         .order_by(Membership.id)
         .limit(100)

@@ -245,7 +245,6 @@ def who_answers(blocks: Iterable[QuestionBlock]) -> dict[int, str]:
 
 
 def letter_questions(notice: Notice, language: str) -> tuple[compose.LetterQuestion, ...]:
-    """Return the questions for the letters of a notice."""
     blocks = group_into_blocks(load_questions(notice))
     who = who_answers(blocks)
     return tuple(_letter_question(block, language, who.get(block.questions[0].place, "")) for block in blocks)

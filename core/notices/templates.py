@@ -159,7 +159,6 @@ def _question_drafts(question: dict[str, Any] | None, language: str) -> tuple[Qu
 
 
 def template_content(row: NoticeTemplate) -> TemplateContent:
-    """Return the content of an own template."""
     drafts = tuple(QuestionDraft(**{**question, "choices": tuple(question["choices"])}) for question in row.questions)
     return TemplateContent(
         row.name, row.subject, row.text, row.urgent, row.read_confirmation, row.kind, drafts, html_body.html_of(row)

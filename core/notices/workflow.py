@@ -171,31 +171,22 @@ def release_held(notice: Notice, by: User | None, now: datetime) -> None:
             Letter.update(expires_at=until).where(Letter.notice == notice, Letter.state.in_(QUEUED_STATES)).execute()
         else:
             changes = {"hold_reason": "window", "send_at": now, "expected": resolve_audience(notice).expected}
-        change_state(
-            notice,
-            (NoticeState.HELD,),
-            SendingStarted(),
-            Notice.hold_reason.in_(("late", "changed", "proof")),
-            updated_at=now,
-            **changes,
-        )
+        _change_held(notice, now, **changes)
         audit.log_action(by, "notice.released", notice.id)
 
 
 def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
     """Drop a notice that was held because it was late or its recipients changed. Raises SendingStarted."""
     with db.atomic():
-        change_state(
-            notice,
-            (NoticeState.HELD,),
-            SendingStarted(),
-            Notice.hold_reason.in_(("late", "changed", "proof")),
-            updated_at=now,
-            **_stop_changes(notice, now, NoticeState.DROPPED),
-        )
+        _change_held(notice, now, **_stop_changes(notice, now, NoticeState.DROPPED))
         reminders.cancel_all_reminders(notice, now)
         _cancel_letters(notice, now)
         audit.log_action(by, "notice.dropped", notice.id)
+
+
+def _change_held(notice: Notice, now: datetime, **changes: Any) -> None:
+    awaits_decision = Notice.hold_reason.in_(("late", "changed", "proof"))
+    change_state(notice, (NoticeState.HELD,), SendingStarted(), awaits_decision, updated_at=now, **changes)
 
 
 # ── during and after sending ──────────────────────────────────────────────────────────────────────────────────────

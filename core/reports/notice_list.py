@@ -180,7 +180,6 @@ def sender_name_counts(notice: Notice, lists: Collection[int] | None = None) -> 
 
 
 def current_letters(deliveries: Iterable[int]) -> dict[int, Letter]:
-    """Return the current letter of each delivery."""
     newest = Letter.is_current == True  # noqa: E712
     return {
         one.delivery_id: one

@@ -137,13 +137,16 @@ def _is_final(notice: Notice, now: datetime) -> bool:
     return ended and notice.started_at is not None and notice.started_at < now - FINAL_AFTER
 
 
+NO_READS: dict[str, object] = {"asked": 0, "read": 0, "told": 0, "read_1h": 0, "half_s": None, "hours": []}
+
+
 def _read_totals(notice: Notice) -> dict[str, object]:
     """Count households as the board does; who they are and by whom they confirmed nobody learns from a sum."""
     if not notice.read_confirmation or notice.started_at is None:
-        return {"asked": 0, "read": 0, "told": 0, "read_1h": 0, "half_s": None, "hours": []}
+        return NO_READS
     counted = count_households([notice.id], None).get(notice.id)
     if counted is None:
-        return {"asked": 0, "read": 0, "told": 0, "read_1h": 0, "half_s": None, "hours": []}
+        return NO_READS
     moments, begun = first_read_times(notice.id), millis(notice.started_at)
     half = ceil(counted.households / 2)
     return {

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from peewee import JOIN, Expression, Node, fn
+from peewee import Expression, Node, fn
 
 from core import audit
-from core.members import consent, members
+from core.members import consent, members, unsubscribe
 from core.permissions import Permissions
 from core.signup import emails
 from database import db
-from models import Child, MailingList, Membership, Person, QueuedSignup, User
+from models import MailingList, Membership, Person, QueuedSignup, User
 
 MAX_SHOWN = 100
 REJECTED_SHOWN_FOR = timedelta(days=30)
@@ -42,12 +42,7 @@ def recently_rejected(rights: Permissions, now: datetime) -> list[MembershipRequ
 
 def _requests_where(rights: Permissions, which: Expression, order: Node) -> list[MembershipRequest]:
     rows = list(
-        Membership.select(Membership, Person, MailingList, Child)
-        .join(Person)
-        .switch(Membership)
-        .join(MailingList)
-        .switch(Membership)
-        .join(Child, JOIN.LEFT_OUTER)
+        unsubscribe.select_with_names()
         .where(which, Membership.list.in_(_managed_list_ids(rights)))
         .order_by(order, Membership.id)
         .limit(MAX_SHOWN)
