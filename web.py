@@ -189,9 +189,9 @@ def add_field_error(form: FlaskForm, field: str, message: str, /, **values: obje
     target.errors = [*target.errors, _(message, **values)]
 
 
-def render_page(page: str, partial: str | None = None, status: int = 200, **context: Any) -> tuple[str, int]:
+def render_page(template: str, /, partial: str | None = None, status: int = 200, **context: Any) -> tuple[str, int]:
     """Render the page, or only its partial for htmx."""
-    return render_template(partial if partial and is_htmx() else page, **context), status
+    return render_template(partial if partial and is_htmx() else template, **context), status
 
 
 Link = tuple[str, str]
