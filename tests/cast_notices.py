@@ -8,7 +8,7 @@ from peewee import JOIN
 import clock
 from core.notices import questions
 from core.notices.start import new_token
-from database import db
+from database import bulk_insert, db
 from models import (
     Child,
     Delivery,
@@ -88,10 +88,10 @@ def _deliver(sent: Sent, lists: list[MailingList], at: datetime) -> None:
     people: dict[int, list[Membership]] = {}
     for row in rows:
         people.setdefault(row.person_id, []).append(row)
-    _insert(Delivery, [_delivery(sent.notice, held) for held in people.values()])
+    bulk_insert(Delivery, [_delivery(sent.notice, held) for held in people.values()])
     made = {one.person_id: one for one in Delivery.select().where(Delivery.notice == sent.notice)}
-    _insert(DeliveryMembership, [_cover(made[row.person_id], row) for held in people.values() for row in held])
-    _insert(
+    bulk_insert(DeliveryMembership, [_cover(made[row.person_id], row) for held in people.values() for row in held])
+    bulk_insert(
         Letter,
         [
             _letter(made[held[0].person_id], held[0].person, at)
@@ -100,11 +100,6 @@ def _deliver(sent: Sent, lists: list[MailingList], at: datetime) -> None:
         ],
     )
     sent.deliveries.update((one.name, one) for one in made.values())
-
-
-def _insert(table: type, rows: list[dict]) -> None:
-    for start in range(0, len(rows), 500):
-        table.insert_many(rows[start : start + 500]).execute()
 
 
 def _delivery(notice: Notice, held: list[Membership]) -> dict:

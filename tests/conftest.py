@@ -19,7 +19,7 @@ import clock
 import config as ground
 from core import install
 from core.accounts import passwords
-from database import db
+from database import db, open_database
 from tests import cast
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -80,12 +80,14 @@ def hour() -> Iterator[None]:
 def config(tmp_path: Path, mould: Path) -> Iterator[ground.Config]:
     """An installation of its own: data folder, keys, empty tables; letters go nowhere."""
     data = tmp_path / "data"
-    data.mkdir(mode=0o700)
+    for folder in (data, data / "run", data / "outbox"):
+        folder.mkdir(mode=0o700)
     (data / "keys").symlink_to(mould / "keys")
     shutil.copy(mould / "kairan.db", data / "kairan.db")
     made = ground.Config(data=data, mail_domain="mail.school.example", base_url="http://kairan.test")
     ground.set_current_config(made)
-    install.prepare_data_folder(made)
+    install.lock_shared(data)
+    open_database(made.database)  # as `install.prepare_data_folder`, which looks for migrations, too
     db.execute_sql("PRAGMA synchronous = OFF")  # nobody pulls the plug of this connection
     yield made
     db.close()

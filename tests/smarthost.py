@@ -19,7 +19,7 @@ from core.delivery.worker import SmtpWorker
 from core.errors import DomainError
 from core.notices import approval, drafts, start
 from core.notices.audience import resolve_audience
-from database import db
+from database import bulk_insert, db
 from mail import address as addresses
 from models import Letter, MailingList, Membership, Notice, Person, User
 from tests.mail.smtp_servers import free_port
@@ -197,13 +197,9 @@ def families(list_: MailingList, count: int, domain: str = "parents.example", st
     made = [f"p{number:05d}@{domain}" for number in range(start, start + count)]
     first = (Person.select(fn.MAX(Person.id)).scalar() or 0) + 1
     with db.atomic():
-        for at in range(0, count, 500):
-            rows = list(enumerate(made[at : at + 500], first + at))
-            Person.insert_many(
-                {"id": one, "name": f"保護者 {mail[:6]}", "address": mail, "address_key": mail, "household": mail}
-                for one, mail in rows
-            ).execute()
-            Membership.insert_many({"person": one, "list": list_.id} for one, _ in rows).execute()
+        people = ({"name": f"保護者 {mail[:6]}", "address": mail, "address_key": mail, "household": mail} for mail in made)
+        bulk_insert(Person, people)
+        bulk_insert(Membership, ({"person": first + at, "list": list_.id} for at in range(count)))
     return made
 
 

@@ -12,7 +12,7 @@ import pytest
 import clock
 import models
 from core.responses import misdirected, read_confirmations
-from database import db
+from database import bulk_insert, db, new_join_code
 from models import AuditLog, Child, Delivery, MailingList, Membership, Notice, Person, User
 from tests import cast_notices
 from tests.cast_notices import PHONE, fresh, outcome
@@ -282,30 +282,33 @@ def big(name: str, households: int, by: User) -> cast_notices.Sent:
     with db.atomic():
         first = (Child.select(models.fn.MAX(Child.id)).scalar() or 0) + 1
         base = (Person.select(models.fn.MAX(Person.id)).scalar() or 0) + 1
-        for start in range(0, households, 500):
-            part = rows[start : start + 500]
-            Child.insert_many(
+        bulk_insert(
+            Child,
+            (
                 {
-                    "id": first + n,
                     "name": f"山田 {name}{n}",
                     "grade": str(n % 12 // 2 + 1),
                     "class_name": str(n % 2 + 1),
                     "household": f"{name}{n}",
+                    "join_code": new_join_code(),
                 }
-                for n in part
-            ).execute()
-            Person.insert_many(
+                for n in rows
+            ),
+        )
+        bulk_insert(
+            Person,
+            (
                 {
-                    "id": base + n,
                     "name": f"山田 親{name}{n}",
                     "kana": f"ヤマダ{n:05}",
                     "household": f"{name}{n}",
                     "address": f"{name}{n}@example.jp",
                     "address_key": f"{name}{n}@example.jp",
                 }
-                for n in part
-            ).execute()
-            Membership.insert_many({"person": base + n, "list": made.id, "child": first + n} for n in part).execute()
+                for n in rows
+            ),
+        )
+        bulk_insert(Membership, ({"person": base + n, "list": made.id, "child": first + n} for n in rows))
     sent = cast_notices.send([made], by=by)
     half = [one.id for one in sent.deliveries.values()][::2]
     Delivery.update(read_at=clock.now(), read_via="press").where(Delivery.id.in_(half)).execute()

@@ -6,6 +6,7 @@ import clock
 from core.accounts import roles, who_can
 from core.members import lists, member_list
 from core.permissions import permissions_of
+from database import bulk_insert, new_join_code
 from models import AuditLog, Child, MailingList, Membership, Notice, Person, Role, Target
 from tests.counting import queries
 
@@ -187,9 +188,9 @@ def test_a_page_has_fifty_and_the_same_few_queries(as_, one, school):
     browser.get(url(one))
     few = queries(lambda: browser.get(url(one)))
     people = [{"name": f"山田 {n}", "kana": f"ヤマダ {n:04}", "household": f"h{n}"} for n in range(500)]
-    Person.insert_many(people).execute()
+    bulk_insert(Person, people)
     new = Person.select().where(Person.kana.startswith("ヤマダ"))
-    Membership.insert_many([{"person": person.id, "list": one.id} for person in new]).execute()
+    bulk_insert(Membership, [{"person": person.id, "list": one.id} for person in new])
     assert queries(lambda: browser.get(url(one))) == few
     shown = text(browser.get(url(one, "?page=2")))
     assert shown.count('class="name"') == 50
@@ -298,11 +299,17 @@ def test_the_export_is_a_file_and_is_written_down(as_, one):
 
 def test_two_thousand_members_are_shown_quickly(as_, one):
     people = [{"name": f"山田 {n}", "kana": f"ヤマダ {n:04}", "household": f"h{n}"} for n in range(2000)]
-    Person.insert_many(people).execute()
+    bulk_insert(Person, people)
     new = list(Person.select().where(Person.kana.startswith("ヤマダ")))
-    Child.insert_many([{"name": f"子 {n}", "grade": str(n % 6), "class_name": "1"} for n in range(2000)]).execute()
+    bulk_insert(
+        Child,
+        [
+            {"name": f"子 {n}", "grade": str(n % 6), "class_name": "1", "join_code": new_join_code()}
+            for n in range(2000)
+        ],
+    )
     children = list(Child.select().where(Child.name.startswith("子 ")))
     places = zip(new, children, strict=True)
-    Membership.insert_many([{"person": p.id, "list": one.id, "child": c.id} for p, c in places]).execute()
+    bulk_insert(Membership, [{"person": p.id, "list": one.id, "child": c.id} for p, c in places])
     assert lists.count_members(one)["members"] == 2007
     assert as_("花子").get(url(one, "?sort=class&q=子")).status_code == 200
