@@ -27,6 +27,20 @@ sys.dont_write_bytecode = False
 """Without bytecode files every process that a test starts compiles the product and the tests anew: seconds each."""
 
 
+LONG_GROUPS = ("journeys", "real", "pages", "processes", "browser")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let the workers of xdist begin with the long groups, which one worker runs to the end; the rest fills the gaps."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_place_of_group)
+
+
+def _place_of_group(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("xdist_group")
+    return LONG_GROUPS.index(mark.args[0]) if mark else len(LONG_GROUPS)
+
+
 @pytest.fixture(scope="session")
 def mould(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One fresh installation for the whole run, to be copied: making keys and tables for each test takes minutes."""
