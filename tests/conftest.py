@@ -27,7 +27,7 @@ sys.dont_write_bytecode = False
 """Without bytecode files every process that a test starts compiles the product and the tests anew: seconds each."""
 
 
-LONG_GROUPS = ("journeys", "real", "pages", "processes", "browser")
+LONG_GROUPS = ("journeys", "real", "pages", "browser", "processes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

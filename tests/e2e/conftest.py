@@ -163,7 +163,7 @@ def browser() -> Iterator:
 def house(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, key_box: Path
 ) -> Iterator[Installation]:
-    """The school of the cast, running, with the settings of the module (`SETTINGS`) if it has any."""
+    """The school of the cast, running from ten in the morning, with the settings of the module (`SETTINGS`) if any."""
     data = tmp_path_factory.mktemp("house") / "data"
     data.mkdir(mode=0o700)
     shutil.copytree(key_box, data / "keys")
@@ -171,7 +171,8 @@ def house(
     install.prepare_data_folder(ground.current_config())
     cast.build()
     db.close()
-    running = Installation(data, **getattr(request.module, "SETTINGS", {})).start()
+    settings = {"KAIRAN_CLOCK_OFFSET_S": by_day(), **getattr(request.module, "SETTINGS", {})}
+    running = Installation(data, **settings).start()
     yield running
     running.stop()
 
