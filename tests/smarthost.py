@@ -197,7 +197,9 @@ def families(list_: MailingList, count: int, domain: str = "parents.example", st
     made = [f"p{number:05d}@{domain}" for number in range(start, start + count)]
     first = (Person.select(fn.MAX(Person.id)).scalar() or 0) + 1
     with db.atomic():
-        people = ({"name": f"保護者 {mail[:6]}", "address": mail, "address_key": mail, "household": mail} for mail in made)
+        people = (
+            {"name": f"保護者 {mail[:6]}", "address": mail, "address_key": mail, "household": mail} for mail in made
+        )
         bulk_insert(Person, people)
         bulk_insert(Membership, ({"person": first + at, "list": list_.id} for at in range(count)))
     return made
