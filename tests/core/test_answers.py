@@ -116,8 +116,9 @@ def test_after_the_deadline_only_an_organizer_enters_answers(sent, school):
     """Decision 1"""
     now = clock.now()
     ask(sent, QuestionDraft("出席", ATTENDANCE, deadline=now + timedelta(hours=1)))
-    late = now + timedelta(hours=2)
-    assert say(sent, "石川 直樹", 1, now=now + timedelta(minutes=59)) == 1
+    deadline, late = questions.load_questions(sent.notice)[0].deadline, now + timedelta(hours=2)
+    assert say(sent, "石川 直樹", 1, now=deadline) == 1, "the deadline itself is in time"
+    assert say(sent, "石川 直樹", 2, now=deadline + timedelta(milliseconds=1)) == 0
     assert say(sent, "石川 直樹", 2, now=late) == 0
     assert counts(sent) == [1, 0, 0]
     question = questions.load_questions(sent.notice)[0]

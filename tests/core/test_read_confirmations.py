@@ -86,6 +86,7 @@ def test_merge_fields_are_filled_and_the_childs_name_ends_the_subject(school):
 # ── confirming ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("T-45")
 def test_first_press_counts_and_its_time_is_kept(hers):
     """T-44, T-45"""
     first = clock.now()
@@ -200,6 +201,7 @@ def test_what_takes_a_touch_back(hers, page, agent, inside, after, stays):
     assert (fresh(hers).read_at is not None) == stays
 
 
+@pytest.mark.proves("T-45")
 def test_a_press_makes_a_touch_final_and_keeps_its_time(hers):
     """T-45"""
     now = clock.now()

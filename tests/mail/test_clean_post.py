@@ -34,6 +34,12 @@ def test_an_empty_half_is_filled_from_the_other(subject, text, expected):
         "https://kairan.example.jp/c/abcdefghijklmnopqrstuvwxyz/1",
         "https://kairan.example.jp/o/abcdefghijklmnopqrstuvwxyz.gif",
         "https://kairan.example.jp/p/WzEsMl0.abc-_",
+        "https://kairan.example.jp/notices/call-off/WzEsMl0.abc-_",
+        "https://kairan.example.jp/login/letter/WzEsMl0.abc-_",
+        "https://kairan.example.jp/invitation/WzEsMl0.abc-_",
+        "https://kairan.example.jp/password/WzEsMl0.abc-_",
+        "https://kairan.example.jp/account/email/WzEsMl0.abc-_",
+        "https://kairan.example.jp/setup/abcdefghijklmnopqrstuvwxyz",
     ],
 )
 def test_links_with_a_token_never_pass(link):
