@@ -1,10 +1,12 @@
 """Who may post to a list by mail (T-37, T-38, T-39), and joining and leaving by mail (T-26, T-27, T-36)."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 import clock
+import config as ground
 from core.accounts import who_can
 from core.errors import DomainError
 from core.inbound import allowed_senders, dispatch
@@ -126,6 +128,16 @@ def test_whatever_the_mail_holds_is_ignored(the_list):
     person = Person.get(Person.address_key == "new@example.jp")
     assert person.name == ""
     assert "iPhone" not in str([one.payload for one in Letter.select()])
+
+
+def test_a_blank_mail_that_fails_the_policy_of_its_domain_is_not_answered(the_list, config, monkeypatch):
+    """Decision 5: not even the letter that asks for a confirmation goes to an address that was forged."""
+    ground.set_current_config(replace(config, authserv_id="mx.school.example"))
+    monkeypatch.setattr(dispatch, "txt_lookup", dns(__dmarc_example_jp="v=DMARC1; p=quarantine"))
+    verdict = b"Authentication-Results: mx.school.example; dmarc=fail header.from=example.jp\n"
+    row = come(verdict + mail("new@example.jp", JOIN, "", ""), JOIN, "new@example.jp")
+    assert (row.kind, row.outcome, row.reason) == ("join", "silent", "forged")
+    assert Letter.select().count() == 0 and not Person.select().where(Person.address_key == "new@example.jp").exists()
 
 
 @pytest.mark.proves("T-27")

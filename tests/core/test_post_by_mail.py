@@ -205,6 +205,25 @@ def test_a_forged_sender_reaches_nobody_and_the_registered_address_is_asked(door
     assert Letter.select().where(Letter.address == "evil@evil.com").count() == 0
 
 
+@pytest.mark.proves("T-31")
+def test_a_post_that_fails_the_policy_of_its_domain_is_dropped_and_its_sender_warned_once_an_hour(
+    door, config, monkeypatch
+):
+    """T-31: the provider asks to refuse it; a link to release it would be a mistake."""
+    ground.set_current_config(replace(config, authserv_id="mx.school.example"))
+    monkeypatch.setattr(dispatch, "txt_lookup", dns(__dmarc_school_example="v=DMARC1; p=reject"))
+    verdict = b"Authentication-Results: mx.school.example; dmarc=fail header.from=school.example\n"
+    for subject in ("偽の連絡", "もう一つ"):
+        row = come(verdict + mail(HANAKO, LIST, subject, TEXT), envelope="evil@evil.com")
+        assert (row.kind, row.outcome, row.reason, row.notice) == ("post", "dropped", "forged", None)
+    assert row.text.strip() == TEXT.strip(), "the managers can read it"
+    assert [one.address for one in letters("forged")] == [HANAKO]
+    assert letters("release") == []
+    clock.set_offset(3700)
+    come(verdict + mail(HANAKO, LIST, "三つ目", TEXT), envelope="evil@evil.com")
+    assert [one.address for one in letters("forged")] == [HANAKO, HANAKO]
+
+
 def test_somebody_elses_valid_signature_is_no_proof(door):
     assert come(signed(mail(HANAKO, LIST, "x", TEXT), "evil.com")).reason == "unproven"
 

@@ -97,6 +97,13 @@ def test_first_press_counts_and_its_time_is_kept(hers):
     assert abs(found.read_at - first) < timedelta(milliseconds=1)
 
 
+def test_a_press_after_an_answer_changes_neither_time_nor_way(hers):
+    first = clock.now() - timedelta(hours=1)
+    Delivery.update(read_at=first, read_via="answer").where(Delivery.id == hers.id).execute()
+    assert not read_confirmations.confirm_read(again(hers), agent=PHONE, now=clock.now())
+    assert fresh(hers).read_via == "answer" and abs(fresh(hers).read_at - first) < timedelta(milliseconds=1)
+
+
 def test_two_presses_at_the_same_moment_count_once(hers):
     twin = again(hers)
     assert read_confirmations.confirm_read(hers, agent=PHONE, now=clock.now())
