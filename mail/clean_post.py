@@ -24,7 +24,7 @@ _HEADER_LINE = re.compile(
     r"^\s*[*]?(?:From|To|Cc|Bcc|Sent|Date|Reply-To|差出人|送信者|宛先|送信日時|日付|日時|件名|Subject|CC|BCC)[*]?\s*[:：]",
     re.IGNORECASE,
 )
-_TOKEN_PATHS = "[raucop]|notices/cancel|notices/call-off|mail|login/letter|invitation|password|account/email|setup"
+_PRIVATE_PATHS = "[raucop]|notices/cancel|notices/call-off|mail|login/letter|invitation|password|account/email|setup"
 _REPLY_PREFIX = re.compile(r"^\s*(?:re|aw|sv|antw|返信|返)\s*(?:\[\d+\]|\^\d+)?\s*[:：]", re.IGNORECASE)
 
 
@@ -70,4 +70,4 @@ def _without_header_block(lines: list[str]) -> list[str]:
 def _without_links(text: str, base_url: str) -> str:
     """Remove our links that carry a token: anybody who opens one could answer for a family or log in as its user."""
     host = re.escape(base_url.partition("://")[2]) or r"\0"
-    return re.sub(rf"(?i)(?:https?://)?{host}/(?:{_TOKEN_PATHS})/[A-Za-z0-9._~%/?=&-]*", "", text)
+    return re.sub(rf"(?i)(?:https?://)?{host}/(?:{_PRIVATE_PATHS})/[A-Za-z0-9._~%/?=&-]*", "", text)

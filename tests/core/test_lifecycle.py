@@ -81,6 +81,16 @@ def test_a_letter_is_claimed_by_one_sender_only(notice):
     assert {one.owner for one in Letter.select().where(Letter.id.in_(first))} == {"one"}
 
 
+def test_only_the_owner_loads_its_claimed_letters_in_their_order(notice):
+    no_limits()
+    first, second = claimed("one", 3), claimed("two", 3)
+    wanted = [*reversed(first), *second]
+    assert [message.id for message in queue.load_claimed(wanted, "one")] == [*reversed(first)]
+    assert [message.id for message in queue.load_claimed(wanted, "two")] == second
+    Letter.update(state="waiting").where(Letter.id == first[0]).execute()
+    assert [message.id for message in queue.load_claimed(first, "one")] == first[1:]
+
+
 def test_urgent_letters_go_first_then_the_oldest(school, hanako):
     """Field 5.3.9."""
     no_limits()
