@@ -97,6 +97,7 @@ def test_first_press_counts_and_its_time_is_kept(hers):
     assert abs(found.read_at - first) < timedelta(milliseconds=1)
 
 
+@pytest.mark.proves("T-45")
 def test_a_press_after_an_answer_changes_neither_time_nor_way(hers):
     first = clock.now() - timedelta(hours=1)
     Delivery.update(read_at=first, read_via="answer").where(Delivery.id == hers.id).execute()

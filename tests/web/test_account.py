@@ -8,6 +8,7 @@ import clock
 from core.accounts import accounts, passwords
 from models import AuditLog, Letter, MailingList, Membership, Session, User
 from tests.cast import PASSWORD
+from tests.web.notice_factory import get_page
 
 NEW = "mizuumi-no-asa-no-kiri"
 PATHS = ("/account", "/account/email", "/account/password", "/account/sessions/1/end")
@@ -28,7 +29,7 @@ def test_name_language_and_signature_are_changed(as_):
     browser = as_("花子")
     given = {"name": "山田 花子", "language": "en", "signature": "1年1組 担任　山田"}
     assert browser.post("/account", data=given).status_code == 303
-    assert "Saved." in browser.get("/account").text
+    assert "Saved." in get_page(browser, "/account")
     hanako = User.get(User.name == "山田 花子")
     assert (hanako.language, hanako.signature) == ("en", "1年1組 担任　山田")
 
@@ -125,7 +126,7 @@ def test_address_of_a_family_as_ones_own_opens_nothing_of_that_family(as_, clien
     new = {"address": "elsewhere@example.net"}
     assert browser.post(f"/members/{victim.id}/address", data=new).status_code == 404
     practice = MailingList.get(MailingList.practice_of == school.users["見る子"])
-    assert f"/members/{victim.id}" not in browser.get(f"/lists/{practice.id}").text
+    assert f"/members/{victim.id}" not in get_page(browser, f"/lists/{practice.id}")
 
 
 @pytest.mark.parametrize("path", ["/members/new", "/import", "/settings", "/export"])

@@ -187,7 +187,7 @@ def test_a_withdrawn_file_and_a_withdrawn_notice_are_closed(client, hanako, sent
     assert "0人が開きました" in get_page(hanako, address)
     assert hanako.post(address).status_code == 303
     assert client.get(there).status_code == client.post(there).status_code == 410
-    assert "しおり.pdf" not in client.get(at).get_data(as_text=True)
+    assert "しおり.pdf" not in get_page(client, at)
     assert "に取り下げ" in get_page(hanako, f"/notices/{sent.notice.id}")
     assert "ファイルを取り下げました" in get_page(hanako, f"/history/{sent.notice.id}")
     Attachment.update(withdrawn_at=None).execute()

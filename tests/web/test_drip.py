@@ -9,6 +9,7 @@ from cli.work import open_worker
 from core.delivery import lifecycle
 from core.notices import drip
 from models import AuditLog, DripStep, Letter, Membership, Notice, Person
+from tests.web.notice_factory import get_page
 
 WRITTEN = {
     "days": "1",
@@ -91,7 +92,7 @@ def test_changed_paused_gone_on_and_ended(as_, page):
     browser.post(f"{where}/pause")
     assert "一時停止中" in browser.get(where).get_data(as_text=True)
     browser.post(f"{where}/go-on")
-    assert "一時停止中" not in browser.get(page).get_data(as_text=True)
+    assert "一時停止中" not in get_page(browser, page)
     browser.post(f"{where}/test")
     assert Letter.get(Letter.kind == "trial").address == "user1@school.example"
     assert "終わらせますか" in browser.get(f"{where}/end").get_data(as_text=True)

@@ -178,7 +178,7 @@ def test_a_sent_one_is_shown_as_it_was_and_its_reader_sees_it(as_, school, clien
     assert client.get(f"/r/{'2' * 26}/pictures/{mark}").status_code == 404
     workflow.withdraw_notice(notice, school.users["花子"], clock.now())
     assert client.get(f"/r/{token}/pictures/{mark}").status_code == 404
-    assert "水筒" not in client.get(f"/r/{token}").get_data(as_text=True)
+    assert "水筒" not in get_page(client, f"/r/{token}", 410)
 
 
 def test_a_sample_is_changed_without_losing_its_looks(as_, school):

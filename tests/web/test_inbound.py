@@ -15,6 +15,7 @@ from models import AllowedSender, InboundMessage, Letter, MailingList, Membershi
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail, signed
 from tests.files import PDF
+from tests.web.notice_factory import get_page
 
 LIST = f"1nen1kumi@{DOMAIN}"
 EVIL = "<script>alert(1)</script>"
@@ -123,7 +124,7 @@ def test_one_press_releases_and_a_second_does_nothing(client, held):
     begin = notice.send_at
     assert client.post(path(held)).status_code == 200
     assert Notice.get().send_at == begin
-    assert "配信する</button>" not in client.get(path(held)).get_data(as_text=True)
+    assert "配信する</button>" not in get_page(client, path(held))
 
 
 def test_a_wrong_or_old_link_does_nothing(client, held):

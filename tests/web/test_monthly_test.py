@@ -3,6 +3,7 @@
 import pytest
 
 from models import MailingList
+from tests.web.notice_factory import get_page
 
 
 @pytest.fixture
@@ -30,4 +31,4 @@ def test_managers_only(as_, page, name, code):
     browser = as_(name)
     assert browser.post(f"{page}/reception", data={"day": "5", "at": "12:45"}).status_code == code
     if code == 403:
-        assert "reception" not in browser.get(f"{page}/silent").get_data(as_text=True)
+        assert "reception" not in get_page(browser, f"{page}/silent")

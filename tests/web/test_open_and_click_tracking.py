@@ -11,6 +11,7 @@ from core.responses import read_confirmations, tracking
 from models import Delivery, Notice, NoticeTracking, PageView
 from tests import cast_notices
 from tests.cast_notices import PHONE, SCANNER
+from tests.web.notice_factory import get_page
 
 TEXT = "https://school.example/oshirase?id=7 をご覧ください。"
 
@@ -145,4 +146,4 @@ def test_the_history_shows_estimates_only_where_something_was_counted(as_, sent,
     browser = as_("花子")
     assert "開封とリンク（目安）" in browser.get(f"/history/{sent.notice.id}").get_data(as_text=True)
     other = cast_notices.send([school.lists["1-1"]], by=school.users["花子"]).notice
-    assert "目安" not in browser.get(f"/history/{other.id}").get_data(as_text=True)
+    assert "目安" not in get_page(browser, f"/history/{other.id}")
