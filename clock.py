@@ -36,6 +36,20 @@ def from_local(naive: datetime) -> datetime:
     return naive.replace(tzinfo=ZONE).astimezone(UTC)
 
 
+def parse_local_time(text: str) -> datetime | None:
+    """Parse a datetime-local value in the school's time zone; None if it is invalid or outside 2000–2099.
+
+    A value with an offset keeps it.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if not 2000 <= moment.year < 2100:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else from_local(moment)
+
+
 def school_year(day: date) -> int:
     """Return the school year (April to March) of a date, named by its first calendar year."""
     return day.year if day.month >= 4 else day.year - 1

@@ -4,7 +4,6 @@ import csv
 import io
 import secrets
 from collections.abc import Callable, Collection, Iterable
-from datetime import UTC, datetime
 from functools import wraps
 from io import StringIO
 from pathlib import Path
@@ -339,17 +338,3 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         own_domain=lambda: settings.load_settings().own_addresses, mail_comes_in=settings.accepts_list_mail
     )
-
-
-def parse_local_time(text: str) -> datetime | None:
-    """Parse a datetime-local value in the school's time zone; None if it is invalid or outside 2000–2099.
-
-    A value with an offset keeps it.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if not 2000 <= moment.year < 2100:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else clock.from_local(moment)

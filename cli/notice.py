@@ -10,7 +10,6 @@ import click
 import clock
 import i18n
 import tasks
-import web
 from cli import common
 from core.delivery import throttle
 from core.errors import DomainError, TooManyGroups
@@ -139,7 +138,7 @@ def _require_send_permission(user: User, lists: list[MailingList]) -> None:
 def _parse_time_option(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
-    moment = web.parse_local_time(text)
+    moment = clock.parse_local_time(text)
     if moment is None:
         _usage_error(f"{option} {text!r} is no time; write it like 2026-11-22T07:00.")
     return moment
@@ -155,7 +154,7 @@ def _parse_deadline(text: str) -> datetime | None:
     try:
         return questions.end_of_day(date.fromisoformat(text))
     except ValueError:
-        return web.parse_local_time(text)
+        return clock.parse_local_time(text)
 
 
 def _parse_questions(

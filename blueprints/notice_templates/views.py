@@ -11,8 +11,9 @@ from wtforms.validators import InputRequired, Length
 
 import clock
 import web
-from blueprints.notice_templates import bp, question_form
-from core.notices import html_body, merge_fields, questions, templates
+from blueprints.notice_templates import bp
+from core.notices import html_body, merge_fields, question_fields, questions, templates
+from core.notices.question_fields import QuestionFields, SharedTerms
 from core.notices.questions import QuestionDraft
 from core.notices.templates import TemplateContent
 from core.settings import load_settings
@@ -22,7 +23,7 @@ from web import Form, flash_message, get_list_or_404, get_notice_or_404, permiss
 
 
 class TemplateForm(Form):
-    """Content, kind and list of a template. `question_form` reads the questions."""
+    """Content, kind and list of a template. `question_fields` reads the questions."""
 
     name = StringField(N_("Name of the template"), [InputRequired(N_("Enter a name.")), Length(max=100)])
     kind = SelectField(N_("About"), choices=[])
@@ -135,10 +136,10 @@ def edit_template(code: str) -> Answer:
 @bp.post("/<code>/edit/questions/add/<kind>")
 @requires("manage")
 def add_question(code: str | None, kind: str) -> Answer:
-    sheets = question_form.read_posted()
+    sheets = _posted_questions()
     if kind in questions.PRESETS and len(sheets) < questions.MAX_QUESTIONS:
         added = questions.new_question(kind, load_settings().language)
-        sheets = [*sheets, *question_form.fields_of_questions([added])]
+        sheets = [*sheets, *question_fields.template_fields([added])]
     return _edit_page(*(_known_template(code) if code else _new_template()), sheets=sheets)
 
 
@@ -146,8 +147,14 @@ def add_question(code: str | None, kind: str) -> Answer:
 @bp.post("/<code>/edit/questions/<int:place>/remove")
 @requires("manage")
 def remove_question(code: str | None, place: int) -> Answer:
-    sheets = question_form.read_posted(without=place)
+    sheets = _posted_questions(without=place)
     return _edit_page(*(_known_template(code) if code else _new_template()), sheets=sheets)
+
+
+def _posted_questions(without: int | None = None) -> list[QuestionFields]:
+    """Return the posted questions, except the one at position `without`."""
+    sheets = question_fields.parse_fields(request.form.to_dict(flat=False))
+    return question_fields.drop_empty_choices(sheet for place, sheet in sheets.items() if place != without)
 
 
 Edited = tuple[templates.TemplateContent | None, int | None, templates.TemplateChoice | None]
@@ -169,17 +176,17 @@ def _edit_page(
     template: templates.TemplateChoice | None,
     *,
     save: bool = False,
-    sheets: list[question_form.QuestionFields] | None = None,
+    sheets: list[QuestionFields] | None = None,
 ) -> Answer:
     """Show the form, or save it. `sheets`: the posted questions after an edit."""
     form = _template_form(content, list_id)
     if save:
-        sheets = question_form.read_posted()
+        sheets = _posted_questions()
     elif sheets is None:
-        sheets = question_form.fields_of_questions(content.questions if content else ())
+        sheets = question_fields.template_fields(content.questions if content else ())
     wrong = ""
     if save and form.validate():
-        typed = form.words(question_form.questions_to_save(sheets or []))
+        typed = form.words(tuple(question_fields.drafts_of_fields(sheets or [], SharedTerms())))
         wrong = templates.content_error(typed)
         if not wrong and (done := _save_template(typed, form, template)):
             return done

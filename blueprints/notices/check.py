@@ -247,7 +247,7 @@ def _parse_send_time(typed: str) -> SendTime:
     typed = typed.strip()
     if not typed:
         return SendTime()
-    at = web.parse_local_time(typed)
+    at = clock.parse_local_time(typed)
     if at is None:
         return SendTime(None, typed, N_("Write the date and the time."))
     if at <= clock.now():

@@ -329,7 +329,7 @@ def _form_of_draft(notice: Notice) -> ContentForm:
     rule = notice.reminder_rule
     values["remind"] = f"{rule.every_s}x{rule.times if rule.every_s else 1}"
     values["remind_before_deadline"] = rule.before_deadline
-    values |= question_form.shared_terms_of_draft(notice)
+    values |= question_form.shared_fields_of_draft(notice)
     values["useful_s"] = 0 if notice.useful_s == _default_expiry_s(notice.urgent) else notice.useful_s
     return _set_choices(ContentForm(formdata=None, data=values))
 

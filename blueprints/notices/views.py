@@ -213,7 +213,7 @@ def cancel_sending(number: int) -> Response:
 def reschedule(number: int) -> Any:
     """Change the time of a scheduled notice (T-06)."""
     notice, form = web.get_notice_or_404(number, "send"), TimeForm()
-    at = web.parse_local_time(form.at.data or "")
+    at = clock.parse_local_time(form.at.data or "")
     if at is None:
         return _invalid_time_page(notice, form, N_("Write the date and the time."))
     try:

@@ -89,9 +89,9 @@ def test_a_hidden_shipped_one_comes_back(as_):
 ASKED = {
     "q1-kind": "own",
     "q1-text": "来ますか。",
-    "q1-choices": "はい\r\nいいえ\r\n",
+    "q1-choice": "はい\r\nいいえ\r\n",
     "q1-unit": "child",
-    "q1-comment": "y",
+    "q1-remarks": "yes",
 }
 
 
@@ -103,7 +103,7 @@ def test_a_question_is_written_with_the_sample_without_script(as_, school):
     shown = added.get_data(as_text=True)
     assert added.status_code == 200 and "〔1日〕に行きます" in shown and 'name="q1-text"' in shown
     assert not NoticeTemplate.select().exists()
-    wrong = browser.post("/samples/new", data={**typed, **ASKED, "q1-choices": "はい"})
+    wrong = browser.post("/samples/new", data={**typed, **ASKED, "q1-choice": "はい"})
     assert wrong.status_code == 422 and "選択肢は2つ以上" in wrong.get_data(as_text=True)
     assert browser.post("/samples/new", data={**typed, **ASKED}).status_code == 303
     row = NoticeTemplate.get()
@@ -122,7 +122,7 @@ def test_the_questions_of_a_notice_are_kept_with_its_words(as_):
 
 def test_days_to_choose_from_come_back_as_they_were_written(as_, school):
     browser, room = as_("花子"), school.lists["1-1"]
-    days = {"q1-kind": "days", "q1-text": "懇談", "q1-days": "10/1\n10/2", "q1-choices": "○\n×", "q1-unit": "person"}
+    days = {"q1-kind": "days", "q1-text": "懇談", "q1-days": "10/1\n10/2", "q1-choice": "○\n×", "q1-unit": "person"}
     browser.post("/samples/new", data={**TYPED, "list": room.id, **days})
     shown = browser.get(f"/samples/own-{NoticeTemplate.get().id}/edit").get_data(as_text=True)
     assert "10/1\n10/2" in shown.replace("\r", "") and "懇談" in shown
