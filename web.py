@@ -26,9 +26,9 @@ from core.csv_cells import escape_formula
 from core.notices import merge_fields
 from core.permissions import Permissions, permissions_of
 from core.signup import handouts
-from models import MailingList, Notice, Organization
+from models import BaseModel, MailingList, Notice, Organization
 
-Row = TypeVar("Row")
+Table = TypeVar("Table", bound=BaseModel)
 
 
 def language() -> str:
@@ -91,6 +91,12 @@ def get_notice_or_404(number: int, need: str = "view") -> Notice:
     if not permissions().may_notice(need, notice):
         raise PermissionDenied(who_can.holders_for_notice(notice))
     return notice
+
+
+def get_or_404(table: type[Table], **fields: Any) -> Table:
+    """Return the row with these values. Raise 404 if there is none."""
+    row = table.get_or_none(**fields)
+    return abort(404) if row is None else row
 
 
 class PermissionDenied(Forbidden):

@@ -1,8 +1,14 @@
 """The audit log: ids only, never an address, a name or a text."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from models import AuditLog, User
+from peewee import JOIN
+
+from models import AuditLog, MailingList, User
+
+if TYPE_CHECKING:
+    from models import Rows
 
 
 def log_action(
@@ -10,3 +16,20 @@ def log_action(
 ) -> None:
     """Write one row. `action` is noun.verb in the past: `notice.confirmed`, `member.added`."""
     AuditLog.create(user=by, action=action, kind=kind or action.partition(".")[0], number=number, detail=detail or {})
+
+
+def list_entries(kind: str = "") -> "Rows[AuditLog]":
+    """Select the entries with their users, newest first; `kind` filters by kind of object."""
+    entries = AuditLog.select(AuditLog, User).join(User, JOIN.LEFT_OUTER)
+    return (entries.where(AuditLog.kind == kind) if kind else entries).order_by(AuditLog.at.desc(), AuditLog.id.desc())
+
+
+def names_in_entries(entries: Iterable[AuditLog]) -> dict[tuple[str, int], str]:
+    """Return {(kind, id): current name} of the users and lists in these entries."""
+    tables: dict[str, type[User] | type[MailingList]] = {"user": User, "list": MailingList}
+    numbers = {kind: {entry.number for entry in entries if entry.kind == kind} for kind in tables}
+    return {
+        (kind, number): name
+        for kind, table in tables.items()
+        for number, name in table.select(table.id, table.name).where(table.id.in_(numbers[kind])).tuples()
+    }

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from peewee import Case, Expression, Field, ModelAlias, ModelSelect
 
-from models import Delivery, DeliveryMembership, MailingList, Membership
+from models import Delivery, DeliveryMembership, MailingList, Membership, Notice
 
 VISIBLE_STATES = ("active", "stopped")
 
@@ -34,6 +34,12 @@ def child_column(field: Field, lists: Collection[int] | None) -> Field | Case:
 def visible_deliveries(lists: Collection[int]) -> "ModelSelect[DeliveryMembership]":
     """Return a subquery with the ids of the deliveries of which at least one membership may be seen."""
     return DeliveryMembership.select(DeliveryMembership.delivery).where(visible_cells(lists))
+
+
+def delivery_in_lists(notice: Notice, number: int, lists: Collection[int] | None) -> Delivery | None:
+    """Return the delivery of a notice with this id if these lists (None: all) may see it."""
+    seen = Delivery.id.in_(visible_deliveries(lists)) if lists is not None else Delivery.id == number
+    return Delivery.get_or_none(Delivery.id == number, Delivery.notice == notice, seen)
 
 
 def _same_child(lists: Collection[int]) -> "ModelSelect[Membership]":

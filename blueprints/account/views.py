@@ -3,7 +3,7 @@
 GET shows a page with a button and POST acts, because mail scanners open every link (design, law 3).
 """
 
-from flask import Response, abort, g, request, url_for
+from flask import Response, g, request, url_for
 from flask_login import current_user
 from markupsafe import Markup
 from wtforms import BooleanField, HiddenField, PasswordField, RadioField, StringField, TextAreaField
@@ -20,7 +20,7 @@ from core.errors import DomainError
 from core.settings import load_settings
 from i18n import LANGUAGES, N_
 from models import Session, User
-from web import Form, _, add_field_error, flash_message, message_page, public_view, redirect_to, render_page
+from web import Form, _, add_field_error, flash_message, get_or_404, message_page, public_view, redirect_to, render_page
 
 REQUIRED = InputRequired(N_("Please fill in this field."))
 
@@ -223,9 +223,7 @@ def _error_status(form: EmailForm | ChangePasswordForm, secret: str, refused: Do
 
 @bp.post("/account/sessions/<int:number>/end")
 def end_session(number: int) -> Answer:
-    session = Session.get_or_none(Session.id == number, Session.user == current_user)
-    if session is None:
-        abort(404)
+    session = get_or_404(Session, id=number, user=current_user.id)
     if session.id == current_user.session.id:
         sessions.revoke_session(session, clock.now())
         return session_cookies.clear_browser_session()

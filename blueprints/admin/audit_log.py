@@ -1,11 +1,10 @@
 """The audit log (E-05, T-12)."""
 
 from flask import request
-from peewee import JOIN
 
 from blueprints.admin.views import Answer, bp
+from core import audit
 from i18n import N_
-from models import AuditLog, MailingList, User
 from web import paginate, render_page, requires
 
 ACTION_LABELS = {
@@ -163,16 +162,12 @@ KIND_LABELS = {
 def list_audit_log() -> Answer:
     """List entries, newest first; `?kind=` filters by kind of object."""
     kind = request.args.get("kind", "")
-    query = AuditLog.select(AuditLog, User).join(User, JOIN.LEFT_OUTER).order_by(AuditLog.at.desc(), AuditLog.id.desc())
-    page = paginate(query.where(AuditLog.kind == kind) if kind in KIND_LABELS else query)
+    page = paginate(audit.list_entries(kind if kind in KIND_LABELS else ""))
     return render_page(
-        "admin/audit_log.html", page=page, actions=ACTION_LABELS, kinds=KIND_LABELS, kind=kind, names=_names(page.rows)
+        "admin/audit_log.html",
+        page=page,
+        actions=ACTION_LABELS,
+        kinds=KIND_LABELS,
+        kind=kind,
+        names=audit.names_in_entries(page.rows),
     )
-
-
-def _names(rows: list[AuditLog]) -> dict[tuple[str, int], str]:
-    """Return the current names of the users and lists in these entries."""
-    wanted = {kind: {row.number for row in rows if row.kind == kind} for kind in ("user", "list")}
-    users = User.select(User.id, User.name).where(User.id.in_(wanted["user"])).tuples()
-    lists = MailingList.select(MailingList.id, MailingList.name).where(MailingList.id.in_(wanted["list"])).tuples()
-    return {("user", number): name for number, name in users} | {("list", number): name for number, name in lists}

@@ -16,7 +16,7 @@ from core.notices import html_body
 from core.notifications.notify import notify
 from core.system import mail_settings
 from i18n import N_
-from models import ImapStatus, Letter, Organization
+from models import ImapStatus, Organization
 from web import add_field_error, flash_message, letter_response, redirect_to, render_page, requires
 
 
@@ -36,7 +36,7 @@ def _mail_page(status: int = 200, **filled: FlaskForm) -> Answer:
         roads=mail_settings.MAIL_MODES,
         features=list(mail_settings.available_features(config)),
         state=ImapStatus.load_row(),
-        test=_last_test(),
+        test=mail_settings.last_test_letter(),
         letter_states=lifecycle.STATE_LABELS,
         **{**forms, **filled},
     )
@@ -57,11 +57,6 @@ def _mailbox_form() -> MailboxForm:
     if box is None:
         return MailboxForm(None, **common)
     return MailboxForm(None, host=box.host, port=box.port, security=box.security, user=box.user, **common)
-
-
-def _last_test() -> Letter | None:
-    tests = Letter.select().where(Letter.kind == "test", Letter.notice.is_null(), Letter.person.is_null())
-    return tests.order_by(Letter.id.desc()).first()
 
 
 @bp.post("/admin/mail/road")

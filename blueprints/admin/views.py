@@ -21,7 +21,7 @@ from core.signup import carrier_help
 from core.system import health_email, setup
 from core.system.diagnostics import CheckResult
 from i18n import LANGUAGES, N_
-from models import MailingList, Notice, Organization
+from models import MailingList, Organization
 from web import (
     Form,
     _,
@@ -134,7 +134,7 @@ def save_safety() -> Response:
 def retention_page() -> Answer:
     """Show retention periods, the next purge date and the last purge."""
     now = clock.now()
-    done = Notice.select().where(Notice.purged_at.is_null(False))
+    done = purge.purged_notices()
     return render_page(
         "admin/retention.html",
         next_day=(next_day := purge.next_purge_date(now)),
@@ -143,7 +143,7 @@ def retention_page() -> Answer:
         running=purge.is_purging(now),
         waiting=purge.purgeable_notices(clock.school_year(clock.to_local(now).date())).count(),
         done=done.count(),
-        last=done.order_by(Notice.purged_at.desc()).first(),
+        last=done.first(),
         rows=_retention_rows(),
         safety=backup.current_status(now),
     )

@@ -1,6 +1,6 @@
 """Pages and forms of allowed senders and posting rules."""
 
-from flask import Response, abort
+from flask import Response
 from flask_login import current_user
 from wtforms import BooleanField, StringField
 from wtforms.validators import InputRequired, Length
@@ -12,7 +12,7 @@ from core.errors import DomainError
 from core.inbound import allowed_senders
 from i18n import N_
 from models import AllowedSender, MailingList
-from web import Form, add_field_error, flash_message, get_list_or_404, redirect_to, render_page
+from web import Form, add_field_error, flash_message, get_list_or_404, get_or_404, redirect_to, render_page
 
 REQUIRED = InputRequired(N_("Please fill in this field."))
 
@@ -37,9 +37,7 @@ Answer = Response | tuple[str, int]
 
 def _sender_or_404(number: int, which: int) -> tuple[MailingList, AllowedSender]:
     mailing_list = get_list_or_404(number, "manage")
-    return mailing_list, AllowedSender.get_or_none(
-        AllowedSender.id == which, AllowedSender.list == mailing_list
-    ) or abort(404)
+    return mailing_list, get_or_404(AllowedSender, id=which, list=mailing_list)
 
 
 @bp.get("")

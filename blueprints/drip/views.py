@@ -15,7 +15,7 @@ from core.notices import audience, author_copy, drip, rendering
 from core.settings import load_settings
 from i18n import N_
 from models import DripStep, MailingList
-from web import Form, add_field_error, flash_message, get_list_or_404, redirect_to, render_page
+from web import Form, add_field_error, flash_message, get_list_or_404, get_or_404, redirect_to, render_page
 
 DEFAULT_TIME = time(18, 0)
 DAYS_MESSAGE = N_("Write a number of days from 0 to 366.")
@@ -64,8 +64,7 @@ MAX_COMING_SHOWN = 20
 
 def _message_or_404(number: int, which: int) -> tuple[MailingList, DripStep]:
     mailing_list = get_list_or_404(number, "manage")
-    mine = (DripStep.id == which) & (DripStep.list == mailing_list) & DripStep.ended_at.is_null()
-    return mailing_list, DripStep.get_or_none(mine) or abort(404)
+    return mailing_list, get_or_404(DripStep, id=which, list=mailing_list, ended_at=None)
 
 
 @bp.get("")

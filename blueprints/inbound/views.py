@@ -16,7 +16,18 @@ from core.inbound.log_view import (
 )
 from i18n import N_
 from models import InboundMessage, Notice
-from web import _, flash_message, message_page, paginate, permissions, redirect_to, render_page, requires, send_bytes
+from web import (
+    _,
+    flash_message,
+    get_or_404,
+    message_page,
+    paginate,
+    permissions,
+    redirect_to,
+    render_page,
+    requires,
+    send_bytes,
+)
 
 Answer = Response | tuple[str, int]
 bp.app_context_processor(lambda: {"replies_of": _replies_of, "posted_from": post_by_mail.posted_from_address})
@@ -24,10 +35,6 @@ bp.app_context_processor(lambda: {"replies_of": _replies_of, "posted_from": post
 
 def _replies_of(notice: Notice) -> list[replies.ReplyView]:
     return replies.list_replies(notice, lists=permissions().visible_lists(notice))
-
-
-def _message_or_404(number: int) -> InboundMessage:
-    return InboundMessage.get_or_none(InboundMessage.id == number) or abort(404)
 
 
 @bp.get("/incoming")
@@ -50,7 +57,7 @@ def index() -> Answer:
 @bp.get("/incoming/<int:number>")
 @requires("admin")
 def show(number: int) -> Answer:
-    row = _message_or_404(number)
+    row = get_or_404(InboundMessage, id=number)
     return render_page(
         "inbound/show.html",
         row=row,
@@ -65,7 +72,7 @@ def show(number: int) -> Answer:
 @requires("admin")
 def download_raw(number: int) -> Response:
     """Send the raw mail as a download, never as a page."""
-    content = read_raw_message(_message_or_404(number))
+    content = read_raw_message(get_or_404(InboundMessage, id=number))
     if content is None:
         abort(404)
     headers = {"Content-Disposition": f'attachment; filename="mail-{number}.eml"'}
@@ -100,7 +107,7 @@ def download_reply_file(number: int, place: int) -> Answer:
 @requires("admin")
 def retry_message(number: int) -> Answer:
     """Retry a quarantined message, for example after an update."""
-    if dispatch.retry_quarantined(_message_or_404(number), clock.now()):
+    if dispatch.retry_quarantined(get_or_404(InboundMessage, id=number), clock.now()):
         flash_message(N_("The mail could be read now."))
         tasks.wake_worker()
     else:

@@ -14,7 +14,17 @@ from core.members.segment_rules import InvalidRule, RuleBlocks, SegmentRule
 from core.notices import drafts
 from i18n import N_
 from models import Group, MailingList
-from web import _, flash_message, get_list_or_404, get_notice_or_404, language, parse_row_id, redirect_to, render_page
+from web import (
+    _,
+    flash_message,
+    get_list_or_404,
+    get_notice_or_404,
+    get_or_404,
+    language,
+    parse_row_id,
+    redirect_to,
+    render_page,
+)
 
 Answer = Response | tuple[str, int]
 PREVIEW_SIZE = 12
@@ -135,8 +145,7 @@ def _group_or_none(mailing_list: MailingList, number: int | None) -> Group | Non
 
 
 def _group_or_404(mailing_list: MailingList, number: int) -> Group:
-    group = Group.get_or_none(Group.id == number, Group.list == mailing_list, Group.closed_at.is_null())
-    return group or abort(404)
+    return get_or_404(Group, id=number, list=mailing_list, closed_at=None)
 
 
 def _group_page(mailing_list: MailingList, group: Group, typed: PostedCondition, **more: Any) -> Answer:

@@ -1,6 +1,6 @@
 """Roster import: upload, preview, run, result, undo."""
 
-from flask import Response, abort, request
+from flask import Response, request
 from flask_login import current_user
 
 import clock
@@ -12,7 +12,7 @@ from core.imports import read as roster_read
 from core.imports.plan_model import ImportPlan, PlanLine
 from i18n import N_
 from models import Job, MailingList
-from web import _, flash_message, get_list_or_404, language, redirect_to, render_page
+from web import _, flash_message, get_list_or_404, get_or_404, language, redirect_to, render_page
 
 Answer = Response | tuple[str, int]
 MAX_LINES_SHOWN = 200  # shown per kind; a class has 40, a school 800
@@ -49,7 +49,7 @@ def upload_roster(number: int) -> Answer:
 
 def _job_or_404(mailing_list: MailingList, job_id: int) -> Job:
     """Return an import of this list; 404 for an import of another list."""
-    return Job.get_or_none(Job.id == job_id, Job.list == mailing_list, Job.kind == "import") or abort(404)
+    return get_or_404(Job, id=job_id, list=mailing_list, kind="import")
 
 
 @bp.get("/<int:number>/import/<int:job_id>")

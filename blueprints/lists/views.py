@@ -17,7 +17,7 @@ from core.members import lists, member_list, members, move_copy
 from core.members.groups import groups_in_lists
 from core.signup import approvals
 from i18n import N_
-from models import MailingList, Person, User
+from models import MailingList, User
 from web import (
     Form,
     _,
@@ -188,15 +188,14 @@ def _chosen_members(number: int) -> tuple[MailingList, list[int]]:
 
 
 def _choose_group_page(mailing_list: MailingList, chosen: list[int]) -> Answer:
-    people = list(member_list.query_members(mailing_list, member_list.MemberQuery()).where(Person.id.in_(chosen)))
+    people = member_list.chosen_members(mailing_list, chosen)
     by_hand = [group for group in groups_in_lists([mailing_list.id]) if not group.condition]
     return render_page("lists/choose_group.html", list=mailing_list, people=people, groups=by_hand)
 
 
 def _confirm_page(action: str, mailing_list: MailingList, chosen: list[int], own: int = 0) -> Answer:
     """Ask for confirmation and name the affected members."""
-    fits = member_list.query_members(mailing_list, member_list.MemberQuery())
-    people = list(fits.where(Person.id.in_(chosen)))
+    people = member_list.chosen_members(mailing_list, chosen)
     return render_page("lists/confirm_bulk_action.html", list=mailing_list, action=action, people=people, own=own)
 
 
@@ -381,12 +380,11 @@ def _move_copy_page(source: MailingList, chosen: list[int], wrong: str = "") -> 
 
 
 def _confirm_move_copy(source: MailingList, target: MailingList, kind: str, chosen: list[int]) -> Answer:
-    fits = member_list.query_members(source, member_list.MemberQuery())
     return render_page(
         "lists/confirm_move_copy.html",
         list=source,
         target=target,
         kind=kind,
-        people=list(fits.where(Person.id.in_(chosen))),
+        people=member_list.chosen_members(source, chosen),
         look=move_copy.preview_move_copy(source, target, chosen),
     )

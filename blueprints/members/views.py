@@ -35,6 +35,7 @@ from web import (
     flash_message,
     forbid,
     get_list_or_404,
+    get_or_404,
     language,
     paginate,
     parse_row_id,
@@ -49,8 +50,8 @@ PER_PAGE = 20
 
 def get_person_or_404(number: int, need: str = "view") -> Person:
     """Return a member of a list that the user may view (or `manage`), else 404 (T-33)."""
-    person = Person.get_or_none(Person.id == number)
-    if person is None or not member_list.visible_memberships(person, permissions(), "view"):
+    person = get_or_404(Person, id=number)
+    if not member_list.visible_memberships(person, permissions(), "view"):
         abort(404)
     if need != "view" and not member_list.visible_memberships(person, permissions(), need):
         forbid(need, [member_list.visible_memberships(person, permissions(), "view")[-1].list_id])

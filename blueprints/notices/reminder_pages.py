@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from flask import Response, abort, redirect, request, url_for
+from flask import Response, redirect, request, url_for
 from flask_login import current_user
 
 import clock
@@ -89,9 +89,7 @@ def send_reminder(number: int) -> Any:
 def cancel_reminder(number: int, reminder: int) -> Response:
     """Cancel a reminder whose sending has not begun."""
     notice = web.get_notice_or_404(number, "send")
-    row = Reminder.get_or_none(Reminder.id == reminder, Reminder.notice == notice)
-    if row is None:
-        abort(404)
+    row = web.get_or_404(Reminder, id=reminder, notice=notice)
     done = N_("Called off: no reminder is sent.")
     return run_and_flash(notice, lambda: reminders.cancel_reminder(row, current_user, clock.now()), done)
 

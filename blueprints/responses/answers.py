@@ -208,11 +208,7 @@ def _delivery_or_404(notice: Notice, number: int) -> Delivery:
     lists = permissions().visible_lists(notice, "send")
     if lists is not None and not lists:
         forbid("send", [mailing_list.id for mailing_list in target_lists(notice)])
-    mine = Delivery.id.in_(visibility.visible_deliveries(lists)) if lists is not None else Delivery.id == number
-    delivery = Delivery.select().where(Delivery.id == number, Delivery.notice == notice, mine).first()
-    if delivery is None:
-        abort(404)
-    return delivery
+    return visibility.delivery_in_lists(notice, number, lists) or abort(404)
 
 
 def _posted_answers(standings: list[answers.CurrentAnswer]) -> dict[int, SubmittedAnswer]:

@@ -11,6 +11,7 @@ import clock
 from blueprints.responses import bp
 from core import audit
 from core import display_names as classes
+from core.accounts import who_can
 from core.notices import merge_fields, questions
 from core.notices.recipients import heading_targets
 from core.permissions import target_lists
@@ -19,7 +20,7 @@ from core.reports.board import Board, BoardClass, BoardUnit
 from core.reports.board_rows import FAILURE_ADVICE, LETTER_STATES, READER_STATES, BoardReader, user_names
 from core.responses import phone_marks
 from i18n import N_
-from models import MailingList, Notice
+from models import Notice
 from web import (
     _,
     csv_response,
@@ -32,7 +33,6 @@ from web import (
     parse_row_id,
     permissions,
     redirect_to,
-    who_can_sentence,
 )
 
 VIEWS = ("sheet", "table", "phone", "print")
@@ -297,8 +297,8 @@ def _board_values(notice: Notice, filters: BoardFilter, drawn: boards.Board, roo
 def _who_may_mark_phoned(notice: Notice) -> str:
     """Return who may mark families as told by telephone, if the user may only view."""
     seen = permissions().visible_lists(notice)
-    mine = target_lists(notice) if seen is None else MailingList.select().where(MailingList.id.in_(seen))
-    return who_can_sentence("send", *mine)
+    lists = [mailing_list.id for mailing_list in target_lists(notice)] if seen is None else seen
+    return who_can.holders_for_lists("send", lists).sentence(language())
 
 
 def _changed_parts(context: dict) -> Response:

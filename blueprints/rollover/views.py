@@ -11,13 +11,13 @@ from blueprints.rollover import bp
 from core import display_names
 from core.accounts.roles import ROLE_LABELS
 from core.errors import DomainError
-from core.members import lists
+from core.members import households, lists
 from core.rollover import new_roster, year_end
 from core.rollover.child_matching import DOUBT_REASONS
 from core.system import handover_sheet
 from i18n import N_
-from models import Child, MailingList, Membership, Person, Rollover
-from web import _, flash_message, language, parse_row_id, redirect_to, render_page, requires
+from models import MailingList, Rollover
+from web import _, flash_message, get_or_404, language, parse_row_id, redirect_to, render_page, requires
 
 Answer = Response | tuple[str, int]
 
@@ -131,7 +131,7 @@ def undo_step() -> Response:
 @requires("admin")
 def reopen_list(number: int) -> Response:
     """Open a list for notices without waiting for its roster."""
-    mailing_list = MailingList.get_or_none(MailingList.id == number) or abort(404)
+    mailing_list = get_or_404(MailingList, id=number)
     if year_end.reopen_list(mailing_list, current_user):
         flash_message(N_("“%(name)s” takes notices again."), name=mailing_list.name)
     return redirect_to("rollover.index")
@@ -166,28 +166,13 @@ def new_roster_page(rollover: Rollover, wrong: str = "", text: str = "", status:
         "rollover/review_roster.html",
         rollover=rollover,
         shown=shown,
-        guardians=_guardian_names([child for line in doubtful for child in line.candidates]),
+        guardians=households.guardian_names([child for line in doubtful for child in line.candidates]),
         most=MAX_LINES_SHOWN,
         why=DOUBT_REASONS,
         room=room,
         classes_without_list=_(", ").join(room(*parts) for parts in shown.classes_without_list),
         status=status,
     )
-
-
-def _guardian_names(children: list[Child]) -> dict[int, str]:
-    """Return the guardian names of each child, to tell children with the same name apart."""
-    rows = (
-        Membership.select(Membership.child, Person.name)
-        .join(Person)
-        .where(Membership.child.in_([child_row.id for child_row in children]))
-        .distinct()
-        .tuples()
-    )
-    names: dict[int, list[str]] = {}
-    for child, name in rows:
-        names.setdefault(child, []).append(name)
-    return {child: "、".join(guardians) for child, guardians in names.items()}
 
 
 def _ended_rollover() -> Rollover | None:

@@ -1,6 +1,6 @@
 """Invitations, roles, disabled accounts. For administrators."""
 
-from flask import Response, abort
+from flask import Response
 from flask_login import current_user
 from wtforms import BooleanField, DateField, RadioField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
@@ -9,11 +9,11 @@ from wtforms.validators import InputRequired, Length, Optional
 import clock
 from blueprints.users import bp
 from core import settings
-from core.accounts import login_links, roles, sessions
+from core.accounts import accounts, login_links, roles, sessions
 from core.errors import DomainError
 from i18n import LANGUAGES, N_
 from models import MailingList, Role, User
-from web import Form, _, add_field_error, flash_message, paginate, redirect_to, render_page, requires
+from web import Form, _, add_field_error, flash_message, get_or_404, paginate, redirect_to, render_page, requires
 
 REQUIRED = InputRequired(N_("Please fill in this field."))
 
@@ -55,31 +55,22 @@ class DisableForm(Form):
 Answer = Response | tuple[str, int]
 
 
-def _user_or_404(number: int) -> User:
-    return User.get_or_none(User.id == number) or abort(404)
-
-
 @bp.get("")
 @requires("admin")
 def index() -> Answer:
-    page = paginate(User.select().order_by(User.disabled_at.is_null(False), User.name_key))
+    page = paginate(accounts.list_users())
     return render_page(
         "users/index.html", page=page, held=_roles_of(page.rows), waiting=login_links.is_invitation_pending
     )
 
 
 def _roles_of(users: list[User]) -> dict[int, list[tuple[Role, str]]]:
-    """Return the roles of each user with their lists. Two queries."""
-    roles = list(Role.select().where(Role.user.in_(users)).order_by(Role.list_id))
-    names = {0: _("The whole organization")}
-    names |= {
-        mailing_list.id: mailing_list.name
-        for mailing_list in MailingList.select().where(MailingList.id.in_({r.list_id for r in roles}))
+    """Return the roles of each user with their places."""
+    held = roles.roles_with_list_names(users)
+    return {
+        user: [(role, name if role.list_id else _("The whole organization")) for role, name in rows]
+        for user, rows in held.items()
     }
-    held: dict[int, list[tuple[Role, str]]] = {user.id: [] for user in users}
-    for role in roles:
-        held[role.user_id].append((role, names.get(role.list_id, "")))
-    return held
 
 
 @bp.route("/invite", methods=["GET", "POST"])
@@ -109,7 +100,7 @@ def invite_user() -> Answer:
 @bp.get("/<int:number>")
 @requires("admin")
 def show_user(number: int) -> Answer:
-    return _user_page(_user_or_404(number), RoleForm(None))
+    return _user_page(get_or_404(User, id=number), RoleForm(None))
 
 
 def _user_page(user: User, form: RoleForm, status: int = 200, alone: list[MailingList] | None = None) -> Answer:
@@ -135,7 +126,7 @@ def _user_page(user: User, form: RoleForm, status: int = 200, alone: list[Mailin
 @requires("admin")
 def grant_role(number: int) -> Answer:
     """Grant a role, or change the existing one for that list."""
-    user, form = _user_or_404(number), RoleForm()
+    user, form = get_or_404(User, id=number), RoleForm()
     if not form.validate():
         return _user_page(user, form, 422)
     try:
@@ -151,7 +142,7 @@ def grant_role(number: int) -> Answer:
 @requires("admin")
 def revoke_role(number: int, role: int) -> Answer:
     """Revoke a role. The last manager of a list and the last administrator stay (T-38)."""
-    held = Role.get_or_none(Role.id == role, Role.user == _user_or_404(number)) or abort(404)
+    held = get_or_404(Role, id=role, user=number)
     try:
         roles.revoke_role(held, by=current_user)
         flash_message(N_("The role is removed."))
@@ -164,7 +155,7 @@ def revoke_role(number: int, role: int) -> Answer:
 @requires("admin")
 def disable_user(number: int) -> Answer:
     """Disable an account at once. The page first names lists that would lose their only manager."""
-    user, form = _user_or_404(number), DisableForm()
+    user, form = get_or_404(User, id=number), DisableForm()
     try:
         roles.disable_account(user, by=current_user, now=clock.now(), anyway=form.anyway.data)
     except roles.LastManager as refused:
@@ -179,7 +170,7 @@ def disable_user(number: int) -> Answer:
 @bp.post("/<int:number>/enable")
 @requires("admin")
 def enable_user(number: int) -> Answer:
-    roles.enable_account(_user_or_404(number), by=current_user)
+    roles.enable_account(get_or_404(User, id=number), by=current_user)
     flash_message(N_("The account is open again."))
     return redirect_to("users.show_user", number=number)
 
@@ -187,7 +178,7 @@ def enable_user(number: int) -> Answer:
 @bp.post("/<int:number>/invite-again")
 @requires("admin")
 def resend_invitation(number: int) -> Answer:
-    if login_links.resend_invitation(_user_or_404(number), by=current_user, now=clock.now()):
+    if login_links.resend_invitation(get_or_404(User, id=number), by=current_user, now=clock.now()):
         flash_message(N_("The invitation is on its way. Its link works for three days."))
     else:
         flash_message(N_("This invitation was taken up already."), "wrong")
@@ -198,7 +189,7 @@ def resend_invitation(number: int) -> Answer:
 @requires("admin")
 def end_sessions(number: int) -> Answer:
     """End all sessions of a user, for example after the loss of a phone."""
-    user = _user_or_404(number)
+    user = get_or_404(User, id=number)
     ended = sessions.revoke_all_sessions(user, clock.now(), but=current_user.session)
     flash_message(N_("%(name)s is logged out on %(n)s devices."), name=user.name, n=ended)
     return redirect_to("users.show_user", number=number)

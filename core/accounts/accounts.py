@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from peewee import IntegrityError
 
@@ -15,6 +16,9 @@ from database import db
 from i18n import N_
 from mail import address
 from models import MailingList, Membership, Organization, Person, Session, User
+
+if TYPE_CHECKING:
+    from models import Rows
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f@\u202a-\u202e\u2066-\u2069]{1,60}")
 
@@ -92,6 +96,11 @@ def _is_own_address(mail: str) -> bool:
 def check_password(password: str, name: str, email: str | None, organization: str | None = None) -> None:
     """Raise DomainError unless the password keeps the rule of `core.accounts.passwords`."""
     passwords.check_password_strength(password, name, email or "", organization or Organization.load_row().name)
+
+
+def list_users() -> "Rows[User]":
+    """Select the users by name, disabled ones last."""
+    return User.select().order_by(User.disabled_at.is_null(False), User.name_key)
 
 
 def find_user(typed: str) -> User | None:

@@ -1,5 +1,6 @@
 """Granting and revoking roles. Each list keeps a manager, and the organization an administrator (T-38)."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 
 import clock
@@ -33,6 +34,17 @@ class LastManager(DomainError):
     def __init__(self, lists: list[MailingList]) -> None:
         super().__init__(lists=", ".join(mailing_list.name for mailing_list in lists))
         self.lists = lists
+
+
+def roles_with_list_names(users: Iterable[User]) -> dict[int, list[tuple[Role, str]]]:
+    """Return {user id: roles with the names of their lists}; for the whole organization the name is empty."""
+    held: dict[int, list[tuple[Role, str]]] = {user.id: [] for user in users}
+    roles = list(Role.select().where(Role.user.in_(list(held))).order_by(Role.list_id))
+    lists = MailingList.select(MailingList.id, MailingList.name)
+    names = dict(lists.where(MailingList.id.in_({role.list_id for role in roles})).tuples())
+    for role in roles:
+        held[role.user_id].append((role, names.get(role.list_id, "")))
+    return held
 
 
 def grant_role(user: User, kind: str, list_id: int, *, until: date | None = None, by: User | None) -> Role:

@@ -5,6 +5,7 @@ organizers may change it.
 """
 
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from core import audit
@@ -12,6 +13,21 @@ from database import db
 from models import Child, Membership, Person, User
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def guardian_names(children: Iterable[Child]) -> dict[int, str]:
+    """Return {child id: names of the guardians}, to tell children with the same name apart."""
+    rows = (
+        Membership.select(Membership.child, Person.name)
+        .join(Person)
+        .where(Membership.child.in_([child.id for child in children]))
+        .distinct()
+        .tuples()
+    )
+    names: dict[int, list[str]] = {}
+    for child, name in rows:
+        names.setdefault(child, []).append(name)
+    return {child: "、".join(guardians) for child, guardians in names.items()}
 
 
 def new_household_key() -> str:

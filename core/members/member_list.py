@@ -1,7 +1,7 @@
 """The members of a list for a page: one row a person, found by name, kana, address or child."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,11 @@ def query_members(mailing_list: MailingList, filters: MemberQuery) -> "Rows[Pers
     by_kana = (Case(None, [(Person.kana == "", 1)], 0), Person.kana, Person.name, Person.id)
     orders = {"class": (states.c.room == "", states.c.room, *by_kana), "joined": (states.c.joined.desc(), *by_kana)}
     return query.order_by(*orders.get(filters.sort, by_kana)).objects()
+
+
+def chosen_members(mailing_list: MailingList, people: Collection[int]) -> list[Person]:
+    """Return the members of a list with these ids, by reading of the name."""
+    return list(query_members(mailing_list, MemberQuery()).where(Person.id.in_(people)))
 
 
 def _states_query(mailing_list: MailingList) -> "Rows[Membership]":

@@ -92,6 +92,11 @@ def purgeable_notices(year: int) -> "ModelSelect[Notice]":
     )
 
 
+def purged_notices() -> "ModelSelect[Notice]":
+    """Select the purged notices, the last one first."""
+    return Notice.select().where(Notice.purged_at.is_null(False)).order_by(Notice.purged_at.desc())
+
+
 # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -241,6 +241,12 @@ def send_test_letter(to: User, now: datetime) -> CheckResult:
     return result
 
 
+def last_test_letter() -> Letter | None:
+    tests = Letter.select().where(Letter.kind == "test", Letter.notice.is_null(), Letter.person.is_null())
+    last: Letter | None = tests.order_by(Letter.id.desc()).first()
+    return last
+
+
 def _create_letter(to: User, now: datetime) -> Letter:
     """Create the row; its next attempt is tomorrow, so that no worker claims it."""
     with db.atomic():
