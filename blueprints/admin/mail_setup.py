@@ -3,10 +3,12 @@
 from flask import Response, abort, request
 from flask_login import current_user
 from flask_wtf import FlaskForm
+from wtforms import BooleanField, IntegerField, PasswordField, RadioField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import Length, NumberRange, Optional
 
 import clock
-from blueprints.admin.forms import MailboxForm, MailModeForm, SmtpServerForm
-from blueprints.admin.views import Answer, bp
+from blueprints.admin.views import OUT_OF_RANGE, REQUIRED, Answer, bp
 from core import settings
 from core.delivery import dev_outbox, lifecycle
 from core.delivery.dev_outbox import RETENTION_DAYS, NoSuchLetter, OutboxFile
@@ -15,9 +17,48 @@ from core.inbound import imap_poller
 from core.notices import html_body
 from core.notifications.notify import notify
 from core.system import mail_settings
+from core.system.mail_settings import MAIL_MODES, SMTP_SECURITY_LABELS
 from i18n import N_
 from models import ImapStatus, Organization
-from web import add_field_error, flash_message, letter_response, redirect_to, render_page, requires
+from web import Form, _, add_field_error, flash_message, letter_response, redirect_to, render_page, requires
+
+
+class MailModeForm(Form):
+    """The mail mode of this installation."""
+
+    road = RadioField(N_("Which one is yours?"), choices=[SelectChoice(name, name) for name in MAIL_MODES])
+
+
+class SmtpServerForm(Form):
+    host = StringField(N_("Server"), [Length(max=200)])
+    port = IntegerField(N_("Port"), [Optional(), NumberRange(1, 65535, OUT_OF_RANGE)])
+    security = SelectField(N_("Encryption"), default="starttls")
+    user = StringField(N_("User name at the mail server"), [Length(max=200)])
+    password = PasswordField(N_("Password at the mail server"), [Length(max=200)])
+    hour_rate = IntegerField(
+        N_("Letters an hour that it allows"), [Optional(), NumberRange(0, 1_000_000, OUT_OF_RANGE)]
+    )
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.security.choices = [SelectChoice(name, _(words)) for name, words in SMTP_SECURITY_LABELS.items()]
+
+
+class MailboxForm(Form):
+    mailbox = StringField(N_("Address of the mailbox"), [REQUIRED, Length(max=200)])
+    host = StringField(N_("Server for reading (IMAP)"), [REQUIRED, Length(max=200)])
+    port = IntegerField(N_("Port"), [Optional(), NumberRange(1, 65535, OUT_OF_RANGE)], id="box-port")
+    security = SelectField(N_("Encryption"), default="tls", id="box-security")
+    user = StringField(N_("User name at the mailbox"), [REQUIRED, Length(max=200)], id="box-user")
+    password = PasswordField(N_("Password at the mailbox"), [Length(max=200)], id="box-password")
+    plus = BooleanField(N_("Mail to this address with a plus in it arrives, too"))
+    header = StringField(N_("Header that names the recipient"), [Length(max=60)])
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.security.choices = [
+            SelectChoice(name, _(words)) for name, words in mail_settings.IMAP_SECURITY_LABELS.items()
+        ]
 
 
 @bp.get("/admin/mail")

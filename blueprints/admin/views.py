@@ -3,13 +3,13 @@
 from flask import Response, abort, request
 from flask_login import current_user
 from flask_wtf import FlaskForm
-from wtforms import DateField
-from wtforms.validators import Optional
+from wtforms import DateField, IntegerField, RadioField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 import clock
 import tasks
 from blueprints.admin import bp
-from blueprints.admin.forms import CarrierForm, OrganizationForm, SendingRatesForm
 from core import backup, settings
 from core.delivery.dev_outbox import RETENTION_DAYS
 from core.errors import DomainError
@@ -35,7 +35,45 @@ from web import (
     requires,
 )
 
+REQUIRED = InputRequired(N_("Please fill in this field."))
+OUT_OF_RANGE = N_("Please enter a number within the bounds that are named.")
 Answer = Response | tuple[str, int]
+
+
+class OrganizationForm(Form):
+    name = StringField(N_("Name of the school or organization"), [REQUIRED, Length(max=100)])
+    postal = StringField(N_("Postal address"), [Length(max=200)])
+    contact = StringField(N_("How families reach you (telephone, for one)"), [Length(max=200)])
+    language = RadioField(N_("Language by default"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()])
+    base_url = StringField(N_("Address of these pages"), [Length(max=200)])
+    mail_domain = StringField(N_("Mail domain"), [Length(max=200)])
+
+
+class SendingRatesForm(Form):
+    """Sending rates and hold windows."""
+
+    rate = IntegerField(N_("Letters a minute in all"), [InputRequired(), NumberRange(0, 100_000, OUT_OF_RANGE)])
+    domain_rate = IntegerField(
+        N_("Letters a minute to one carrier"), [InputRequired(), NumberRange(0, 100_000, OUT_OF_RANGE)]
+    )
+    hold_s = IntegerField(
+        N_("Seconds to cancel an ordinary notice"), [InputRequired(), NumberRange(20, 3600, OUT_OF_RANGE)]
+    )
+    hold_urgent_s = IntegerField(
+        N_("Seconds to cancel an urgent notice"), [InputRequired(), NumberRange(10, 300, OUT_OF_RANGE)]
+    )
+
+
+class CarrierForm(Form):
+    """Carrier help; name and domains only for carriers that the school added."""
+
+    name = StringField(N_("Name of the carrier or mail service"), [Length(max=100)])
+    domains = StringField(N_("Its addresses end with"), [Length(max=1000)])
+    ja = TextAreaField(N_("Steps in Japanese"), [Length(max=4000)])
+    en = TextAreaField(N_("Steps in English"), [Length(max=4000)])
+
+
+# ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @bp.get("/admin")

@@ -5,18 +5,42 @@ from typing import Any
 
 from flask import abort, request
 from flask_login import current_user
+from wtforms import BooleanField, HiddenField, SelectField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length
 
 import clock
 import tasks
 import web
 from blueprints.members import bp
-from blueprints.members.forms import DirectMessageForm
 from blueprints.members.views import get_person_or_404
 from core.errors import DomainError
 from core.notices import approval, audience, content_checks, direct_message, rendering
 from core.notices.content_checks import find_missing
 from core.settings import load_settings
+from i18n import N_
 from models import Notice, Person
+
+
+class DirectMessageForm(web.Form):
+    """Letter to one person; `key` makes a double tap idempotent."""
+
+    key = HiddenField()
+    out_of = SelectField(N_("In the name of"), coerce=int, choices=[], validate_choice=False)
+    subject = StringField(
+        N_("Subject"),
+        [
+            InputRequired(N_("Write a subject.")),
+            Length(max=200, message=N_("The subject is longer than 200 characters.")),
+        ],
+    )
+    text = TextAreaField(
+        N_("Body"),
+        [
+            InputRequired(N_("Write the text.")),
+            Length(max=50_000, message=N_("The text is longer than 50,000 characters.")),
+        ],
+    )
+    read_confirmation = BooleanField(N_("Ask the readers to confirm that they have read it"))
 
 
 @bp.route("/members/<int:number>/letter", methods=["GET", "POST"])

@@ -1,22 +1,17 @@
 """Page of one member, and the actions on it."""
 
+import re
 from typing import Any
 
 from flask import Response, abort, request
 from flask_login import current_user
+from wtforms import RadioField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
+from wtforms.validators import Length
 
 import clock
 import tasks
 from blueprints.members import bp
-from blueprints.members.forms import (
-    AddressForm,
-    MembershipForm,
-    NewMemberForm,
-    PersonForm,
-    format_attributes,
-    parse_attributes,
-)
 from core import settings
 from core.accounts import class_teacher
 from core.delivery import lifecycle
@@ -27,9 +22,10 @@ from core.members import address_states, consent, households, member_list, membe
 from core.notices import audience, author_copy, recipients
 from core.reports import notice_list, undeliverable
 from core.signup import approvals, carrier_help
-from i18n import N_
+from i18n import LANGUAGES, N_
 from models import MailingList, Membership, Person
 from web import (
+    Form,
     _,
     add_field_error,
     flash_message,
@@ -44,8 +40,54 @@ from web import (
     render_page,
 )
 
+_LINE = re.compile(r"\s*([^=＝:：\n]{1,60})\s*[=＝:：]\s*(.*)")
 Answer = Response | tuple[str, int]
 PER_PAGE = 20
+
+
+def parse_attributes(text: str) -> dict[str, str]:
+    """Return {attribute: value} of lines 「項目＝値」; ignore lines without a separator."""
+    matches = (_LINE.fullmatch(line) for line in text.splitlines())
+    return {match[1].strip(): match[2].strip() for match in matches if match}
+
+
+def format_attributes(items: dict[str, str]) -> str:
+    """Return attributes as lines for `parse_attributes`."""
+    return "\n".join(f"{key}＝{' '.join(str(text).split())}" for key, text in items.items())
+
+
+class PersonForm(Form):
+    """Values of the person, shared by all lists."""
+
+    name = StringField(N_("Name"), [Length(max=200)])
+    kana = StringField(N_("Reading of the name"), [Length(max=200)])
+    phone = StringField(N_("Telephone"), [Length(max=40)])
+    language = RadioField(
+        N_("Language of the letters"), choices=[SelectChoice(*pair) for pair in LANGUAGES.items()], default="ja"
+    )
+
+
+class MembershipForm(Form):
+    """Values of one membership: child, relation, free attributes."""
+
+    child_name = StringField(N_("Name of the child"), [Length(max=200)])
+    child_kana = StringField(N_("Reading of the child’s name"), [Length(max=200)])
+    grade = StringField(N_("Grade"), [Length(max=40)])
+    class_name = StringField(N_("Class"), [Length(max=40)])
+    relation = StringField(N_("Relation"), [Length(max=40)])
+    in_charge = SelectField(N_("Class teacher"), coerce=int, choices=[], validate_choice=False, default=0)
+    items = TextAreaField(N_("Items"), [Length(max=5000)])
+
+
+class NewMemberForm(PersonForm, MembershipForm):
+    address = StringField(N_("E-mail address"), [Length(max=300)])
+
+
+class AddressForm(Form):
+    address = StringField(N_("New e-mail address"), [Length(max=300)])
+
+
+# ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def get_person_or_404(number: int, need: str = "view") -> Person:

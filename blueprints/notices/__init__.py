@@ -9,7 +9,7 @@ VIEWS = (
     "cancel_links",
     "check",
     "content",
-    "question_form",
+    "content_form",
     "recipients",
     "reminder_pages",
     "sender_options",

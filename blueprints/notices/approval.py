@@ -4,13 +4,14 @@ from typing import Any
 
 from flask import Response
 from flask_login import current_user
+from wtforms import HiddenField, TextAreaField
+from wtforms.validators import Length
 
 import clock
 import tasks
 import web
 from blueprints.notices import attachment_pages, bp
 from blueprints.notices.draft_access import audience_values
-from blueprints.notices.forms import ReviewForm
 from core.accounts import who_can
 from core.errors import DomainError, MissingFields
 from core.notices import approval, content_checks, rendering
@@ -18,6 +19,13 @@ from core.notices import audience as audiences
 from core.settings import load_settings
 from i18n import N_
 from models import Notice
+
+
+class ReviewForm(web.Form):
+    """Review form: mark of the shown notice, and a comment when it is returned."""
+
+    mark = HiddenField()
+    word = TextAreaField(N_("A word to the writer"), [Length(max=1000)])
 
 
 def _notice_under_review(number: int) -> Notice:

@@ -6,6 +6,8 @@ from typing import Any
 
 from flask import Response, abort, redirect, render_template, request, url_for
 from flask_login import current_user
+from wtforms import HiddenField, IntegerField, StringField
+from wtforms.validators import Length, Optional
 
 import clock
 import i18n
@@ -20,7 +22,6 @@ from blueprints.notices.draft_access import (
     is_stale,
     version_of,
 )
-from blueprints.notices.forms import CheckForm
 from core import rate_limits
 from core.delivery import throttle
 from core.errors import AlreadySent, AttachmentNotOpened, DomainError, MissingFields, TimeInPast, WrongLetterCount
@@ -45,6 +46,17 @@ from models import Notice, User
 
 PREVIEW_MODES = {"phone": N_("On a phone"), "dark": N_("In the dark"), "text": N_("Text alone")}
 _DARK = "@media (prefers-color-scheme:dark)"
+
+
+class CheckForm(web.Form):
+    """Send form: state of the shown page, time, and the number typed to confirm a whole list."""
+
+    seen = HiddenField()
+    shown = HiddenField()
+    fingerprint = HiddenField()
+    at = HiddenField()
+    typed = StringField(N_("Number of letters"), [Length(max=20)])
+    colleague = IntegerField(N_("Who looks at it"), [Optional()])
 
 
 def preview_mode(notice: Notice) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from wtforms import SelectChoice
 
 import clock
 import web
-from blueprints.notices import attachment_pages, bp, question_form
+from blueprints.notices import attachment_pages, bp, content_form
+from blueprints.notices.content_form import ContentForm
 from blueprints.notices.draft_access import (
     audience_of,
     flash_already_sent,
@@ -19,7 +20,6 @@ from blueprints.notices.draft_access import (
     reply_to_user_id,
     version_of,
 )
-from blueprints.notices.forms import EXPIRY_HOURS, ContentForm
 from core.errors import NotADraft
 from core.notices import audience as audiences
 from core.notices import drafts, html_body, merge_fields, reminders
@@ -28,6 +28,8 @@ from core.notices.file_types import UnfitFile
 from core.settings import load_settings
 from i18n import N_, format_time
 from models import Notice
+
+EXPIRY_HOURS = (6, 12, 24, 48, 72, 168)
 
 
 def is_rich_text_posted(form: ContentForm) -> bool:
@@ -228,13 +230,13 @@ def save_and_append_image(number: int) -> Any:
 @bp.post("/<int:number>/words/questions/add/<kind>")
 @web.requires("send")
 def add_question(number: int, kind: str) -> Any:
-    return _save_questions(number, question_form.AddQuestion(kind), added_question=True)
+    return _save_questions(number, content_form.AddQuestion(kind), added_question=True)
 
 
 @bp.post("/<int:number>/words/questions/<int:place>/remove")
 @web.requires("send")
 def remove_question(number: int, place: int) -> Any:
-    return _save_questions(number, question_form.RemoveQuestion(place))
+    return _save_questions(number, content_form.RemoveQuestion(place))
 
 
 @bp.post("/<int:number>/words/questions/<int:place>/choices/add")
@@ -247,15 +249,13 @@ def add_choice(number: int, place: int) -> Any:
 @bp.post("/<int:number>/words/questions/<int:place>/choices/<int:choice>/remove")
 @web.requires("send")
 def remove_choice(number: int, place: int, choice: int) -> Any:
-    return _save_questions(number, question_form.RemoveChoice(place, choice))
+    return _save_questions(number, content_form.RemoveChoice(place, choice))
 
 
-def _save_questions(number: int, edit: question_form.Edit | None, **focus: Any) -> Any:
+def _save_questions(number: int, edit: content_form.Edit | None, **focus: Any) -> Any:
     """Save the content after an edit of its questions, then render their section."""
     return _save_content(
-        number,
-        lambda notice, form: question_form.question_section(notice, form, version_of(notice), **focus),
-        edit=edit,
+        number, lambda notice, form: content_form.question_section(notice, form, version_of(notice), **focus), edit=edit
     )
 
 
@@ -267,7 +267,7 @@ def _save_content(
     number: int,
     then: Callable[[Notice, ContentForm], Any],
     *,
-    edit: question_form.Edit | None = None,
+    edit: content_form.Edit | None = None,
     overwrite: bool = False,
 ) -> Any:
     """Save the posted draft and return `then(...)`. Without `overwrite`, a newer version is kept and shown.
@@ -275,8 +275,8 @@ def _save_content(
     A browser without script posts files along with the text, so every button stores them.
     """
     notice, form = get_draft_or_redirect(number), _set_choices(ContentForm())
-    form.sheets = question_form.read_posted(form, edit)
-    if not form.validate() or add_length_error(notice, form) or question_form.add_deadline_errors(form):
+    form.sheets = content_form.read_posted(form, edit)
+    if not form.validate() or add_length_error(notice, form) or content_form.add_deadline_errors(form):
         return _content_not_saved(notice, form)
     if not overwrite and is_stale(notice, form.seen.data) and _differs_from_saved(notice, form):
         return _content_not_saved(notice, form, elsewhere=True)
@@ -299,7 +299,7 @@ def _set_choices(form: ContentForm) -> ContentForm:
         shown = web._("%(n)s hours", n=hours) if hours < 72 else web._("%(n)s days", n=hours // 24)
         form.useful_s.choices.append(SelectChoice(hours * 3600, shown))
     form.remind.choices = _reminder_choices()
-    return question_form.set_unit_choices(form)
+    return content_form.set_unit_choices(form)
 
 
 def _reminder_choices() -> list[SelectChoice]:
@@ -329,7 +329,7 @@ def _form_of_draft(notice: Notice) -> ContentForm:
     rule = notice.reminder_rule
     values["remind"] = f"{rule.every_s}x{rule.times if rule.every_s else 1}"
     values["remind_before_deadline"] = rule.before_deadline
-    values |= question_form.shared_fields_of_draft(notice)
+    values |= content_form.shared_fields_of_draft(notice)
     values["useful_s"] = 0 if notice.useful_s == _default_expiry_s(notice.urgent) else notice.useful_s
     return _set_choices(ContentForm(formdata=None, data=values))
 
@@ -352,13 +352,13 @@ def _values_to_save(notice: Notice, form: ContentForm) -> dict[str, Any]:
         "skip_missing": form.skip_missing.data,
         "reply_to_user_id": reply_to_user_id(notice, form.reply_to_own.data),
         "useful_s": form.useful_s.data or _default_expiry_s(form.urgent.data),
-        **question_form.values_to_save(form),
+        **content_form.values_to_save(form),
     }
 
 
 def _differs_from_saved(notice: Notice, form: ContentForm) -> bool:
     values = _values_to_save(notice, form)
-    if notice.wording.subject != values["subject"] or body_differs(notice, form) or question_form.differs(notice, form):
+    if notice.wording.subject != values["subject"] or body_differs(notice, form) or content_form.differs(notice, form):
         return True
     rule = notice.reminder_rule
     if any(getattr(rule, name) != value for name, value in values["reminder_rule"].items()):
@@ -419,7 +419,7 @@ def _content_page(
         lacks_signature=merge_fields.lacks_signature(current_user, form.subject.data, form.text.data),
         uses_fields=merge_fields.has_merge_fields(form.subject.data, form.text.data),
         settings=load_settings(),
-        **question_form.template_values(notice, form),
+        **content_form.template_values(notice, form),
         wrong=wrong,
         status=status,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, abort, redirect, render_template, request, url_for
 from flask_login import current_user
+from wtforms import HiddenField, SelectMultipleField
 
 import clock
 import web
@@ -19,7 +20,6 @@ from blueprints.notices.draft_access import (
     reported_exclusions,
     version_of,
 )
-from blueprints.notices.forms import RecipientsForm
 from core.errors import NotADraft, TooManyGroups
 from core.members import groups as groups_of
 from core.notices import audience as audiences
@@ -29,6 +29,14 @@ from i18n import N_
 from models import MailingList, Notice
 
 EXCLUDED_NAMES_SHOWN = 30
+
+
+class RecipientsForm(web.Form):
+    """Included and excluded lists; each person is posted as `person-<number>` = in, out or empty."""
+
+    seen = HiddenField()
+    lists = SelectMultipleField(coerce=int, validate_choice=False)
+    without = SelectMultipleField(coerce=int, validate_choice=False)
 
 
 @dataclass(frozen=True, slots=True)

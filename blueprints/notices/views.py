@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, abort, redirect, render_template, request, url_for
 from flask_login import current_user
+from wtforms import BooleanField, HiddenField, StringField
 
 import clock
 import i18n
@@ -13,7 +14,6 @@ import tasks
 import web
 from blueprints.notices import bp, check, draft_access
 from blueprints.notices.draft_access import get_draft_or_redirect
-from blueprints.notices.forms import NewNoticeForm, TimeForm
 from core.accounts import accounts
 from core.delivery import alerts, lifecycle
 from core.errors import DomainError, NotADraft, SendingStarted, TimeInPast
@@ -26,6 +26,20 @@ from i18n import N_
 from models import Notice
 
 LATEST = 10
+
+
+class NewNoticeForm(web.Form):
+    """New notice; `key` makes a double tap idempotent."""
+
+    form_key = HiddenField()
+    urgent = BooleanField(false_values=("", "0", "false"))
+    practice = BooleanField(false_values=("", "0", "false"))
+
+
+class TimeForm(web.Form):
+    """A time in the organization's time zone."""
+
+    at = StringField(N_("Date and time"))
 
 
 @bp.get("")

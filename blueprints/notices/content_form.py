@@ -1,19 +1,44 @@
-"""Form section of the questions of a notice: its buttons, its shared terms, and its values for the template (T-48)."""
+"""The content form and its question section: buttons, shared terms, values for the template (T-48)."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from flask import Response, render_template, request
-from wtforms import SelectChoice
+from wtforms import BooleanField, HiddenField, SelectChoice, SelectField, StringField, TextAreaField
+from wtforms.validators import Length
 
 import web
 from blueprints.notices import bp
-from blueprints.notices.forms import ContentForm
 from core.notices import question_fields, questions
 from core.notices.question_fields import QuestionFields, QuestionTerms, SharedTerms
 from core.settings import load_settings
+from i18n import N_
 from models import Notice
+
+
+class ContentForm(web.Form):
+    seen = HiddenField()
+    subject = StringField(N_("Subject"), [Length(max=200, message=N_("The subject is longer than 200 characters."))])
+    text = TextAreaField(N_("Body"), [Length(max=50_000, message=N_("The text is longer than 50,000 characters."))])
+    html = TextAreaField(N_("Body"))
+    urgent = BooleanField(N_("This is urgent"))
+    read_confirmation = BooleanField(N_("Ask the readers to confirm that they have read it"))
+    files_inside = BooleanField(N_("Also put the files inside the letters (up to 3 MB together)"))
+    footer = BooleanField(N_("Put the way to stop the mail and the address of the school under the text"))
+    reply_to_own = BooleanField(N_("Send replies to my own address"))
+    remind = SelectField(N_("Send it again by itself to those who have not confirmed"), default="0x1", choices=[])
+    skip_missing = BooleanField(N_("Send nothing to those for whom a merge field is empty"))
+    remind_before_deadline = BooleanField(N_("A day before the deadline, send it again to those who have not answered"))
+    useful_s = SelectField(N_("Do not send it any more after"), coerce=int, choices=[])
+    deadline_day = StringField(N_("Answers until"), [Length(max=20)])
+    deadline_time = StringField(N_("Time (else the whole day)"), [Length(max=10)])
+    unit = SelectField(N_("Who answers"), default="household", choices=[], validate_choice=False)
+    comment = BooleanField(N_("Offer a line for remarks"))
+
+    sheets: list | None = None  # from read_posted; None: no question section
+    asks_wrong = ""
+
 
 # ── reading the form ───────────────────────────────────────────────────────────────────────────────────────────────
 
