@@ -3,7 +3,8 @@
 import csv
 import io
 import secrets
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from io import StringIO
 from pathlib import Path
@@ -23,6 +24,7 @@ import i18n
 from core import settings
 from core.accounts import who_can
 from core.csv_cells import escape_formula
+from core.errors import DomainError
 from core.notices import merge_fields
 from core.permissions import Permissions, permissions_of
 from core.signup import handouts
@@ -192,6 +194,15 @@ def add_field_error(form: FlaskForm, field: str, message: str, /, **values: obje
     """Add a domain error to the field that it names, or to the first field if the form lacks that field."""
     target = form[field] if field in form else next(iter(form))
     target.errors = [*target.errors, _(message, **values)]
+
+
+@contextmanager
+def errors_in(form: FlaskForm, field: str = "") -> Iterator[None]:
+    """Add a DomainError of this block to the field that it names, or to `field`. Then the caller shows the form."""
+    try:
+        yield
+    except DomainError as error:
+        add_field_error(form, field or error.field, error.message, **error.values)
 
 
 def render_page(template: str, /, partial: str | None = None, status: int = 200, **context: Any) -> tuple[str, int]:

@@ -20,7 +20,18 @@ from core.errors import DomainError
 from core.settings import load_settings
 from i18n import LANGUAGES, N_
 from models import Session, User
-from web import Form, _, add_field_error, flash_message, get_or_404, message_page, public_view, redirect_to, render_page
+from web import (
+    Form,
+    _,
+    add_field_error,
+    errors_in,
+    flash_message,
+    get_or_404,
+    message_page,
+    public_view,
+    redirect_to,
+    render_page,
+)
 
 REQUIRED = InputRequired(N_("Please fill in this field."))
 
@@ -134,22 +145,19 @@ def _profile_page(status: int = 200, **filled: ProfileForm | EmailForm | ChangeP
 @bp.post("/account")
 def save_profile() -> Answer:
     form = ProfileForm()
-    if not form.validate():
-        return _profile_page(422, profile=form)
-    try:
-        accounts.change_account(
-            current_user,
-            now=clock.now(),
-            name=form.name.data,
-            language=form.language.data,
-            signature=(form.signature.data or "").strip(),
-        )
-    except DomainError as refused:
-        add_field_error(form, refused.field, refused.message, **refused.values)
-        return _profile_page(422, profile=form)
-    g.language = form.language.data
-    flash_message(N_("Saved."))
-    return redirect_to("account.index")
+    if form.validate():
+        with errors_in(form):
+            accounts.change_account(
+                current_user,
+                now=clock.now(),
+                name=form.name.data,
+                language=form.language.data,
+                signature=(form.signature.data or "").strip(),
+            )
+            g.language = form.language.data
+            flash_message(N_("Saved."))
+            return redirect_to("account.index")
+    return _profile_page(422, profile=form)
 
 
 @bp.post("/account/email")

@@ -12,7 +12,6 @@ from blueprints.admin.views import OUT_OF_RANGE, REQUIRED, Answer, bp
 from core import settings
 from core.delivery import dev_outbox, lifecycle
 from core.delivery.dev_outbox import RETENTION_DAYS, NoSuchLetter, OutboxFile
-from core.errors import DomainError
 from core.inbound import imap_poller
 from core.notices import html_body
 from core.notifications.notify import notify
@@ -20,7 +19,7 @@ from core.system import mail_settings
 from core.system.mail_settings import MAIL_MODES, SMTP_SECURITY_LABELS
 from i18n import N_
 from models import ImapStatus, Organization
-from web import Form, _, add_field_error, flash_message, letter_response, redirect_to, render_page, requires
+from web import Form, _, errors_in, flash_message, letter_response, redirect_to, render_page, requires
 
 
 class MailModeForm(Form):
@@ -120,23 +119,20 @@ def save_smtp_server() -> Answer:
     form, fixed = SmtpServerForm(), settings.load_settings().fixed
     if "smtp" in fixed:
         abort(403)
-    if not form.validate():
-        return _mail_page(422, server=form)
-    try:
-        mail_settings.update_smtp(
-            current_user,
-            host=form.host.data or "",
-            port=form.port.data,
-            security=form.security.data,
-            user=form.user.data or "",
-            password=form.password.data or "",
-            hour_rate=None if "hour_rate" in fixed else form.hour_rate.data or 0,
-        )
-    except DomainError as refused:
-        add_field_error(form, refused.field, refused.message)
-        return _mail_page(422, server=form)
-    flash_message(N_("Saved. Now send a test letter."))
-    return redirect_to("admin.mail_page")
+    if form.validate():
+        with errors_in(form):
+            mail_settings.update_smtp(
+                current_user,
+                host=form.host.data or "",
+                port=form.port.data,
+                security=form.security.data,
+                user=form.user.data or "",
+                password=form.password.data or "",
+                hour_rate=None if "hour_rate" in fixed else form.hour_rate.data or 0,
+            )
+            flash_message(N_("Saved. Now send a test letter."))
+            return redirect_to("admin.mail_page")
+    return _mail_page(422, server=form)
 
 
 @bp.post("/admin/mail/test")
@@ -163,14 +159,11 @@ def save_mailbox() -> Answer:
     form = MailboxForm()
     if "imap" in settings.load_settings().fixed:
         abort(403)
-    if not form.validate():
-        return _mail_page(422, box=form)
-    try:
-        mail_settings.save_mailbox(current_user, _mailbox_settings_of(form))
-    except DomainError as refused:
-        add_field_error(form, refused.field, refused.message)
-        return _mail_page(422, box=form)
-    return test_mailbox()
+    if form.validate():
+        with errors_in(form):
+            mail_settings.save_mailbox(current_user, _mailbox_settings_of(form))
+            return test_mailbox()
+    return _mail_page(422, box=form)
 
 
 def _mailbox_settings_of(form: MailboxForm) -> mail_settings.MailboxInput:

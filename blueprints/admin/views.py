@@ -12,7 +12,6 @@ import tasks
 from blueprints.admin import bp
 from core import backup, settings
 from core.delivery.dev_outbox import RETENTION_DAYS
-from core.errors import DomainError
 from core.inbound import spool
 from core.responses import tracking
 from core.retention import purge
@@ -25,7 +24,7 @@ from models import MailingList, Organization
 from web import (
     Form,
     _,
-    add_field_error,
+    errors_in,
     flash_message,
     is_htmx,
     parse_row_id,
@@ -113,15 +112,12 @@ def _without_fixed_fields(form: OrganizationForm | SendingRatesForm) -> Organiza
 @requires("admin")
 def save_organization() -> Answer:
     form = _without_fixed_fields(OrganizationForm())
-    if not form.validate():
-        return _settings_page(422, families=form)
-    typed = {name: value or "" for name, value in form.data.items() if name != "csrf_token"}
-    try:
-        settings.update_organization(current_user, **setup.clean_settings(typed))
-    except DomainError as refused:
-        add_field_error(form, refused.field, refused.message, **refused.values)
-        return _settings_page(422, families=form)
-    return _saved()
+    if form.validate():
+        typed = {name: value or "" for name, value in form.data.items() if name != "csrf_token"}
+        with errors_in(form):
+            settings.update_organization(current_user, **setup.clean_settings(typed))
+            return _saved()
+    return _settings_page(422, families=form)
 
 
 @bp.post("/admin/organization/pace")
@@ -291,11 +287,8 @@ def list_carriers() -> Answer:
 def add_carrier() -> Answer:
     form = CarrierForm()
     if form.validate_on_submit():
-        try:
+        with errors_in(form):
             carrier_help.add_carrier(current_user, form.name.data or "", form.domains.data or "", _texts(form))
-        except DomainError as refused:
-            add_field_error(form, refused.field, refused.message, **refused.values)
-        else:
             return _carriers_saved()
     return _carrier_page(form, None)
 
@@ -306,11 +299,8 @@ def edit_carrier(key: str) -> Answer:
     entry = next((carrier for carrier in carrier_help.settings_entries() if carrier.key == key), None) or abort(404)
     form = CarrierForm(name=entry.name, domains=entry.domains, **entry.texts)
     if form.validate_on_submit():
-        try:
+        with errors_in(form):
             carrier_help.change_carrier(current_user, key, _texts(form), form.name.data or "", form.domains.data or "")
-        except DomainError as refused:
-            add_field_error(form, refused.field, refused.message, **refused.values)
-        else:
             return _carriers_saved()
     return _carrier_page(form, entry)
 

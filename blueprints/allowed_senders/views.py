@@ -8,11 +8,10 @@ from wtforms.validators import InputRequired, Length
 import clock
 from blueprints.allowed_senders import bp
 from core.accounts import who_can
-from core.errors import DomainError
 from core.inbound import allowed_senders
 from i18n import N_
 from models import AllowedSender, MailingList
-from web import Form, add_field_error, flash_message, get_list_or_404, get_or_404, redirect_to, render_page
+from web import Form, errors_in, flash_message, get_list_or_404, get_or_404, redirect_to, render_page
 
 REQUIRED = InputRequired(N_("Please fill in this field."))
 
@@ -63,15 +62,14 @@ def add_sender(number: int) -> Answer:
     """Register an address and send it a trial letter."""
     mailing_list, form = get_list_or_404(number, "manage"), SenderForm()
     door = PostingRulesForm(None, obj=mailing_list)
-    if not form.validate():
-        return _senders_page(mailing_list, form, door, 422)
-    try:
-        sender = allowed_senders.add_sender(mailing_list, current_user, form.address.data, form.name.data, clock.now())
-    except DomainError as refused:
-        add_field_error(form, refused.field, refused.message, **refused.values)
-        return _senders_page(mailing_list, form, door, 422)
-    flash_message(N_("%(address)s may post now. A trial letter is on its way there."), address=sender.address)
-    return redirect_to("allowed_senders.index", number=number)
+    if form.validate():
+        with errors_in(form):
+            sender = allowed_senders.add_sender(
+                mailing_list, current_user, form.address.data, form.name.data, clock.now()
+            )
+            flash_message(N_("%(address)s may post now. A trial letter is on its way there."), address=sender.address)
+            return redirect_to("allowed_senders.index", number=number)
+    return _senders_page(mailing_list, form, door, 422)
 
 
 @bp.post("/door")
@@ -92,11 +90,8 @@ def edit_sender(number: int, which: int) -> Answer:
     mailing_list, sender = _sender_or_404(number, which)
     form = SenderForm(obj=sender)
     if form.validate_on_submit():
-        try:
+        with errors_in(form):
             allowed_senders.update_sender(sender, current_user, form.address.data, form.name.data, clock.now())
-        except DomainError as refused:
-            add_field_error(form, refused.field, refused.message, **refused.values)
-        else:
             flash_message(N_("Saved."))
             return redirect_to("allowed_senders.index", number=number)
     status = 422 if form.errors else 200

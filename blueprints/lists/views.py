@@ -21,7 +21,7 @@ from models import MailingList, User
 from web import (
     Form,
     _,
-    add_field_error,
+    errors_in,
     flash_message,
     get_list_or_404,
     language,
@@ -75,7 +75,7 @@ def index() -> Answer:
 def add_list() -> Answer:
     form = AddListForm()
     if form.validate_on_submit():
-        try:
+        with errors_in(form):
             mailing_list = lists.add_list(
                 current_user,
                 form.name.data,
@@ -85,9 +85,6 @@ def add_list() -> Answer:
                 purpose=form.purpose.data or "",
                 now=clock.now(),
             )
-        except DomainError as refused:
-            add_field_error(form, refused.field, refused.message, **refused.values)
-        else:
             flash_message(N_("The list is there. Now its members can come in."))
             return redirect_to("lists.show", number=mailing_list.id)
     return render_page("lists/new.html", status=422 if form.errors else 200, form=form)
@@ -207,7 +204,7 @@ def edit_list(number: int) -> Answer:
     if not permissions().is_admin:
         form.address.data, form.whole.data = mailing_list.address, mailing_list.whole
     if form.validate_on_submit():
-        try:
+        with errors_in(form):
             lists.change_list(
                 mailing_list,
                 current_user,
@@ -217,9 +214,6 @@ def edit_list(number: int) -> Answer:
                 whole=form.whole.data,
                 answer_on_open=form.answer_on_open.data,
             )
-        except DomainError as refused:
-            add_field_error(form, refused.field, refused.message, **refused.values)
-        else:
             flash_message(N_("Saved."))
             return redirect_to("lists.show", number=number)
     return render_page("lists/settings.html", status=422 if form.errors else 200, form=form, list=mailing_list)

@@ -28,6 +28,7 @@ from web import (
     Form,
     _,
     add_field_error,
+    errors_in,
     flash_message,
     forbid,
     get_list_or_404,
@@ -196,7 +197,7 @@ def edit_person(number: int) -> Answer:
     person = get_person_or_404(number, "manage")
     form = PersonForm(obj=person)
     if form.validate_on_submit():
-        try:
+        with errors_in(form):
             members.edit_person(
                 person,
                 current_user,
@@ -205,9 +206,6 @@ def edit_person(number: int) -> Answer:
                 phone=form.phone.data or "",
                 language=form.language.data,
             )
-        except DomainError as refused:
-            add_field_error(form, refused.field, refused.message, **refused.values)
-        else:
             flash_message(N_("Saved."))
             return redirect_to("members.show", number=number)
     return render_page("members/edit.html", status=422 if form.errors else 200, form=form, person=person)
@@ -224,14 +222,11 @@ def edit_membership(number: int, place_id: int) -> Answer:
         fields = (form.child_name, form.child_kana, form.grade, form.class_name)
         child = {name: field.data or "" for name, field in zip(names, fields, strict=True)}
         items = parse_attributes(form.items.data or "")
-        try:
+        with errors_in(form):
             members.edit_membership(
                 membership, current_user, relation=form.relation.data or "", items=items, child=child
             )
             class_teacher.assign_membership(membership, form.in_charge.data or 0, current_user)
-        except DomainError as refused:
-            add_field_error(form, refused.field, refused.message, **refused.values)
-        else:
             flash_message(N_("Saved."))
             return redirect_to("members.show", number=number)
     return render_page(

@@ -13,7 +13,7 @@ from core.accounts import accounts, login_links, roles, sessions
 from core.errors import DomainError
 from i18n import LANGUAGES, N_
 from models import MailingList, Role, User
-from web import Form, _, add_field_error, flash_message, get_or_404, paginate, redirect_to, render_page, requires
+from web import Form, _, errors_in, flash_message, get_or_404, paginate, redirect_to, render_page, requires
 
 REQUIRED = InputRequired(N_("Please fill in this field."))
 
@@ -77,24 +77,21 @@ def _roles_of(users: list[User]) -> dict[int, list[tuple[Role, str]]]:
 @requires("admin")
 def invite_user() -> Answer:
     form = InviteForm(language=settings.load_settings().language)
-    if not form.validate_on_submit():
-        return render_page("users/invite.html", status=422 if form.errors else 200, form=form)
-    try:
-        user = login_links.invite_user(
-            form.name.data,
-            form.email.data,
-            language=form.language.data,
-            kind=form.kind.data,
-            list_id=form.place.data,
-            until=form.until.data,
-            by=current_user,
-            now=clock.now(),
-        )
-    except DomainError as refused:
-        add_field_error(form, refused.field, refused.message, **refused.values)
-        return render_page("users/invite.html", status=422, form=form)
-    flash_message(N_("The invitation is on its way. Its link works for three days."))
-    return redirect_to("users.show_user", number=user.id)
+    if form.validate_on_submit():
+        with errors_in(form):
+            user = login_links.invite_user(
+                form.name.data,
+                form.email.data,
+                language=form.language.data,
+                kind=form.kind.data,
+                list_id=form.place.data,
+                until=form.until.data,
+                by=current_user,
+                now=clock.now(),
+            )
+            flash_message(N_("The invitation is on its way. Its link works for three days."))
+            return redirect_to("users.show_user", number=user.id)
+    return render_page("users/invite.html", status=422 if form.errors else 200, form=form)
 
 
 @bp.get("/<int:number>")
@@ -127,15 +124,12 @@ def _user_page(user: User, form: RoleForm, status: int = 200, alone: list[Mailin
 def grant_role(number: int) -> Answer:
     """Grant a role, or change the existing one for that list."""
     user, form = get_or_404(User, id=number), RoleForm()
-    if not form.validate():
-        return _user_page(user, form, 422)
-    try:
-        roles.grant_role(user, form.kind.data, form.place.data, until=form.until.data, by=current_user)
-    except DomainError as refused:
-        add_field_error(form, "place", refused.message, **refused.values)
-        return _user_page(user, form, 422)
-    flash_message(N_("Saved."))
-    return redirect_to("users.show_user", number=number)
+    if form.validate():
+        with errors_in(form, "place"):
+            roles.grant_role(user, form.kind.data, form.place.data, until=form.until.data, by=current_user)
+            flash_message(N_("Saved."))
+            return redirect_to("users.show_user", number=number)
+    return _user_page(user, form, 422)
 
 
 @bp.post("/<int:number>/roles/<int:role>/remove")
