@@ -1,12 +1,10 @@
 """Helpers shared by all blueprints: forms, access checks (404/403), htmx responses, paging, template filters."""
 
-import csv
 import io
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -23,7 +21,7 @@ import clock
 import i18n
 from core import settings
 from core.accounts import who_can
-from core.csv_cells import escape_formula
+from core.csv_cells import write_csv
 from core.errors import DomainError
 from core.notices import merge_fields
 from core.permissions import Permissions, permissions_of
@@ -302,9 +300,7 @@ def paginate(query: ModelSelect, size: int = 50) -> Page:
 
 def csv_response(rows: Iterable[Iterable[object]], name: str) -> Response:
     """Send rows as CSV (UTF-8 with byte order mark). Cells that look like a formula are escaped."""
-    out = StringIO(newline="")
-    csv.writer(out).writerows([escape_formula(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    answer = Response(out.getvalue().encode("utf-8-sig"), mimetype="text/csv")
+    answer = Response(write_csv(rows), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
 

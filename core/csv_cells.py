@@ -1,6 +1,9 @@
-"""Escape CSV cells that a spreadsheet would run as a formula, and read such cells back."""
+"""Write CSV without cells that a spreadsheet would run as a formula, and read such cells back."""
 
+import csv
+import io
 import re
+from collections.abc import Iterable
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -9,6 +12,15 @@ _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 def escape_formula(cell: str) -> str:
     """Put a ' before a cell that a spreadsheet would run as a formula; `clean_cell` removes it."""
     return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def write_csv(rows: Iterable[Iterable[object]]) -> bytes:
+    """Return rows as CSV (UTF-8 with byte order mark, CRLF), texts escaped."""
+    sheet = io.StringIO(newline="")
+    csv.writer(sheet).writerows(
+        [escape_formula(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
+    )
+    return sheet.getvalue().encode("utf-8-sig")
 
 
 def clean_cell(cell: str) -> str:

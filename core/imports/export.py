@@ -1,11 +1,8 @@
 """Export a list as CSV: Excel opens it, no cell is run as a formula, and an import reads it back unchanged."""
 
-import csv
-import io
-
 from peewee import JOIN
 
-from core.csv_cells import escape_formula
+from core.csv_cells import write_csv
 from core.imports import columns
 from core.imports.columns import CONSENT_LABEL, FIELDS
 from core.members import consent
@@ -43,19 +40,17 @@ def export_csv(mailing_list: MailingList, language: str = "ja") -> bytes:
         .order_by(Person.kana, Person.id, Membership.id)
     )
     items = _item_names(rows)
-    sheet = io.StringIO(newline="")
-    writer = csv.writer(sheet)
     texts = consent.consent_texts_by_id(rows)
     head = (*(say(language, FIELDS[name]) for name in _COLUMNS), *items, say(language, CONSENT_LABEL))
-    writer.writerow([escape_formula(text) for text in head])
-    for row in rows:
-        cells = (
+    lines = (
+        (
             *_cells(row, language),
             *(_item_value(row, name) for name in items),
             consent.consent_as_line(row, texts, language),
         )
-        writer.writerow([escape_formula(cell) for cell in cells])
-    return sheet.getvalue().encode("utf-8-sig")
+        for row in rows
+    )
+    return write_csv((head, *lines))
 
 
 def _item_names(rows: list[Membership]) -> list[str]:

@@ -13,8 +13,8 @@ from core.accounts import class_teacher
 from database import bulk_insert, db
 from models import MailingList, Membership, User
 
-KINDS = ("move", "copy")
-CURRENT_STATES = ("unconfirmed", "pending", "active", "stopped")
+_ACTIONS = {"move": "member.moved", "copy": "member.copied"}
+KINDS = tuple(_ACTIONS)
 
 
 class SameList(Exception):
@@ -67,9 +67,7 @@ def move_or_copy(
         result = _count_result(rows, members)
         if rows:
             detail = {"from": source.id, "people": result.new + result.already_members, "new": result.new}
-            audit.log_action(
-                by, "member.moved" if kind == "move" else "member.copied", target.id, kind="list", detail=detail
-            )
+            audit.log_action(by, _ACTIONS[kind], target.id, kind="list", detail=detail)
     return result
 
 
@@ -77,7 +75,7 @@ def _memberships_in(source: MailingList, people: Iterable[int]) -> list[Membersh
     wanted = list(people)
     return list(
         Membership.select()
-        .where(Membership.list == source, Membership.person.in_(wanted), Membership.state.in_(CURRENT_STATES))
+        .where(Membership.list == source, Membership.person.in_(wanted), Membership.is_member)
         .order_by(Membership.id)
     )
 
@@ -119,5 +117,5 @@ def _new_membership_fields(row: Membership, target: MailingList, kind: str, now:
 def _end_memberships(source: MailingList, rows: list[Membership], now: datetime) -> None:
     numbers = [row.id for row in rows]
     Membership.update(state="left", left_at=now).where(
-        Membership.id.in_(numbers), Membership.list == source, Membership.state.in_(CURRENT_STATES)
+        Membership.id.in_(numbers), Membership.list == source, Membership.is_member
     ).execute()

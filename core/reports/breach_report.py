@@ -4,17 +4,15 @@ It also keeps the organizer's answers about the duty to report. Each figure name
 person's act, an opened page may be a mail scanner.
 """
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from io import StringIO
 
 from peewee import fn
 
 import clock
 from core import audit
-from core.csv_cells import escape_formula
+from core.csv_cells import write_csv
 from core.notices import attachments
 from core.reports import notice_list
 from database import EPOCH
@@ -275,9 +273,7 @@ def misdirected_deliveries(notices: Iterable[int]) -> list[Delivery]:
 
 def report_as_csv(report: BreachReport, headings: list[str], states: dict[str, str]) -> bytes:
     """Return one CSV row for each reader; times in the school's time zone."""
-    out = StringIO(newline="")
-    sheet = csv.writer(out)
-    sheet.writerow(headings)
+    lines: list[Iterable[object]] = [headings]
     for one in report.readers:
         files = "、".join(f"{name} {_format_time(at)}" for name, at in one.files)
         line = (
@@ -293,8 +289,8 @@ def report_as_csv(report: BreachReport, headings: list[str], states: dict[str, s
             _format_time(one.strange),
             files,
         )
-        sheet.writerow([escape_formula(cell) for cell in line])
-    return out.getvalue().encode("utf-8-sig")
+        lines.append(line)
+    return write_csv(lines)
 
 
 def _format_time(at: datetime | None) -> str:

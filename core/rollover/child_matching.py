@@ -16,7 +16,7 @@ from models import Child
 
 DECIDED_NEW, DECIDED_SKIP = "new", "skip"
 
-_DOUBT_REASONS = {
+DOUBT_REASONS = {
     "grade": N_("The grade is not the next one."),
     "twice": N_("Several children have this name."),
     "shared": N_("Another line means the same child."),
@@ -25,7 +25,6 @@ _DOUBT_REASONS = {
     "family": N_("Given name and grade fit, but the family name differs."),
     "half": N_("Name and grade fit, but one of the readings is missing."),
 }
-DOUBT_REASONS = _DOUBT_REASONS
 
 
 @dataclass(slots=True)

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from peewee import JOIN, fn
+from peewee import JOIN
 
 import clock
 from config import current_config
 from core import audit, backup
+from core.members.lists import count_members_by_list
 from core.permissions import active_roles
 from core.settings import load_settings
-from models import AllowedSender, MailingList, Membership, Organization, Role, User
+from models import AllowedSender, MailingList, Organization, Role, User
 
 
 class ListLine(NamedTuple):
@@ -68,18 +69,13 @@ def build_sheet(now: datetime) -> HandoverSheet:
 def _list_lines(domain: str) -> list[ListLine]:
     lists: list[MailingList] = list(MailingList.open_lists())
     numbers = [mailing_list.id for mailing_list in lists]
-    people: dict[int, int] = dict(
-        Membership.select(Membership.list, fn.COUNT(fn.DISTINCT(Membership.person)))
-        .where(Membership.list.in_(numbers), Membership.is_member)
-        .group_by(Membership.list)
-        .tuples()
-    )
+    counts = count_members_by_list(numbers)
     senders: dict[int, list[str]] = {}
     ordered = AllowedSender.select().order_by(AllowedSender.name, AllowedSender.id)
     for sender in ordered.where(AllowedSender.list.in_(numbers)):
         senders.setdefault(sender.list_id, []).append(sender.name or sender.address)
     return [
-        ListLine(each, f"{each.address}@{domain}", people.get(each.id, 0), tuple(senders.get(each.id, ())))
+        ListLine(each, f"{each.address}@{domain}", counts[each.id]["members"], tuple(senders.get(each.id, ())))
         for each in lists
     ]
 
