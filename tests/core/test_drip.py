@@ -80,6 +80,7 @@ def test_who_stopped_or_left_before_the_day_gets_none(school, room):
     for name, state in (("止めた人", "stopped"), ("去った人", "left"), ("待つ人", "pending")):
         member = join(room, name, MONDAY + timedelta(hours=1))
         Membership.update(state=state).where(Membership.id == member.id).execute()
+    assert [one.person.name for one in drip.upcoming_sends(made, MONDAY + timedelta(days=1))] == ["残った人"]
     assert drip.send_due_steps(MONDAY + timedelta(days=8)) == 1
     assert got(made) == ["残った人"]
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import clock
-from core.delivery import lifecycle, queue
+from core.delivery import lifecycle, queue, throttle
 from core.notices import start, workflow
 from core.settings import load_settings
 from database import db, due_letters, mark_handed_over, record_result
@@ -89,6 +89,23 @@ def test_only_the_owner_loads_its_claimed_letters_in_their_order(notice):
     assert [message.id for message in queue.load_claimed(wanted, "two")] == second
     Letter.update(state="waiting").where(Letter.id == first[0]).execute()
     assert [message.id for message in queue.load_claimed(first, "one")] == first[1:]
+
+
+def test_nothing_is_claimed_while_all_sending_rests(notice):
+    no_limits()
+    throttle.pause_bucket(throttle.GLOBAL_BUCKET, clock.now() + timedelta(hours=1), "connect", clock.now())
+    assert claimed() == []
+    throttle.resume_bucket(throttle.GLOBAL_BUCKET)
+    assert len(claimed()) == 4
+
+
+def test_an_urgent_letter_is_seen_when_it_is_due(school, hanako, notice):
+    no_limits()
+    assert not queue.has_urgent(load_settings(), clock.now())
+    begun(hanako, [school.lists["1-1"]], urgent=True)
+    assert queue.has_urgent(load_settings(), clock.now())
+    claimed()
+    assert not queue.has_urgent(load_settings(), clock.now())
 
 
 def test_urgent_letters_go_first_then_the_oldest(school, hanako):

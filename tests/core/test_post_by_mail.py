@@ -94,6 +94,9 @@ def test_a_proven_post_waits_the_usual_window_and_goes_to_every_active_member(do
     assert (notice.state, notice.hold_reason, notice.route) == ("held", "window", "mail")
     assert (notice.wording.subject, notice.wording.text) == ("練習中止", TEXT.strip())
     assert notice.by_name == "花子" and notice.by_id == door.users["花子"].id
+    window = timedelta(seconds=load_settings().hold_s)
+    assert window > timedelta(minutes=1) and abs(notice.send_at - notice.created_at - window) < timedelta(seconds=1)
+    assert start.start_due_notices(notice.send_at - timedelta(seconds=1)) == []
     later = notice.send_at + timedelta(seconds=1)
     assert start.start_due_notices(later) == [notice.id]
     went = {one.address for one in Letter.select().where(Letter.kind == "notice")}
