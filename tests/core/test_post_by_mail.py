@@ -309,6 +309,9 @@ def test_the_same_words_twice_are_asked_about(door):
     again = b"Received: from evil by mx; now\r\n" + genuine()
     row = come(again)
     assert (row.outcome, row.reason) == ("held", "again")
+    Notice.update(created_at=clock.now() - timedelta(hours=25)).execute()
+    row = come(b"Received: from school by mx; tomorrow\r\n" + genuine())
+    assert (row.outcome, row.reason) == ("done", "dkim"), "a day later the same words are a new post"
 
 
 def test_everybody_is_always_asked_about_and_typed(door):
