@@ -10,7 +10,7 @@ from core.members import unsubscribe
 from core.notices import related_notices
 from core.responses import misdirected, read_confirmations
 from mail.html import links
-from models import AuditLog, Child, Delivery, Letter, Membership, Notice, PageView
+from models import AuditLog, Child, Delivery, Letter, MailingList, Membership, Notice, PageView
 from tests import cast_notices
 from tests.cast_notices import OTHER_PHONE, PHONE, SCANNER, fresh, outcome
 
@@ -285,6 +285,18 @@ def test_one_click_stops_once_and_writes_once_a_day(hers):
     assert not unsubscribe.handle_one_click(hers, "http://kairan.test/u/x", now + timedelta(hours=23))
     unsubscribe.resubscribe_lists(hers, [hers.list_id], now)
     assert unsubscribe.handle_one_click(hers, "http://kairan.test/u/x", now + timedelta(hours=25))
+
+
+def test_one_click_stops_every_list_of_the_letter_and_no_other(school):
+    sent = cast_notices.send([school.lists["1-1"], school.lists["whole"]])
+    club = MailingList.create(name="野球部", address="yakyu")
+    person = school.people["石川 直樹"]
+    Membership.create(person=person, list=club)
+    delivery = read_confirmations.delivery_by_token(sent.deliveries["石川 直樹"].token)
+    assert unsubscribe.handle_one_click(delivery, "http://kairan.test/u/x", clock.now())
+    rows = Membership.select(Membership, MailingList).join(MailingList).where(Membership.person == person)
+    assert {row.list.name: row.state for row in rows} == {"1年1組": "stopped", "全校": "stopped", "野球部": "active"}
+    assert Letter.get(Letter.kind == "resume").payload["list"] == "全校」「1年1組"
 
 
 def test_a_letter_for_another_family_stops_the_address_and_alarms(hers):
