@@ -339,6 +339,14 @@ class ConsentText(BaseModel):
     since = UtcMillisField(default=clock.now)
 
 
+class LinkRequest(BaseModel):
+    """A request for a mailed link, from a page without login. A background job looks up `typed` and deletes the row."""
+
+    purpose = CharField(constraints=[_one_of("link_request_purpose", "purpose", ("login", "password", "page"))])
+    typed = CharField()
+    at = UtcMillisField(default=clock.now)
+
+
 class QueuedSignup(BaseModel):
     """A signup above the quotas. It is processed in order and never dropped (design decision 5).
 
@@ -1173,6 +1181,7 @@ TABLES: tuple[type[BaseModel], ...] = (
     Group,
     GroupMember,
     ConsentText,
+    LinkRequest,
     QueuedSignup,
     AllowedSender,
     Notice,

@@ -2,7 +2,9 @@
 
 from datetime import datetime, timedelta
 
+from core.accounts import login_links
 from core.imports import jobs
+from core.members import preference_page
 from core.notices import drip, monthly_test, reminders, start
 from core.signup import signup
 from models import Notice, Reminder
@@ -11,6 +13,8 @@ from models import Notice, Reminder
 def run_due_jobs(now: datetime) -> None:
     """Start everything whose time has come. Idempotent, also from several processes: the rows decide (law 1)."""
     start.start_due_notices(now)
+    login_links.send_requested_links(now)
+    preference_page.send_requested_links(now)
     reminders.start_due_reminders(now)
     signup.process_queued_signups(now)
     drip.send_due_steps(now)

@@ -10,11 +10,16 @@ class _Counter(logging.Handler):
         self.statements: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.statements.append(str(record.msg))
+        self.statements.append(str(record.msg[0] if isinstance(record.msg, tuple) else record.msg))
 
 
 def queries(work: Callable[[], object]) -> int:
     """Return how many statements the work took."""
+    return len(statements(work))
+
+
+def statements(work: Callable[[], object]) -> list[str]:
+    """Return the statements that the work sent, in order, without their values."""
     log, counter = logging.getLogger("peewee"), _Counter()
     before = log.level
     log.addHandler(counter)
@@ -24,4 +29,4 @@ def queries(work: Callable[[], object]) -> int:
     finally:
         log.removeHandler(counter)
         log.setLevel(before)
-    return len(counter.statements)
+    return counter.statements

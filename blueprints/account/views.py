@@ -266,6 +266,7 @@ def _request_link(purpose: str) -> Answer:
     except TooManyAttempts as many:
         add_field_error(form, "name", many.message, **many.values)
         return render_page("account/request_link.html", status=429, form=form, purpose=purpose)
+    tasks.wake_worker()
     return _link_sent_page(purpose)
 
 

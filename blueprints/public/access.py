@@ -87,14 +87,18 @@ def unknown_token_page(token: str) -> tuple[str, int]:
 
 def unknown_page() -> tuple[str, int]:
     """Answer an unknown URL and count it against the network."""
-    network = rate_limits.client_network(request.remote_addr)
-    tries = rate_limits.record_hit(f"unknown token {network}", clock.now(), UNKNOWN_WINDOW_S)
     return message_page(
         _("This page could not be opened"),
         _("Please check whether the address from the letter was cut off. Pages of old notices are closed."),
         layout=LAYOUT,
-        status=404 if tries <= UNKNOWN_PER_NETWORK else 429,
+        status=429 if guesses_tokens() else 404,
     )
+
+
+def guesses_tokens() -> bool:
+    """Count an unknown token against its network; say whether there were too many."""
+    network = rate_limits.client_network(request.remote_addr)
+    return rate_limits.record_hit(f"unknown token:{network}", clock.now(), UNKNOWN_WINDOW_S) > UNKNOWN_PER_NETWORK
 
 
 def _school_year_over_page(unsubscribe_url: str) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from wtforms.validators import Length
 import clock
 import tasks
 from blueprints.public import bp
+from blueprints.public.access import guesses_tokens
 from core import rate_limits
 from core.errors import DomainError
 from core.members import members, preference_page, signed_links
@@ -95,12 +96,12 @@ def request_preferences_link() -> Answer:
     if not signed_links.is_form_token_valid(request.form.get("made", ""), None, now):
         return _request_link_page(typed=typed, wrong=_(signed_links.SUBMIT_AGAIN), status=422)
     if (
-        rate_limits.record_hit(f"own page {rate_limits.client_network(request.remote_addr)}", now, 600)
+        rate_limits.record_hit(f"own page of network:{rate_limits.client_network(request.remote_addr)}", now, 600)
         > LINKS_PER_NETWORK
     ):
         return _request_link_page(typed=typed, wrong=_(N_("Please try again in ten minutes.")), status=429)
     try:
-        preference_page.email_page_link(typed, now)
+        preference_page.request_page_link(typed, now)
     except DomainError as wrong:
         return _request_link_page(typed=typed, wrong=_(wrong.message), status=422)
     tasks.wake_worker()
@@ -126,9 +127,7 @@ def _person_of_token(mark: str) -> Person | None:
 
 def _expired_link_page() -> Answer:
     """Explain that the link expired and offer a new one. Count guesses."""
-    network = rate_limits.client_network(request.remote_addr)
-    tries = rate_limits.record_hit(f"unknown token {network}", clock.now(), 600)
-    return _request_link_page(dead=True, status=404 if tries <= 60 else 429)
+    return _request_link_page(dead=True, status=429 if guesses_tokens() else 404)
 
 
 # ── the page ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ from core import audit, rate_limits
 from core.accounts import accounts, passwords, roles
 from core.accounts.logins import NETWORK_WINDOW_S, TooManyAttempts
 from core.errors import DomainError
+from core.notifications import link_requests
 from core.notifications.kinds import KINDS
 from core.notifications.notify import notify
 from core.settings import load_settings
@@ -80,17 +81,27 @@ def _signer(purpose: str) -> URLSafeSerializer:
 
 
 def request_link(purpose: str, typed: str, address: str | None, now: datetime) -> None:
-    """Send a link to the account with this name or e-mail address, if there is one. The answer does not tell.
+    """Queue a link for the account with this name or e-mail address, whether there is one or not.
 
     `address`: the remote one. Raises TooManyAttempts after too many requests from its network, with or without success.
     """
-    network = f"{purpose}:{rate_limits.client_network(address)}"
-    if rate_limits.record_hit(network, now, NETWORK_WINDOW_S) > PER_NETWORK:
+    network = rate_limits.client_network(address)
+    if rate_limits.record_hit(f"link request:{purpose}:{network}", now, NETWORK_WINDOW_S) > PER_NETWORK:
         raise TooManyAttempts(timedelta(seconds=NETWORK_WINDOW_S))
+    link_requests.enqueue_request(purpose, typed, now)
+
+
+def send_requested_links(now: datetime) -> int:
+    """Send the queued links to those accounts that exist. The scheduler calls this."""
+    return link_requests.process_requests(("login", "password"), _send_requested, now)
+
+
+def _send_requested(purpose: str, typed: str, now: datetime) -> None:
     user = accounts.find_user(typed)
     if user is None or not user.email or not user.is_active:
         return
-    if rate_limits.record_hit(f"{purpose}:{user.id}", now, KINDS[purpose].expires_after.total_seconds()) <= PER_ACCOUNT:
+    lifetime = KINDS[purpose].expires_after.total_seconds()
+    if rate_limits.record_hit(f"link letter:{purpose}:{user.id}", now, lifetime) <= PER_ACCOUNT:
         send_link(user, purpose, now)
 
 

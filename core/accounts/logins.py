@@ -79,16 +79,16 @@ def _account_key(user: User | None, typed: str, client: LoginClient) -> str:
     account = str(user.id) if user else f"?{accounts.name_key(typed)}"
     device = device_by_token(client.device_token, user)
     return (
-        f"login:{account}:device:{device}"
+        f"password of device:{account}:{device}"
         if device
-        else f"login:{account}:{rate_limits.client_network(client.address)}"
+        else f"password of account:{account}:{rate_limits.client_network(client.address)}"
     )
 
 
 def _network_key(user: User | None, client: LoginClient) -> str | None:
     """Return the limit key of the network; None for a known device."""
     known = device_by_token(client.device_token, user)
-    return None if known else f"login:{rate_limits.client_network(client.address)}"
+    return None if known else f"passwords of network:{rate_limits.client_network(client.address)}"
 
 
 def _check_throttle(account: str, network: str | None, now: datetime) -> None:

@@ -25,6 +25,7 @@ from core.members.normalise import (
     parse_member_address,
 )
 from core.members.signed_links import PAGE_LINK_LIFETIME, page_url
+from core.notifications import link_requests
 from core.notifications.notify import notify, notify_users
 from core.settings import load_settings
 from database import db
@@ -50,12 +51,22 @@ INTERNAL_ITEM_WORDS = ("備考", "メモ", "注意", "所見", "note", "remark",
 # ── the link ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def email_page_link(typed: str, now: datetime) -> None:
-    """Mail the page link to a member's own address; the answer does not tell whether it is known. Raises DomainError."""
+def request_page_link(typed: str, now: datetime) -> None:
+    """Queue a page link for an address, whether it is a member's or not. Raises DomainError."""
     clean = parse_address(typed)
-    key, person = addresses.comparison_key(clean), members.person_by_address(clean)
-    if any(rate_limits.record_hit(f"own page:{window}:{key}", now, window) > most for window, most in PER_ADDRESS):
-        return
+    key = addresses.comparison_key(clean)
+    counts = [rate_limits.record_hit(f"own page:{window}:{key}", now, window) for window, _ in PER_ADDRESS]
+    if all(count <= most for count, (_, most) in zip(counts, PER_ADDRESS, strict=True)):
+        link_requests.enqueue_request("page", clean, now)
+
+
+def send_requested_links(now: datetime) -> int:
+    """Mail the queued page links to members' own addresses. The scheduler calls this."""
+    return link_requests.process_requests(("page",), _send_requested, now)
+
+
+def _send_requested(purpose: str, typed: str, now: datetime) -> None:
+    person = members.person_by_address(typed)
     if person is None or not person.is_deliverable or not _memberships_of(person):
         return
     if rate_limits.record_hit("own pages", now, 86400) <= MAX_LINKS_PER_DAY:

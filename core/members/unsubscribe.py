@@ -209,7 +209,10 @@ def unsubscribe_and_notify(person: Person, mailing_list: MailingList, url: str, 
 
 def send_link_daily(kind: str, person: Person, mailing_list: MailingList, url: str, now: datetime) -> None:
     """Mail a link (kind: leave, resume) to the member's own address, at most once a day for each list."""
-    if not person.is_deliverable or rate_limits.record_hit(f"{kind}:{mailing_list.id}:{person.id}", now, 86400) > 1:
+    if (
+        not person.is_deliverable
+        or rate_limits.record_hit(f"resume letter:{kind}:{mailing_list.id}:{person.id}", now, 86400) > 1
+    ):
         return
     notify(kind, person, now, list=mailing_list.name, url=url)
 

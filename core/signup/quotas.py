@@ -61,9 +61,12 @@ def check_quota(request: SignupRequest, now: datetime) -> str:
         return "waits" if request.has_proof_or_code else "too many joins"
     of_child = f":{request.child.id}" if request.child else ""
     for window, most in PER_ADDRESS:
-        if rate_limits.record_hit(f"join:{window}:{request.list.id}{of_child}:{request.key}", now, window) > most:
+        if (
+            rate_limits.record_hit(f"join of address:{window}:{request.list.id}{of_child}:{request.key}", now, window)
+            > most
+        ):
             return "too often"
-    if rate_limits.record_hit(f"join:anywhere:{request.key}", now, DAY_S) > PER_ADDRESS_ALL_LISTS_DAY:
+    if rate_limits.record_hit(f"joins of address:{request.key}", now, DAY_S) > PER_ADDRESS_ALL_LISTS_DAY:
         return "too often"
     count_signup(request, now)
     return ""
@@ -85,9 +88,9 @@ def _counters_for(request: SignupRequest, now: datetime) -> Iterator[tuple[str, 
         if not request.proof:
             yield f"joins on the day:{request.list.id}", DAY_S, UNPROVEN_PER_REGISTRATION_DAY
         return
-    kind = "joins" if request.has_proof_or_code else "weak joins"  # counted apart: forged mail must not delay families
-    yield f"{kind}:{request.list.id}", HOUR_S, PER_LIST_PER_HOUR
-    yield kind, DAY_S, ALL_LISTS_PER_DAY
+    kind = "proven" if request.has_proof_or_code else "weak"  # counted apart: forged mail must not delay families
+    yield f"joins of list:{kind}:{request.list.id}", HOUR_S, PER_LIST_PER_HOUR
+    yield f"joins of all lists:{kind}", DAY_S, ALL_LISTS_PER_DAY
 
 
 # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,13 +166,13 @@ def exceeds_network_quota(address: str | None, coded: bool, now: datetime) -> bo
     """Count a sign-up of a network; return whether it is above its quota."""
     most = PER_NETWORK_WITH_CODE if coded else PER_NETWORK
     return (
-        rate_limits.record_hit(f"join page {coded} {rate_limits.client_network(address)}", now, NETWORK_WINDOW_S) > most
+        rate_limits.record_hit(f"join page:{coded}:{rate_limits.client_network(address)}", now, NETWORK_WINDOW_S) > most
     )
 
 
 def count_wrong_code(address: str | None, now: datetime) -> None:
-    rate_limits.record_hit(f"join code {rate_limits.client_network(address)}", now, NETWORK_WINDOW_S)
+    rate_limits.record_hit(f"join code:{rate_limits.client_network(address)}", now, NETWORK_WINDOW_S)
 
 
 def has_too_many_wrong_codes(address: str | None, now: datetime) -> bool:
-    return rate_limits.hit_count(f"join code {rate_limits.client_network(address)}", now) >= MAX_WRONG_CODES
+    return rate_limits.hit_count(f"join code:{rate_limits.client_network(address)}", now) >= MAX_WRONG_CODES

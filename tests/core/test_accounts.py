@@ -8,7 +8,7 @@ import pytest
 from argon2 import PasswordHasher
 
 import clock
-from core import rate_limits
+from core import rate_limits, scheduler
 from core.accounts import accounts, logins, passwords, sessions
 from core.accounts.sessions import user_of_session
 from core.errors import DomainError
@@ -187,5 +187,6 @@ def test_no_name_or_address_in_the_log(school, client, caplog):
     caplog.set_level(logging.INFO)
     client.post("/login", data={"name": "花子", "password": "wrong"})
     client.post("/password", data={"name": "花子"})
+    scheduler.run_due_jobs(clock.now())
     assert Letter.select().count() == 1
     assert not re.search("花子|user1@", caplog.text)

@@ -5,8 +5,11 @@ import re
 import pytest
 
 import clock
-from models import AuditLog, Letter, Session, User
+from core import scheduler
+from core.accounts import login_links, logins
+from models import AuditLog, Letter, LinkRequest, Session, User
 from tests.cast import PASSWORD
+from tests.counting import statements
 
 
 def log_in(browser, name="花子", password=PASSWORD, **more):
@@ -238,26 +241,63 @@ def link_in(letter: Letter) -> str:
     return letter.payload["url"].removeprefix("http://kairan.test")
 
 
+def request_link(client, page: str, name: str):
+    """Ask for a link, and let the background job send it."""
+    answer = client.post(page, data={"name": name})
+    scheduler.run_due_jobs(clock.now())
+    return answer
+
+
 @pytest.mark.parametrize(("page", "kind"), [("/login/letter", "login"), ("/password", "password")])
 def test_link_goes_to_known_addresses_and_the_page_tells_nobody(client, page, kind):
-    known = client.post(page, data={"name": "花子"})
-    unknown = client.post(page, data={"name": "いない人"})
+    known = request_link(client, page, "花子")
+    unknown = request_link(client, page, "いない人")
     assert known.status_code == unknown.status_code == 200
     assert known.data == unknown.data
     assert [(one.kind, one.address) for one in Letter.select()] == [(kind, "user1@school.example")]
 
 
-def test_disabled_user_gets_no_link(client):
+@pytest.mark.parametrize("page", ["/login/letter", "/password"])
+def test_the_page_does_the_same_work_for_a_known_and_an_unknown_name(client, page):
+    client.get(page)
+    done = {name: statements(lambda name=name: client.post(page, data={"name": name})) for name in ("花子", "いない人")}
+    assert done["花子"] == done["いない人"] and any("link_request" in sql for sql in done["花子"])
+    assert Letter.select().count() == 0 and LinkRequest.select().count() == 2
+    scheduler.run_due_jobs(clock.now())
+    assert Letter.select().count() == 1 and LinkRequest.select().count() == 0
+
+
+def test_a_request_that_waited_for_an_hour_sends_nothing(client):
+    client.post("/password", data={"name": "花子"})
+    clock.set_offset(3601)
+    scheduler.run_due_jobs(clock.now())
+    assert Letter.select().count() == LinkRequest.select().count() == 0
+
+
+def test_wrong_passwords_and_requests_for_links_have_counters_of_their_own(client):
+    """Neither uses up the other's limit for the network."""
+    for number in range(login_links.PER_NETWORK):
+        assert client.post("/login/letter", data={"name": f"人{number}"}).status_code == 200
+    assert client.post("/login/letter", data={"name": "花子"}).status_code == 429
+    assert client.post("/password", data={"name": "花子"}).status_code == 200
+    for number in range(logins.PER_NETWORK):
+        assert client.post("/login", data={"name": f"人{number}", "password": "x"}).status_code == 422
+    assert client.post("/login", data={"name": "花子", "password": PASSWORD}).status_code == 429
+    clock.set_offset(601)
     assert client.post("/login/letter", data={"name": "花子"}).status_code == 200
+
+
+def test_disabled_user_gets_no_link(client):
+    assert request_link(client, "/login/letter", "花子").status_code == 200
     assert Letter.select().count() == 1
     User.update(disabled_at=clock.now()).where(User.name == "花子").execute()
-    assert client.post("/login/letter", data={"name": "花子"}).status_code == 200
+    assert request_link(client, "/login/letter", "花子").status_code == 200
     assert Letter.select().count() == 1
 
 
 def test_fourth_link_in_a_row_is_not_sent(client):
     for _ in range(5):
-        assert client.post("/password", data={"name": "花子"}).status_code == 200
+        assert request_link(client, "/password", "花子").status_code == 200
     assert Letter.select().count() == 3
 
 
@@ -267,7 +307,7 @@ def test_one_network_cannot_ask_for_ever(client):
 
 
 def test_login_link_acts_on_the_button_only_and_once(client, app):
-    client.post("/login/letter", data={"name": "花子"})
+    request_link(client, "/login/letter", "花子")
     link = link_in(Letter.get())
     assert client.get(link).status_code == client.head(link).status_code == 200
     assert Session.select().count() == 0
@@ -278,13 +318,13 @@ def test_login_link_acts_on_the_button_only_and_once(client, app):
 
 
 def test_login_link_is_over_after_fifteen_minutes(client):
-    client.post("/login/letter", data={"name": "花子"})
+    request_link(client, "/login/letter", "花子")
     clock.set_offset(15 * 60 + 1)
     assert client.post(link_in(Letter.get())).status_code == 404
 
 
 def test_link_for_one_purpose_opens_no_other(client):
-    client.post("/login/letter", data={"name": "花子"})
+    request_link(client, "/login/letter", "花子")
     mark = link_in(Letter.get()).rpartition("/")[2]
     assert client.get(f"/password/{mark}").status_code == 404
     assert client.get(f"/login/letter/{mark}x").status_code == 404
@@ -292,7 +332,7 @@ def test_link_for_one_purpose_opens_no_other(client):
 
 def test_forgotten_password_is_replaced_and_other_sessions_end(client, as_):
     elsewhere = as_("花子")
-    client.post("/password", data={"name": "花子"})
+    request_link(client, "/password", "花子")
     link = link_in(Letter.get())
     answer = client.post(link, data={"password": "short"})
     assert (answer.status_code, "12文字以上" in answer.text) == (422, True)
@@ -303,6 +343,6 @@ def test_forgotten_password_is_replaced_and_other_sessions_end(client, as_):
 
 
 def test_password_link_lasts_an_hour(client):
-    client.post("/password", data={"name": "花子"})
+    request_link(client, "/password", "花子")
     clock.set_offset(3601)
     assert client.get(link_in(Letter.get())).status_code == 404

@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core import scheduler
 from core.members import preference_page, signed_links
 from core.notifications.notify import render_message
 from models import AuditLog, Child, Letter, MailingList, Membership, Person
+from tests.counting import statements
 from tests.web.notice_factory import get_page
 
 EVIL = "<script>alert(1)</script>"
@@ -31,7 +33,9 @@ def fresh(person: Person) -> Person:
 def ask(client, mail: str, *, at: int = 5):
     made = signed_links.form_token(None, clock.now())
     clock.set_offset(at)
-    return client.post("/p", data={"mail": mail, "made": made})
+    answer = client.post("/p", data={"mail": mail, "made": made})
+    scheduler.run_due_jobs(clock.now())
+    return answer
 
 
 def path(letter: Letter) -> str:
@@ -56,6 +60,20 @@ def test_the_link_comes_by_mail_and_the_page_tells_nothing(client, school, addre
     assert (got.status_code, got.headers["Location"]) == (303, "/p?sent=1")
     assert "登録されていれば" in text(client.get("/p?sent=1"))
     assert Letter.select().where(Letter.kind == "page").count() == letters
+
+
+def test_the_page_does_the_same_work_for_a_member_and_a_stranger(client, father):
+    made = signed_links.form_token(None, clock.now())
+    clock.set_offset(5)
+    client.get("/p")
+    done = [
+        statements(lambda mail=mail: client.post("/p", data={"mail": mail, "made": made}))
+        for mail in ("naoki@example.jp", "nobody@example.net")
+    ]
+    assert done[0] == done[1] and any("link_request" in sql for sql in done[0])
+    assert not Letter.select().exists()
+    scheduler.run_due_jobs(clock.now())
+    assert [one.address for one in Letter.select()] == ["naoki@example.jp"]
 
 
 def test_one_letter_box_cannot_be_filled(client, father):
