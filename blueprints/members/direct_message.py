@@ -18,7 +18,7 @@ from core.notices import approval, audience, content_checks, direct_message, ren
 from core.notices.content_checks import find_missing
 from core.settings import load_settings
 from i18n import N_
-from models import Notice, Person
+from models import Notice, NoticeState, Person
 
 
 class DirectMessageForm(web.Form):
@@ -79,7 +79,7 @@ def _draft_or_404(person: Person, number: int | None) -> Notice | None:
     if number is None:
         return None
     draft = web.get_notice_or_404(number, "send")
-    return draft if draft.state == "draft" and direct_message.recipient_of(draft) == person else abort(404)
+    return draft if draft.state == NoticeState.DRAFT and direct_message.recipient_of(draft) == person else abort(404)
 
 
 def _write_page(person: Person, form: DirectMessageForm, status: int) -> Any:
@@ -97,7 +97,7 @@ def check_direct_message(number: int, notice: int) -> Any:
     person, draft = get_person_or_404(number, "send"), web.get_notice_or_404(notice, "send")
     if draft.kind != direct_message.KIND or direct_message.recipient_of(draft) != person:
         abort(404)
-    if draft.state != "draft":
+    if draft.state != NoticeState.DRAFT:
         return web.redirect_to("notices.show", number=notice)
     recipients = audience.resolve_audience(draft)
     if not recipients.receiving or find_missing(draft, recipients, current_user):

@@ -18,7 +18,7 @@ from core.notices import approval, content_checks, rendering
 from core.notices import audience as audiences
 from core.settings import load_settings
 from i18n import N_
-from models import Notice
+from models import Notice, NoticeState
 
 
 class ReviewForm(web.Form):
@@ -41,7 +41,7 @@ def _notice_under_review(number: int) -> Notice:
 def review_page(number: int) -> Any:
     """Show the letters to every user who may approve them."""
     notice = _notice_under_review(number)
-    if notice.state != "asked":
+    if notice.state != NoticeState.ASKED:
         return web.redirect_to("notices.show", number=number)
     return _review_page(notice, ReviewForm(formdata=None))
 
@@ -51,7 +51,7 @@ def review_page(number: int) -> Any:
 def files_under_review(number: int) -> Any:
     """List the files that this user has opened; 204 if `?seen=` still equals their number."""
     notice = _notice_under_review(number)
-    if notice.state != "asked":
+    if notice.state != NoticeState.ASKED:
         return web.redirect_to("notices.show", number=number)
     unchanged = web.no_content_if_seen(len(attachment_pages.reviewed_file_ids(notice)))
     return unchanged or _review_page(notice, ReviewForm(formdata=None), template="notices/_attachments_review.html")

@@ -12,7 +12,7 @@ import web
 from blueprints.notices import bp
 from core.errors import SendingStarted
 from core.notices import author_copy, merge_fields, reminders, workflow
-from models import Notice, Reminder
+from models import Notice, NoticeState, Reminder
 
 
 @bp.get("/cancel/<mark>")
@@ -38,7 +38,7 @@ def cancel_by_link(mark: str) -> Any:
 
 
 def _cancel_page(notice: Notice | None, mark: str, cancelled: bool = False) -> Any:
-    waits = notice is not None and notice.state in ("held", "scheduled")
+    waits = notice is not None and notice.state in (NoticeState.HELD, NoticeState.SCHEDULED)
     page = render_template(
         "notices/cancel_link.html",
         notice=notice,

@@ -27,7 +27,7 @@ from core.notices.content_checks import find_missing
 from core.notices.file_types import UnfitFile
 from core.settings import load_settings
 from i18n import N_, format_time
-from models import Notice
+from models import Notice, NoticeState
 
 EXPIRY_HOURS = (6, 12, 24, 48, 72, 168)
 
@@ -124,7 +124,7 @@ def upload_image(number: int) -> Any:
 def show_image(number: int, mark: str) -> Response:
     """Return an image to a user who may see the notice. Unless it is a draft, the notice must contain the image."""
     notice = web.get_notice_or_404(number)
-    if notice.state != "draft" and mark not in html_body.image_ids_of_notice(notice):
+    if notice.state != NoticeState.DRAFT and mark not in html_body.image_ids_of_notice(notice):
         abort(404)
     path = html_body.image_path(mark)
     return web.send_stored_file(path, mark, html_body.media_type_of(path) if path else "", inline=True)

@@ -21,7 +21,7 @@ from core.notices.audience import (
 )
 from database import millis
 from i18n import N_
-from models import Notice
+from models import Notice, NoticeState
 
 FIRST_NAMES_SHOWN, LAST_NAMES_SHOWN = 5, 2
 DELETE_ENDPOINT = "notices.delete_draft"
@@ -31,7 +31,7 @@ DELETE_ENDPOINT = "notices.delete_draft"
 def get_draft_or_redirect(number: int) -> Notice:
     """Return a draft that the user may edit. For any other state, redirect to the notice's page."""
     notice = web.get_notice_or_404(number, "send")
-    if notice.state != "draft":
+    if notice.state != NoticeState.DRAFT:
         if request.method == "POST":
             flash_already_sent(notice)
         abort(web.redirect_to("notices.show", number=number))
@@ -51,7 +51,11 @@ def get_draft_as_sender(number: int) -> Notice:
 
 def audience_of(notice: Notice, at: datetime | None = None) -> Audience:
     """Resolve a draft's audience as if the current user sent it now, else the confirmed audience."""
-    return resolve_audience_for(notice, current_user, at) if notice.state == "draft" else resolve_audience(notice, at)
+    return (
+        resolve_audience_for(notice, current_user, at)
+        if notice.state == NoticeState.DRAFT
+        else resolve_audience(notice, at)
+    )
 
 
 def audience_values(audience: Audience) -> dict[str, Any]:
@@ -84,11 +88,11 @@ def flash_already_sent(notice: Notice) -> None:
     fresh = Notice.get_by_id(notice.id)
     if fresh.confirmed_at is None:
         web.flash_message(NotADraft.message, kind="wrong")
-    elif fresh.state == "held":
+    elif fresh.state == NoticeState.HELD:
         web.flash_message(
             N_("You have already sent this notice off (%(at)s). It goes out once."), at=_confirmed_time(fresh)
         )
-    elif fresh.state == "scheduled":
+    elif fresh.state == NoticeState.SCHEDULED:
         web.flash_message(
             N_("You have already booked this notice (%(at)s). It goes out once."), at=_confirmed_time(fresh)
         )

@@ -26,7 +26,7 @@ from core.notices import audience as audiences
 from core.notices import drafts, merge_fields, recipients
 from core.notices.content_checks import find_missing
 from i18n import N_
-from models import MailingList, Notice
+from models import MailingList, Notice, NoticeState
 
 EXCLUDED_NAMES_SHOWN = 30
 
@@ -220,9 +220,9 @@ def _audience_values(notice: Notice) -> dict[str, Any]:
 def list_all_recipients(number: int) -> str | Response:
     """List all recipients, and all exclusions with their reasons (D-12)."""
     notice = web.get_notice_or_404(number)
-    if notice.state != "draft" and web.permissions().visible_lists(notice) is not None:
+    if notice.state != NoticeState.DRAFT and web.permissions().visible_lists(notice) is not None:
         abort(404)  # contains names of other lists
-    if notice.state == "draft":
+    if notice.state == NoticeState.DRAFT:
         notice = audiences.as_sent_by(notice, current_user)
     audience = audience_of(notice)
     return render_template(

@@ -23,7 +23,7 @@ from core.notices.recipients import heading_targets
 from core.reports import dashboard, notice_list, progress
 from core.settings import load_settings
 from i18n import N_
-from models import Notice
+from models import Notice, NoticeState
 
 LATEST = 10
 
@@ -118,7 +118,7 @@ def delete_draft(number: int) -> str | Response:
 def show(number: int) -> Any:
     """Show a notice by its state. A poll gets 204 if nothing changed, and stops when sending is done."""
     notice = web.get_notice_or_404(number)
-    if notice.state == "draft":
+    if notice.state == NoticeState.DRAFT:
         return _redirect_to_draft(notice)
     seen = _progress_of(notice)
     if web.is_htmx() and (same := web.no_content_if_seen(seen.serial)):
@@ -165,7 +165,9 @@ def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "may_send": web.permissions().may_notice("send", notice),
         "shown_letter": check.preview_or_sent(notice, audience if lists is None else None),
         "form": TimeForm(formdata=None),
-        "blocked": alerts.blocked_carriers(clock.now(), notice) if notice.state in ("sending", "paused") else [],
+        "blocked": alerts.blocked_carriers(clock.now(), notice)
+        if notice.state in (NoticeState.SENDING, NoticeState.PAUSED)
+        else [],
         "reminders": reminders.reminders_of_notice(notice),
         "reminder_states": reminders.STATE_LABELS,
     }
@@ -244,7 +246,7 @@ def reschedule(number: int) -> Any:
 
 def _invalid_time_page(notice: Notice, form: TimeForm, sentence: str) -> Any:
     form.at.errors = [sentence]
-    if notice.state != "scheduled":
+    if notice.state != NoticeState.SCHEDULED:
         web.flash_message(SendingStarted.message, kind="wrong")
         return web.redirect_to("notices.show", number=notice.id)
     return web.render_page(
@@ -287,7 +289,7 @@ def stop_sending(number: int) -> str | Response:
     if request.method == "POST":
         done = N_("Stopped: %(n)s letters did not leave.")
         return run_and_flash(notice, lambda: workflow.stop_sending(notice, current_user, clock.now()), done)
-    if notice.state not in ("sending", "paused"):
+    if notice.state not in (NoticeState.SENDING, NoticeState.PAUSED):
         return redirect(url_for("notices.show", number=number))  # type: ignore[return-value]
     seen = _progress_of(notice)
     return draft_access.render_confirmation(
@@ -339,7 +341,7 @@ def create_correction(number: int) -> Response:
 def withdraw_and_apologise(number: int) -> Response:
     """Withdraw the notice, then create a draft that repeats none of its content."""
     notice, now = _started_notice(number), clock.now()
-    if notice.state != "withdrawn":
+    if notice.state != NoticeState.WITHDRAWN:
         try:
             workflow.withdraw_notice(notice, current_user, now)
         except DomainError as refusal:

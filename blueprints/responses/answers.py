@@ -20,7 +20,7 @@ from core.reports.poll_results import PollResults, RespondentLine
 from core.responses import answers
 from core.responses.answers import SubmittedAnswer
 from i18n import N_
-from models import Delivery, Notice
+from models import Delivery, Notice, NoticeState
 from web import (
     _,
     csv_response,
@@ -112,7 +112,7 @@ def _answers_values(notice: Notice, results: PollResults, filters: AnswersFilter
         "rooms": _count_by_class(answered if filters.show == "said" else left),
         "here": page,
         "pages": max(1, -(-len(shown) // PAGE_SIZE)),
-        "may_enter": (may_enter is None or bool(may_enter)) and notice.state != "withdrawn",
+        "may_enter": (may_enter is None or bool(may_enter)) and notice.state != NoticeState.WITHDRAWN,
         "so_many": lambda number: count_with_unit(
             number, "household" if filters.by == poll_results.EACH_QUESTION else filters.by
         ),
@@ -182,7 +182,7 @@ def enter_answer(number: int, delivery: int) -> Any:
     notice = get_sent_notice(number)
     reader = _delivery_or_404(notice, delivery)
     standings = answers.current_answers(reader)
-    if not standings or notice.state == "withdrawn":
+    if not standings or notice.state == NoticeState.WITHDRAWN:
         abort(404)
     if request.method == "POST":
         given = _posted_answers(standings)

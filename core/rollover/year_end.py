@@ -23,7 +23,7 @@ from core.imports.plan_model import ImportPlan, RowDraft, preview_digest
 from core.permissions import notice_ids_for_lists
 from database import db, new_join_code
 from i18n import N_
-from models import Child, MailingList, Membership, Notice, Rollover, User
+from models import Child, MailingList, Membership, Notice, NoticeState, Rollover, User
 
 OPEN_STATES = ("planned", "ended")
 
@@ -203,7 +203,7 @@ def _pending_notices(lists: list[MailingList]) -> Iterable[Notice]:
         Notice.select()
         .where(
             Notice.id.in_(notice_ids_for_lists([row.id for row in lists])),
-            Notice.state.in_(("held", "scheduled", "sending", "paused")),
+            Notice.state.in_((NoticeState.HELD, NoticeState.SCHEDULED, NoticeState.SENDING, NoticeState.PAUSED)),
         )
         .order_by(Notice.send_at, Notice.id)
     )
