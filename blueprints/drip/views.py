@@ -130,7 +130,7 @@ def show_message(number: int, which: int) -> Answer:
         list=mailing_list,
         step=step,
         notice=notice,
-        said=drip.step_content(step),
+        content=drip.step_content(step),
         figures=drip.step_stats([step]).get(step.id, drip.StepStats()),
         waiting=sum(recipient.at <= now for recipient in coming),
         coming=coming[:MAX_COMING_SHOWN],
@@ -185,4 +185,4 @@ def end_message(number: int, which: int) -> Answer:
         drip.end_step(step, current_user, clock.now())
         flash_message(N_("Ended. What it sent stays in the history."))
         return redirect_to("drip.index", number=number)
-    return render_page("drip/confirm_end.html", list=mailing_list, step=step, said=drip.step_content(step))
+    return render_page("drip/confirm_end.html", list=mailing_list, step=step, content=drip.step_content(step))

@@ -169,7 +169,7 @@ def show_breach_report(number: int) -> str:
         actions=ACTION_LABELS,
         now=now,
         cases=breach_report.REPORTING_CASES,
-        said=breach_report.ANSWER_LABELS,
+        answers=breach_report.ANSWER_LABELS,
         judged=judged,
         days=judged.days(clock.to_local(report.known_at).date()),
         today=clock.to_local(now).date(),

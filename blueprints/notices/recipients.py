@@ -196,9 +196,9 @@ def _recipients_page(
         sizes=recipients.count_reachable(lists),
         chosen=chosen,
         persons=recipients.search_people(web.permissions(), numbers=singles) if singles else [],
-        said={number: "out" if number in outs else "in" for number in singles},
+        choices={number: "out" if number in outs else "in" for number in singles},
         searched=searched,
-        found=[person for person in people if person.id not in singles],
+        people=[person for person in people if person.id not in singles],
         **_audience_values(notice),
     )
 
@@ -259,7 +259,7 @@ def search_people(number: int) -> str | Response:
     people = [person for person in recipients.search_people(web.permissions(), searched) if person.id not in chosen]
     persons = recipients.search_people(web.permissions(), numbers=chosen) if chosen else []
     return render_template(
-        "notices/_people_found.html", searched=searched, found=people, persons=persons, said=chosen, oob=True
+        "notices/_people_found.html", searched=searched, people=people, persons=persons, choices=chosen, oob=True
     )
 
 

@@ -146,7 +146,7 @@ def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     return {
         "notice": notice,
         "wording": notice.wording,
-        "said": merge_fields.fill_shared(notice, load_settings(), notice.started_at or clock.now()),
+        "subject_and_text": merge_fields.fill_shared(notice, load_settings(), notice.started_at or clock.now()),
         "lists": heading_targets(notice),
         "seen": seen,
         "states": workflow.STATE_LABELS,

@@ -107,7 +107,7 @@ def _answers_values(notice: Notice, results: PollResults, filters: AnswersFilter
         "blocks": _result_blocks(results, filters.by, lines),
         "asked": len(lines),
         "left": left,
-        "said": answered,
+        "answered": answered,
         "shown": shown if filters.view == "print" else shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
         "rooms": _count_by_class(answered if filters.show == "said" else left),
         "here": page,

@@ -164,7 +164,7 @@ def address_report_page() -> str:
         list_id=list_id,
         counts=counts,
         why=why if why in counts else "",
-        found=rows,
+        rows=rows,
         shown=shown,
         WHY=dead_addresses.REASONS,
         to=lambda **changes: url_for("stats.address_report_page", **{"list": list_id, "why": why, **changes}),
