@@ -223,20 +223,20 @@ def parse_address_list(raw: bytes) -> list[Mailbox]:
 
     Anything that can be read as one more address counts as one: "exactly one sender" is a question of trust.
     """
-    found = []
+    mailboxes = []
     for entry in _entries(charsets.unfold_header(raw[:MAX_CHARS])):
-        found += _mailboxes(entry)
-        if len(found) >= MAX_MAILBOXES:
+        mailboxes += _mailboxes(entry)
+        if len(mailboxes) >= MAX_MAILBOXES:
             break
-    return found[:MAX_MAILBOXES]
+    return mailboxes[:MAX_MAILBOXES]
 
 
 def find_addresses(text: str) -> list[str]:
     """Return the addresses in a text, each once, in order."""
-    found = (match[0] for match in _IN_TEXT.finditer(text[:MAX_CHARS]))
+    matches = (match[0] for match in _IN_TEXT.finditer(text[:MAX_CHARS]))
     return list(
         dict.fromkeys(
-            _normal_form(one) for one in found if _is_valid_length(one) and "." in one.rpartition("@")[2].strip(".")
+            _normal_form(one) for one in matches if _is_valid_length(one) and "." in one.rpartition("@")[2].strip(".")
         )
     )
 

@@ -268,10 +268,10 @@ def _parse_results(value: bytes, authserv_id: str) -> list[tuple[str, str, dict[
     identity, *rest = text.split(";")
     if not identity.split() or identity.split()[0].lower() != authserv_id.lower():
         return []
-    found = [match for part in rest if (match := _METHOD.fullmatch(part))]
+    matches = [match for part in rest if (match := _METHOD.fullmatch(part))]
     return [
         (one[1].lower(), one[2].lower(), {key.lower(): held.lower() for key, held in _PROPERTY.findall(one[3])})
-        for one in found
+        for one in matches
     ]
 
 

@@ -240,14 +240,14 @@ def find_recipients(raw: bytes, named: str = "") -> list[str]:
 
     named: the one field that the mailbox certainly writes; its first occurrence counts, wherever it stands.
     """
-    found = _fields(raw)
+    fields = _fields(raw)
     if named:
-        value = next((value for name, value in found if name == named.lower()), b"")
+        value = next((value for name, value in fields if name == named.lower()), b"")
         return [box.address for box in address.parse_address_list(_address_alone(value))]
     top = sorted(
-        (one for one in _fields_above_received(found) if one[0] in RECIPIENT_HEADERS), key=lambda one: _RANK[one[0]]
+        (one for one in _fields_above_received(fields) if one[0] in RECIPIENT_HEADERS), key=lambda one: _RANK[one[0]]
     )
-    received = next((value for name, value in found if name == "received"), b"")
+    received = next((value for name, value in fields if name == "received"), b"")
     values = [*(_address_alone(value) for _, value in top), *_FOR.findall(received)[:1]]
     return list(dict.fromkeys(box.address for value in values for box in address.parse_address_list(value)))
 
@@ -266,14 +266,14 @@ def _address_alone(value: bytes) -> bytes:
     return value.partition(b";")[0] if b";" in value else value
 
 
-def _fields_above_received(found: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-    until = next((at for at, (name, _) in enumerate(found) if name == "received"), 0)
-    return found[:until]
+def _fields_above_received(fields: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    until = next((at for at, (name, _) in enumerate(fields) if name == "received"), 0)
+    return fields[:until]
 
 
 def _fields(raw: bytes) -> list[tuple[str, bytes]]:
     """Return the first fields of a mail, unfolded, names in lower case."""
     head = re.split(rb"\r?\n\r?\n", raw[:MAX_HEADER_BYTES], maxsplit=1)[0]
     lines = re.split(rb"\r?\n(?![ \t])", head)[:MAX_FIELDS]
-    found = (_FIELD.fullmatch(line) for line in lines)
-    return [(match[1].decode("ascii", "replace").lower(), match[2]) for match in found if match]
+    matches = (_FIELD.fullmatch(line) for line in lines)
+    return [(match[1].decode("ascii", "replace").lower(), match[2]) for match in matches if match]

@@ -74,12 +74,12 @@ def recipient_statuses(groups: Iterable[FieldGroup]) -> list[RecipientStatus]:
 
 def _recipient_status(group: FieldGroup) -> RecipientStatus:
     named = [group.get(name, "") for name in ("final-recipient", "x-actual-recipient", "original-recipient")]
-    found = [address for value in named for address in recipient_addresses(value)]
+    addresses = [address for value in named for address in recipient_addresses(value)]
     status = _STATUS.search(group.get("status", ""))
     hint = " ".join(group.get(name, "") for name in ("x-powermta-bouncecategory", "x-notes", "x-supplementary-info"))
     diagnostic = _without_type(group.get("diagnostic-code", ""))
     return RecipientStatus(
-        recipients=tuple(dict.fromkeys(found)),
+        recipients=tuple(dict.fromkeys(addresses)),
         action=_action(group.get("action", "")),
         status=status[1] if status else "",
         diagnostic=f"{diagnostic} {hint.strip()}".strip(),
@@ -126,15 +126,15 @@ def find_parts(root: MimePart, *kinds: str) -> Iterator[MimePart]:
 
 def read_delivery_status(root: MimePart, text: str) -> list[RecipientStatus]:
     """Return the statuses of the delivery-status part; without one, of such lines in the text."""
-    found = [part.text() for part in find_parts(root, "message/delivery-status", "message/global-delivery-status")]
-    if not found and root.kind == "multipart/report":
+    texts = [part.text() for part in find_parts(root, "message/delivery-status", "message/global-delivery-status")]
+    if not texts and root.kind == "multipart/report":
         others = (part for part in root.children[1:3] if not part.children and part.kind != "text/html")
-        found = [
+        texts = [
             text for text in (part.text() for part in others) if _LOOKS_LIKE_STATUS.search(text[:MAX_REPORT_CHARS])
         ]
-    if not found and _LOOKS_LIKE_STATUS.search(text):
-        found = [text[_LOOKS_LIKE_STATUS.search(text).start() :]]  # type: ignore[union-attr]
-    return recipient_statuses(group for text in found for group in parse_field_groups(text))
+    if not texts and _LOOKS_LIKE_STATUS.search(text):
+        texts = [text[_LOOKS_LIKE_STATUS.search(text).start() :]]  # type: ignore[union-attr]
+    return recipient_statuses(group for text in texts for group in parse_field_groups(text))
 
 
 _LOOKS_LIKE_STATUS = re.compile(r"(?im)^(?:final|original)-recipient[ \t]*:[ \t]*\S")

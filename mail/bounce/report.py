@@ -106,8 +106,10 @@ def is_read_receipt(parsed: ParsedMessage) -> bool:
 
 def is_refusal_receipt(parsed: ParsedMessage, human: str) -> bool:
     """Tell whether a receipt reports a refusal by filter or quota (RFC 5429 2.1.2; older Dovecot)."""
-    said = " ".join(part.text()[:4000] for part in dsn.find_parts(parsed.root, "message/disposition-notification"))
-    refused = re.search(r"(?i)automatic-action.{0,60};\s*(?:deleted|failed|denied)", said)
+    disposition = " ".join(
+        part.text()[:4000] for part in dsn.find_parts(parsed.root, "message/disposition-notification")
+    )
+    refused = re.search(r"(?i)automatic-action.{0,60};\s*(?:deleted|failed|denied)", disposition)
     return bool(refused) and bool(_REFUSED.search(human[:1000]))
 
 
