@@ -32,8 +32,8 @@ def test_it_adds_a_list_and_notes_it(config):
         ("a" * 41, "small letters"),
         ("postmaster", "administrators"),
         ("b-hello", "bounces"),
-        ("club-leave", "joining"),
-        ("club-join-x", "joining"),
+        ("club-leave", "signup"),
+        ("club-join-x", "signup"),
         ("3NEN2KUMI", "Another list"),
     ],
 )

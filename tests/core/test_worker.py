@@ -177,6 +177,8 @@ def test_each_letter_has_its_own_return_path_reply_address_and_links(school, hos
     assert drained()
     assert len({sent_from for sent_from, *_ in host.mails}) == 4
     assert all(sent_from.startswith("b-") for sent_from, *_ in host.mails)
+    for header in (rb"Reply-To: r-(\S+)@", rb"Message-ID: <(\S+)>"):
+        assert len({re.search(header, raw)[1] for *_, raw, _ in host.mails}) == 4, header
     assert len({re.search(rb"/u/([a-z2-7]{26})/one-click", raw)[1] for *_, raw, _ in host.mails}) == 4
     assert not [raw for _, _, raw, _ in host.mails if re.search(rb"\nBcc:|\nCc:", raw)]
 
