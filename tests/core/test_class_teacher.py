@@ -107,6 +107,15 @@ def test_an_account_that_is_closed_is_in_charge_no_more(teachers):
     assert names_by_reader(notice)["青山 美咲"] == {"かえで原小学校（花子）"}
 
 
+@pytest.mark.parametrize("state", ["left", "stopped"])
+def test_the_teacher_of_a_membership_that_is_not_active_signs_nothing(teachers, state):
+    notice, kenta = draft(teachers), teachers.people["青山 健太"]
+    wish(notice, teachers.users["花子"])
+    assert kenta.id in {person for person, _ in sender_names.teachers_by_reader(notice)}
+    Membership.update(state=state).where(Membership.person == kenta, Membership.list == teachers.lists["1-1"]).execute()
+    assert kenta.id not in {person for person, _ in sender_names.teachers_by_reader(notice)}
+
+
 def test_a_change_of_teacher_after_the_check_page_asks_again(teachers):
     notice, hanako = draft(teachers), teachers.users["花子"]
     wish(notice, hanako)
