@@ -5,7 +5,8 @@ import io
 import re
 from collections.abc import Iterable
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
+_FORMULA = re.compile(r"'*(?:[\s\ufeff\u200b-\u200f]*[=+\-@|＝＋－＠｜−]|[\t\r\n])")
+"""A sign that begins a formula, also of full width and after spaces that a spreadsheet or an import drops; or a tab, CR or LF."""
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
