@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from core.settings import load_settings
@@ -29,6 +29,19 @@ _BOT_BLOCKED_STATUSES = {401, 403, 405, 406, 429, 999}
 
 
 _NO_NETWORK = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM, errno.ENETDOWN)
+_NOT_PUBLIC = tuple(
+    map(
+        ip_network,
+        (
+            *("0.0.0.0/8", "100.64.0.0/10", "192.88.99.0/24"),
+            *("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "5f00::/16", "fec0::/10"),
+        ),
+    )
+)
+"""Networks whose addresses lead elsewhere (NAT64, IPv4-compatible, relays) or nowhere; `is_global` of Python allows some.
+
+IANA registries of special-purpose addresses; RFC 3879 (fec0::/10), RFC 6052 and 8215 (64:ff9b), RFC 9602 (5f00::/16).
+"""
 
 
 class _Inconclusive(Exception):
@@ -115,4 +128,6 @@ def is_public_address(address: str) -> bool:
     embedded = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
     if embedded is not None:
         return is_public_address(str(embedded))
+    if any(ip in network for network in _NOT_PUBLIC if network.version == ip.version):
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified or getattr(ip, "teredo", None))
