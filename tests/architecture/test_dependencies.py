@@ -219,6 +219,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.timeout(400)  # a fresh interpreter for each module: 15 s of processor
 def test_each_module_can_be_imported_alone():
     """Every module in a process in which nothing of ours was loaded before; the registry of letters is whole."""
     done = subprocess.run(
