@@ -44,7 +44,7 @@ def _configure_web(app: Flask, config: ground.Config) -> Flask:
     import compression
     import web
     import web_security
-    from core import install, settings
+    from core import install
 
     ground.set_current_config(config)
     clock.set_offset(config.clock_offset_s)
@@ -54,7 +54,6 @@ def _configure_web(app: Flask, config: ground.Config) -> Flask:
         SESSION_COOKIE_NAME="kairan",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.load_settings().base_url.startswith("https://"),
         PERMANENT_SESSION_LIFETIME=timedelta(days=90),
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=24 * 2**20,

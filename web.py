@@ -168,6 +168,11 @@ def is_htmx() -> bool:
     return request.headers.get("HX-Request") == "true" and not request.headers.get("HX-History-Restore-Request")
 
 
+def uses_https() -> bool:
+    """Say whether browsers reach these pages by https: this request, or the address of the pages as it is set now."""
+    return request.is_secure or settings.load_settings().base_url.startswith("https://")
+
+
 def redirect_to(endpoint: str, **values: Any) -> Response:
     """Redirect after a POST (303, or HX-Redirect for htmx)."""
     target = url_for(endpoint, **values)

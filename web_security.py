@@ -4,7 +4,8 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from flask import Flask, Response, current_app, redirect, request, url_for
+from flask import Flask, Response, current_app, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
@@ -22,6 +23,7 @@ CONTENT_SECURITY_POLICY = (
 
 def init_app(app: Flask) -> None:
     """Install login for all areas except the public ones (T-10), CSRF, security headers and error pages."""
+    app.session_interface = _SessionCookie()
     CSRFProtect(app)
     login = LoginManager(app)
     login.user_loader(user_of_session)
@@ -33,6 +35,19 @@ def init_app(app: Flask) -> None:
     for code in (400, 403, 404, 405, 413, 429, 500):
         app.register_error_handler(code, lambda error, code=code: _render_error(code, error=error))
     app.jinja_env.globals["asset"] = _static_url
+
+
+class _SessionCookie(SecureCookieSessionInterface):
+    """Sets Secure as soon as the pages are reached by https, also on the cookie of a session that began before."""
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        if session and not session.get("secure") and web.uses_https():
+            session["secure"] = True  # a changed session is sent anew
+        super().save_session(app, session, response)  # type: ignore[arg-type]
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        sent = session.modified or session.permanent
+        return bool(sent) and web.uses_https()
 
 
 def _open_database() -> None:

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from flask import Response, current_app, redirect, request, session, url_for
+from flask import Response, redirect, request, session, url_for
 from flask_login import login_user
 
 from core.accounts import logins
 from models import User
-from web import redirect_to
+from web import redirect_to, uses_https
 
 DEVICE_COOKIE = "kairan_device"
 DEVICE_AGE = timedelta(days=365)
@@ -19,19 +19,19 @@ def client_info() -> logins.LoginClient:
 
 def start_browser_session(user: User, response: Response) -> Response:
     """Put the session token into a new cookie and remember the device. Earlier cookie content is dropped."""
-    known = logins.device_by_token(request.cookies.get(DEVICE_COOKIE), user)
+    token = request.cookies.get(DEVICE_COOKIE)
+    known = logins.device_by_token(token, user)
     session.clear()
     session.permanent = bool(user.session and user.session.remembered)
     login_user(user)
-    if not known:
-        response.set_cookie(
-            DEVICE_COOKIE,
-            logins.sign_device_token(user),
-            max_age=DEVICE_AGE,
-            httponly=True,
-            samesite="Lax",
-            secure=current_app.config["SESSION_COOKIE_SECURE"],
-        )
+    response.set_cookie(
+        DEVICE_COOKIE,
+        token if token and known else logins.sign_device_token(user),
+        max_age=DEVICE_AGE,
+        httponly=True,
+        samesite="Lax",
+        secure=uses_https(),
+    )
     return response
 
 

@@ -1,11 +1,13 @@
 """Logging in and out (T-10, T-11, T-12, E-05)."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 import clock
-from core import scheduler
+import config as ground
+from core import scheduler, settings
 from core.accounts import login_links, logins
 from models import AuditLog, Letter, LinkRequest, Session, User
 from tests.cast import PASSWORD
@@ -190,14 +192,28 @@ def test_session_cookie_is_closed_to_scripts(client):
 
 
 @pytest.mark.proves("T-09")
-def test_session_cookie_goes_over_tls_only_where_there_is_tls(school, config):
-    """T-09"""
-    from dataclasses import replace
+def test_session_cookie_goes_over_tls_only_where_there_is_tls(school, app, config):
+    """T-09: from the next answer, without a restart; also the cookie of a session that began before."""
+    browser = app.test_client()
+    before = log_in(browser).headers.getlist("Set-Cookie")
+    assert len(before) == 2 and not any("; Secure" in cookie for cookie in before)
+    browser.get("/")  # puts its form token into the session
+    assert browser.get("/").headers.getlist("Set-Cookie") == []
+    ground.set_current_config(replace(config, base_url=""))
+    settings.update_organization(None, base_url="https://kairan.school.example")
+    (renewed,) = browser.get("/").headers.getlist("Set-Cookie")
+    assert renewed.startswith("kairan=") and "; Secure" in renewed
+    assert browser.get("/", base_url="https://localhost").headers.getlist("Set-Cookie") == []
+    after = log_in(app.test_client()).headers.getlist("Set-Cookie")
+    assert sorted(cookie.partition("=")[0] for cookie in after) == ["kairan", "kairan_device"]
+    assert all("; Secure" in cookie for cookie in after)
 
-    from app import create_app
 
-    secure = create_app(replace(config, base_url="https://kairan.school.example"))
-    assert secure.config["SESSION_COOKIE_SECURE"] is True
+def test_a_known_device_gets_its_cookie_again(client):
+    """So a device that was remembered before https has the cookie with Secure after its next login."""
+    first = next(one for one in log_in(client).headers.getlist("Set-Cookie") if one.startswith("kairan_device="))
+    again = next(one for one in log_in(client).headers.getlist("Set-Cookie") if one.startswith("kairan_device="))
+    assert first.partition(";")[0] == again.partition(";")[0]
 
 
 @pytest.mark.proves("T-09", "E-05")
