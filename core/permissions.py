@@ -65,15 +65,17 @@ class Permissions:
     def may_notice(self, need: str, notice: Notice) -> bool:
         """Say whether the user may see (`view`) or control (`send`) a notice.
 
-        The writer may, with any role left. Other users control it if they may send to all of its lists, and see it if
-        they may view one of them. A started notice to 全校 is seen by everyone who may view a list. A draft is seen by
-        those who may control it. Without recipients it belongs to its writer and the administrators. Which results
-        they see: `visible_lists`.
+        The writer sees it with any role left, and controls it until it starts. Other users control it if they may send
+        to all of its lists, and see it if they may view one of them; of a drip message they must manage the list. A
+        started notice to 全校 is seen by everyone who may view a list. A draft is seen by those who may control it.
+        Without recipients it belongs to its writer and the administrators. Which results they see: `visible_lists`.
         """
         if self.is_admin and not self._is_others_practice(notice):
             return True
+        if notice.kind == "step":
+            return bool(target_lists(notice)) and self.may_in_all_lists("manage", notice)
         if notice.by_id == self.user_id and self.by_list:
-            return True
+            return need == "view" or notice.started_at is None or self._reaches_all_recipients(notice)
         if notice.state in (NoticeState.DRAFT, NoticeState.ASKED):
             need = "send"
         lists = target_lists(notice)
@@ -91,13 +93,24 @@ class Permissions:
         """Return the lists whose families' results the user may see (`send`: also mark); None: all.
 
         Users who may control the notice see all results, unless it names a person whose children are in other lists.
-        Other users see their own lists (`core.visibility`).
+        Other users see their own lists (`core.visibility`). The roles of today count, for the writer too.
         """
-        if self.may(need, 0) or notice.by_id == self.user_id:
+        if self.may(need, 0):
+            return None
+        if notice.by_id == self.user_id and (notice.started_at is None or self._reaches_all_recipients(notice)):
             return None
         if need == "view" and self.may_notice("send", notice) and self.may_see_named_recipients(notice):
             return None
         return [number for number in self.by_list if number and self.may(need, number)]
+
+    def summed_lists(self, notice: Notice) -> list[int] | None:
+        """Return the lists whose sums the user may see, without names; None: all. The writer sees all sums."""
+        return None if notice.by_id == self.user_id else self.visible_lists(notice)
+
+    def _reaches_all_recipients(self, notice: Notice) -> bool:
+        """Say whether the user may send to all lists, and to all people chosen by name, of a notice today."""
+        may_send = all(self.may_list("send", mailing_list) for mailing_list in target_lists(notice))
+        return may_send and self.may_see_named_recipients(notice)
 
     def may_in_all_lists(self, need: str, notice: Notice) -> bool:
         """Say whether the user holds a permission in every list that a notice goes to, besides the own practice list."""

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from peewee import Case, Expression, Field, ModelAlias, ModelSelect
 
+from core.permissions import Permissions
 from models import Delivery, DeliveryMembership, MailingList, Membership, Notice
 
 VISIBLE_STATES = ("active", "stopped")
@@ -40,6 +41,14 @@ def delivery_in_lists(notice: Notice, number: int, lists: Collection[int] | None
     """Return the delivery of a notice with this id if these lists (None: all) may see it."""
     seen = Delivery.id.in_(visible_deliveries(lists)) if lists is not None else Delivery.id == number
     return Delivery.get_or_none(Delivery.id == number, Delivery.notice == notice, seen)
+
+
+def may_see_delivery(rights: Permissions, delivery: Delivery) -> bool:
+    """Say whether a user may read today what this reader answered or wrote."""
+    notice = delivery.notice
+    return rights.may_notice("view", notice) and bool(
+        delivery_in_lists(notice, delivery.id, rights.visible_lists(notice))
+    )
 
 
 def _same_child(lists: Collection[int]) -> "ModelSelect[Membership]":

@@ -93,15 +93,15 @@ def show(number: int) -> str:
     if notice.started_at is None:
         abort(404)
     settings, now = load_settings(), clock.now()
-    lists = web.permissions().visible_lists(notice)
+    lists, summed = web.permissions().visible_lists(notice), web.permissions().summed_lists(notice)
     page = web.paginate(notice_list.deliveries_of_notice(notice, lists), 100)
     row = notice_list.notice_rows([notice])[0]
     return render_template(
         "history/show.html",
         notice=notice,
         row=row,
-        count=dashboard.count_households([number], lists).get(number),
-        seen=progress.notice_progress(notice, settings, now, lists),
+        count=dashboard.count_households([number], summed).get(number),
+        seen=progress.notice_progress(notice, settings, now, summed),
         states=workflow.STATE_LABELS,
         letter_states=lifecycle.STATE_LABELS,
         reasons=EXCLUSION_REASONS,
@@ -112,7 +112,7 @@ def show(number: int) -> str:
         corrected=notice_list.notice_rows([notice.correction_of])[0] if notice.correction_of_id else None,
         shown_letter=rendering.render_as_sent(notice, settings, now),
         lists=heading_targets(notice),
-        kept=summaries.summary_of_notice(notice) if lists is None else None,
+        kept=summaries.summary_of_notice(notice) if summed is None else None,
         blocks=_result_blocks(notice),
         until=questions.deadline_text,
         room_in_words=display_names.class_label,
@@ -227,7 +227,7 @@ CSV_HEADINGS = [
 
 def _report_or_404(number: int) -> breach_report.BreachReport:
     notice = web.get_notice_or_404(number, "send")
-    if notice.started_at is None:
+    if notice.started_at is None or web.permissions().visible_lists(notice) is not None:
         abort(404)
     if notice.purged_at:
         abort(redirect(url_for("history.show", number=number, _anchor="kept")))

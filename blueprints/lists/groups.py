@@ -171,13 +171,14 @@ def _invalid_page(mailing_list: MailingList, group: Group | None, typed: PostedC
 
 
 def _save(mailing_list: MailingList, group: Group | None, typed: PostedCondition) -> Answer:
+    notice = _requested_draft()  # 404 before anything is written
     if group and not group.condition:
         groups.change_group(group, typed.name, current_user)
     elif group:
         groups.change_group(group, typed.name, current_user, typed.blocks)
     else:
         group = groups.add_group(mailing_list, typed.name, current_user, clock.now(), typed.blocks)
-        if notice := _requested_draft():
+        if notice:
             return _add_to_recipients(notice, group)
     flash_message(N_("“%(name)s” is saved."), name=typed.name.strip())
     return redirect_to("lists.groups", number=mailing_list.id, **_notice_parameter())

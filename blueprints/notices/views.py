@@ -133,7 +133,7 @@ def _redirect_to_draft(notice: Notice) -> Any:
 
 
 def _progress_of(notice: Notice) -> progress.Progress:
-    return progress.notice_progress(notice, load_settings(), clock.now(), web.permissions().visible_lists(notice))
+    return progress.notice_progress(notice, load_settings(), clock.now(), web.permissions().summed_lists(notice))
 
 
 def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def show(number: int) -> Any:
     notice = web.get_notice_or_404(number)
     if notice.started_at is None:
         abort(404)
-    if web.permissions().visible_lists(notice) is not None:
+    if web.permissions().summed_lists(notice) is not None:
         return redirect(url_for("responses.show_board", number=number))
     line, lists = stats.stats_of_notice(notice, clock.now()), target_lists(notice)
     others = _comparison_total(line, lists[0].id if len(lists) == 1 else None)

@@ -10,13 +10,14 @@ from typing import Any
 
 import i18n
 from core import audit, rate_limits, visibility
+from core.accounts import who_can
 from core.inbound import spool
 from core.inbound.message import InboundMail, InboundResult
 from core.inbound.post_by_mail import posted_from_address
 from core.notices import file_types, merge_fields
 from core.notices.sender_names import response_recipient
 from core.notifications.notify import notify
-from core.permissions import Permissions
+from core.permissions import Permissions, permissions_of
 from core.settings import load_settings
 from i18n import N_
 from mail import address as addresses
@@ -80,24 +81,37 @@ def record_reply(letter: Letter, mail: InboundMail, now: datetime) -> InboundRes
 
 
 def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> None:
-    """Notify the user in whose name the letter was sent (D-20), at most 50 times a day per notice."""
-    notice = delivery.notice
-    user = response_recipient(delivery)
-    address, language = (user.email or "", user.language) if user else _allowed_sender_of(notice)
-    if not address or rate_limits.record_hit(f"replies:{notice.id}", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
+    """Notify the user in whose name the letter was sent (D-20), at most 50 times a day per notice.
+
+    If that user may not see the family any more, the managers of the list are notified instead.
+    """
+    notice, recipients = delivery.notice, _notified_addresses(delivery)
+    if not recipients or rate_limits.record_hit(f"replies:{notice.id}", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
         return
-    notify(
-        "reply",
-        address,
-        now,
-        language=language,
-        name=delivery.name,
-        subject=mail.subject or merge_fields.display_subject(notice),
-        notice=merge_fields.display_subject(notice),
-        text=mail.text[:MAX_QUOTED_CHARS],
-        files=f"{i18n.say(language, _FILES_LINE, n=mail.attachments)}\n" if mail.attachments else "",
-        url=f"{load_settings().base_url}/notices/{notice.id}/board",
-    )
+    for address, language in recipients:
+        notify(
+            "reply",
+            address,
+            now,
+            language=language,
+            name=delivery.name,
+            subject=mail.subject or merge_fields.display_subject(notice),
+            notice=merge_fields.display_subject(notice),
+            text=mail.text[:MAX_QUOTED_CHARS],
+            files=f"{i18n.say(language, _FILES_LINE, n=mail.attachments)}\n" if mail.attachments else "",
+            url=f"{load_settings().base_url}/notices/{notice.id}/board",
+        )
+
+
+def _notified_addresses(delivery: Delivery) -> list[tuple[str, str]]:
+    """Return (address, language) of those who get a reply by mail."""
+    user = response_recipient(delivery)
+    if user is None:
+        return [pair for pair in [_allowed_sender_of(delivery.notice)] if pair[0]]
+    users = [user]
+    if not visibility.may_see_delivery(permissions_of(user), delivery):
+        users = who_can.managers_of(delivery.list) if delivery.list else who_can.administrators()
+    return [(row.email, row.language) for row in users if row.email]
 
 
 def _allowed_sender_of(notice: Notice) -> tuple[str, str]:

@@ -48,7 +48,10 @@ class NoticeRow:
 
 
 def visible_notices(rights: Permissions) -> "ModelSelect[Notice]":
-    """Select the user's own notices, those of visible lists, and those to the whole school."""
+    """Select the user's own notices, those of visible lists, and those to the whole school.
+
+    Drip messages are for managers of their list.
+    """
     own = Notice.by == rights.user_id
     lists = rights.lists("view").select(MailingList.id).order_by()
     if rights.is_admin:
@@ -58,10 +61,12 @@ def visible_notices(rights: Permissions) -> "ModelSelect[Notice]":
         hidden = notice_ids_for_lists(others)
         return Notice.select().where(own | Notice.id.not_in(hidden))
     found = own | Notice.id.in_(notice_ids_for_lists(lists))
+    managed = rights.lists("manage").select(MailingList.id).order_by()
+    allowed = (Notice.kind != "step") | Notice.id.in_(notice_ids_for_lists(managed))
     if rights.lists("view").where(MailingList.practice_of.is_null()).exists():
         whole = MailingList.select(MailingList.id).where(MailingList.whole == True)  # noqa: E712
         found |= Notice.started_at.is_null(False) & Notice.id.in_(notice_ids_for_lists(whole))
-    return Notice.select().where(found)
+    return Notice.select().where(found, allowed)
 
 
 def editable_drafts(rights: Permissions) -> "ModelSelect[Notice]":

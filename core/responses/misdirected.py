@@ -9,7 +9,9 @@ from core.accounts import who_can
 from core.members.unsubscribe import membership_states, unreachable_children
 from core.notices import merge_fields
 from core.notifications.notify import notify_users
+from core.permissions import permissions_of
 from core.settings import load_settings
+from core.visibility import may_see_delivery
 from database import db
 from i18n import N_
 from models import Child, Delivery, MailingList, Membership, Notice, User
@@ -76,7 +78,7 @@ def _alert_recipients(delivery: Delivery, lists: Collection[int]) -> list[User]:
     for row in MailingList.select().where(MailingList.id.in_(list(lists))):
         users.update((user.id, user) for user in who_can.managers_of(row) or who_can.administrators())
     writer = delivery.notice.by
-    if writer and writer.is_active:
+    if writer and may_see_delivery(permissions_of(writer), delivery):
         users[writer.id] = writer
     return list(users.values())
 

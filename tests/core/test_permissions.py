@@ -89,15 +89,26 @@ def test_a_role_ends_after_its_last_day_and_with_the_account(school, may):
 # ── notices ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_writer_controls_the_own_notice_while_a_role_is_left(school, may):
-    own = notice(school.users["送る子"], school.lists["2-1"], state="sent", started_at=clock.now())
+def test_the_writer_controls_the_own_notice_with_the_roles_of_today(school, may):
+    own = notice(school.users["送る子"], school.lists["1-1"], state="sent", started_at=clock.now())
     assert may("送る子").may_notice("send", own) and may("送る子").visible_lists(own) is None
-    named = notice(school.users["送る子"], school.lists["1-1"], state="sent", started_at=clock.now())
+    named = notice(school.users["送る子"], school.lists["1-1"], state="sent", started_at=clock.now(), within=None)
     Target.create(notice=named, kind="person", number=school.people["鈴木 大輔"].id)
-    assert may("送る子").visible_lists(named) is None
-    assert may("花子").visible_lists(named) == [school.lists["1-1"].id], "the person has a child in another class"
+    for name in ("送る子", "花子"):
+        assert may(name).visible_lists(named) == [school.lists["1-1"].id], "the person has a child in another class"
     Role.delete().where(Role.user == school.users["送る子"]).execute()
     assert not may("送る子").may_notice("view", own)
+
+
+def test_a_writer_whose_role_moved_keeps_the_text_and_the_sums(school, may):
+    writer, other = school.users["花子"], school.lists["2-1"]
+    own = notice(writer, school.lists["1-1"], state="sent", started_at=clock.now())
+    draft = notice(writer, school.lists["1-1"], state="draft")
+    Role.update(list_id=other.id).where(Role.user == writer).execute()
+    assert may("花子").may_notice("view", own) and not may("花子").may_notice("send", own)
+    assert may("花子").visible_lists(own) == may("花子").visible_lists(own, "send") == [other.id]
+    assert may("花子").summed_lists(own) is None
+    assert may("花子").may_notice("send", draft), "a draft holds no results"
 
 
 def test_others_control_a_notice_only_with_the_right_for_all_of_its_lists(school, may):

@@ -122,3 +122,17 @@ def test_only_who_manages_the_list(as_, page, name):
     for path in (page, f"{page}/new"):
         assert browser.get(path).status_code == (404 if name == "太郎" else 403)
     assert browser.post(f"{page}/new", data=WRITTEN).status_code in (403, 404)
+
+
+@pytest.mark.proves("T-33")
+def test_the_history_shows_a_drip_message_to_those_who_see_its_page(as_, page, school):
+    """The page wants a manager, so the words in the history want one too."""
+    as_("花子").post(f"{page}/new", data=WRITTEN)
+    notice = Notice.get(Notice.kind == "step")
+    assert "ようこそ" in get_page(as_("花子"), "/history")
+    for name in ("見る子", "送る子", "太郎"):
+        browser = as_(name)
+        assert "ようこそ" not in get_page(browser, "/history")
+        assert f"/history/{notice.id}" not in get_page(browser, "/history?q=ようこそ")
+        for path in ("notices/{}", "notices/{}/letter", "notices/{}/board", "history/{}", "figures/{}"):
+            assert browser.get("/" + path.format(notice.id)).status_code == 404, (name, path)

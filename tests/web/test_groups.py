@@ -188,3 +188,11 @@ def test_another_lists_groups_are_not_there(as_, draft, school, number):
     assert hanako.post(f"/lists/{number}/groups/{foreign.id}/close").status_code == 404
     assert viewer.get(f"/lists/{number}/groups").status_code == 403
     assert taro.get(f"/lists/{other}/groups?notice={draft.id}").status_code == 404
+
+
+def test_a_foreign_draft_is_looked_at_before_a_group_is_made(as_, draft, school):
+    """taro manages the list, and may not touch this draft."""
+    other = school.lists["2-1"].id
+    posted = {**typed(TOWN, name="よその下書き"), "notice": draft.id}
+    assert as_("太郎").post(f"/lists/{other}/groups/new", data=posted).status_code == 404
+    assert not Group.select().where(Group.name == "よその下書き").exists()
