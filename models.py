@@ -139,6 +139,20 @@ class User(BaseModel):
         return self.session.token if self.session else ""
 
 
+class Device(BaseModel):
+    """A browser on which a user has logged in. Its cookie holds a token; the table stores the digest of the token."""
+
+    user = ForeignKeyField(User, backref="devices", on_delete="CASCADE")
+    user_id: int
+    digest = CharField(unique=True)
+    name = CharField(default="")  # chosen by the user
+    agent = CharField(default="")  # User-Agent
+    created_at = UtcMillisField(default=clock.now)
+    seen_at = UtcMillisField(default=clock.now)
+    second_factor_at = UtcMillisField(null=True)  # a second factor was shown here; it is not asked for again at login
+    revoked_at = UtcMillisField(null=True)
+
+
 class Session(BaseModel):
     """One login on one device. Logout revokes it, so that an old cookie no longer works (T-12)."""
 
@@ -150,9 +164,50 @@ class Session(BaseModel):
     expires_at = UtcMillisField()
     revoked_at = UtcMillisField(null=True)
     remembered = BooleanField(default=False)
-    device = CharField(default="")
+    agent = CharField(default="")  # User-Agent
+    device = ForeignKeyField(Device, null=True, backref="sessions", on_delete="SET NULL")
+    device_id: int | None
+    awaits_second_factor = BooleanField(default=False)  # opens no page until the second factor is shown
+    confirmed_at = UtcMillisField(null=True)  # password or second factor last shown before a sensitive action
+    challenge = CharField(default="")  # purpose and challenge of the passkey request under way; used once
 
     token: str = ""  # only in memory; the table stores its digest
+
+
+class TotpKey(BaseModel):
+    """The shared secret of an authenticator app (RFC 6238), encrypted. Not in use before `confirmed_at`."""
+
+    user = ForeignKeyField(User, backref="totp_keys", on_delete="CASCADE")
+    user_id: int
+    secret = CharField()
+    last_step = IntegerField(default=0)  # time step of the last accepted code; older codes are refused
+    created_at = UtcMillisField(default=clock.now)
+    confirmed_at = UtcMillisField(null=True)
+
+
+class Passkey(BaseModel):
+    """A WebAuthn credential. It works only on pages of the host `rp_id`."""
+
+    user = ForeignKeyField(User, backref="passkeys", on_delete="CASCADE")
+    user_id: int
+    credential_id = CharField(unique=True)  # base64url
+    public_key = BlobField()
+    sign_count = IntegerField(default=0)
+    transports = JsonField(default=list)
+    rp_id = CharField()
+    name = CharField(default="")
+    created_at = UtcMillisField(default=clock.now)
+    used_at = UtcMillisField(null=True)
+
+
+class RecoveryCode(BaseModel):
+    """One of ten codes that replace the second factor, each once. The table stores a keyed hash."""
+
+    user = ForeignKeyField(User, backref="recovery_codes", on_delete="CASCADE")
+    user_id: int
+    digest = CharField(unique=True)
+    created_at = UtcMillisField(default=clock.now)
+    used_at = UtcMillisField(null=True)
 
 
 class Role(BaseModel):
@@ -1171,7 +1226,11 @@ class ThrottleBucket(BaseModel):
 TABLES: tuple[type[BaseModel], ...] = (
     Organization,
     User,
+    Device,
     Session,
+    TotpKey,
+    Passkey,
+    RecoveryCode,
     Role,
     AuditLog,
     MailingList,

@@ -20,7 +20,7 @@ from werkzeug.routing import IntegerConverter
 import clock
 import i18n
 from core import settings
-from core.accounts import who_can
+from core.accounts import second_factor, who_can
 from core.csv_cells import write_csv
 from core.errors import DomainError
 from core.notices import merge_fields
@@ -159,6 +159,15 @@ def requires(need: str) -> Callable:
         return guarded
 
     return decorate
+
+
+def ensure_confirmed(endpoint: str, **values: Any) -> None:
+    """Ask for the second factor, or the password, before a sensitive action, unless the user showed it minutes ago.
+
+    Aborts with a redirect to the page that asks; from there the user comes back to `endpoint`, which must be a GET page.
+    """
+    if not second_factor.is_confirmed(current_user.session, clock.now()):
+        abort(redirect_to("account.confirm_identity", next=url_for(endpoint, **values)))
 
 
 # ── responses ──────────────────────────────────────────────────────────────────────────────────────────────────────

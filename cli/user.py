@@ -10,6 +10,7 @@ from cli.common import exit_with_domain_error, exit_with_error, get_list_or_exit
 from config import current_config
 from core import audit, install, settings
 from core.accounts import accounts, login_links, roles
+from core.accounts import second_factor as factors
 from core.errors import DomainError
 from database import db
 from i18n import LANGUAGES
@@ -57,13 +58,21 @@ def _close_setup(user: User, role: str, now: datetime) -> None:
 
 @user_group.command("reset")
 @click.argument("name")
+@click.option(
+    "--second-factor", is_flag=True, help="also turn off the two-step verification, if phone and codes are lost"
+)
 @with_installation
-def reset(name: str) -> None:
+def reset(name: str, second_factor: bool) -> None:
     """Print a link that works once within an hour and sets a new password."""
-    user = accounts.find_user(name)
+    user, now = accounts.find_user(name), clock.now()
     if user is None:
         exit_with_error(f"There is no user {name!r}.")
     if not user.is_active:
         exit_with_error(f"{user.name} is disabled. An administrator can enable the account on the users page.")
+    if second_factor:
+        removed = factors.reset(user, now, by=None)
+        print_note(f"Two-step verification of {user.name}: {'turned off' if removed else 'was off already'}.")
+    elif factors.is_on(user):
+        print_note(f"{user.name} has two-step verification, and it stays on. To turn it off too: --second-factor")
     audit.log_action(None, "password.link_made", user.id, kind="user")
-    click.echo(login_links.link_url(user, "password", clock.now()))
+    click.echo(login_links.link_url(user, "password", now))

@@ -159,6 +159,19 @@ def as_(app):
     return login
 
 
+@pytest.fixture
+def as_confirmed(as_):
+    """Log in and confirm by password, as rosters and mail settings require."""
+
+    def login(name: str):
+        browser = as_(name)
+        answer = browser.post("/account/confirm/password", data={"password": cast.PASSWORD})
+        assert answer.status_code == 303, answer.status_code
+        return browser
+
+    return login
+
+
 def needs_part(found: bool, what: str) -> None:
     """Skip a test whose real part is not installed, saying what to install; in CI that is a failure."""
     if found:

@@ -88,6 +88,7 @@ RENAMED = {
     "person": "address_state_by address_state_notice_id, told_state reported_address_state",
     "reminder": "begin_at send_at",
     "sender": "tried_at last_post_at, tried_how last_auth_method",
+    "session": "device agent",
     "step": "paused_why pause_reason",
     "user": "email_wanted pending_email",
 }

@@ -1,38 +1,80 @@
-"""Session cookie, known-device cookie and the redirect after login."""
+"""Session cookie, cookie of known devices, and the redirect after login."""
 
-from datetime import timedelta
-
-from flask import Response, redirect, request, session, url_for
+from flask import Response, after_this_request, redirect, request, session, url_for
 from flask_login import login_user
 
-from core.accounts import logins
-from models import User
+import clock
+from core.accounts import devices, logins, second_factor, sessions
+from models import Device, Session, User
 from web import redirect_to, uses_https
 
 DEVICE_COOKIE = "kairan_device"
-DEVICE_AGE = timedelta(days=365)
 
 
 def client_info() -> logins.LoginClient:
     return logins.LoginClient(request.remote_addr, request.cookies.get(DEVICE_COOKIE), request.user_agent.string[:200])
 
 
-def start_browser_session(user: User, response: Response) -> Response:
-    """Put the session token into a new cookie and remember the device. Earlier cookie content is dropped."""
-    token = request.cookies.get(DEVICE_COOKIE)
-    known = logins.device_by_token(token, user)
+def finish_first_factor(user: User, *, remember: bool = False, wanted: str | None = None) -> Response:
+    """Open the session of a user who has shown one factor; on a new device, first ask for the second if there is one."""
+    now, client = clock.now(), client_info()
+    if not second_factor.is_required(user, devices.find_device(user, client.device_cookie, now)):
+        return open_session(user, remember=remember, wanted=wanted)
+    pending = sessions.start_pending_session(user, now=now, remember=remember, agent=client.agent)
     session.clear()
-    session.permanent = bool(user.session and user.session.remembered)
+    session["pending"], session["wanted"] = pending.token, wanted or ""
+    return redirect_to("account.ask_second_factor")
+
+
+def pending_session() -> Session | None:
+    """Return the session of this browser that awaits the second factor."""
+    token = session.get("pending")
+    return sessions.pending_session(token, clock.now()) if token else None
+
+
+def finish_second_factor(pending: Session) -> Response:
+    """Open the session in place of the one that awaited the second factor. From now on the device is known."""
+    if not sessions.end_pending_session(pending, clock.now()):
+        return redirect_to("account.login")
+    return open_session(pending.user, remember=pending.remembered, wanted=session.get("wanted"), confirmed=True)
+
+
+def open_session(user: User, *, remember: bool = False, wanted: str | None = None, confirmed: bool = False) -> Response:
+    """Put a new session token into the cookie and remember the device. Earlier cookie content is dropped."""
+    now, client = clock.now(), client_info()
+    device = _known_device(user)
+    devices.touch_device(device, now, second_factor=confirmed)
+    sessions.start_session(user, now=now, remember=remember, agent=client.agent, device=device, confirmed=confirmed)
+    session.clear()
+    session.permanent = remember
     login_user(user)
-    response.set_cookie(
-        DEVICE_COOKIE,
-        token if token and known else logins.sign_device_token(user),
-        max_age=DEVICE_AGE,
-        httponly=True,
-        samesite="Lax",
-        secure=uses_https(),
-    )
-    return response
+    return redirect_to_next(wanted)
+
+
+def _known_device(user: User) -> Device:
+    """Return the device of this browser, added if it is new. Each login renews its cookie for a year."""
+    client, now = client_info(), clock.now()
+    device, cookie = devices.find_device(user, client.device_cookie, now), client.device_cookie or ""
+    if device is None:
+        device, cookie = devices.add_device(user, client.device_cookie, client.agent, now)
+
+    @after_this_request
+    def set_device_cookie(response: Response) -> Response:
+        response.set_cookie(
+            DEVICE_COOKIE, cookie, max_age=devices.LIFETIME, httponly=True, samesite="Lax", secure=uses_https()
+        )
+        return response
+
+    return device
+
+
+def remember_device(user: User) -> None:
+    """Make the device of a session known that began without one (first set-up, earlier versions)."""
+    assert user.session  # noqa: S101
+    if user.session.device_id is None:
+        device = _known_device(user)
+        Session.update(device=device).where(Session.id == user.session.id).execute()
+        user.session.device = device
 
 
 def clear_browser_session() -> Response:
@@ -50,32 +92,3 @@ def is_own_path(wanted: str) -> bool:
     """Say whether this is a path on this site. Browsers read `//x` and `/\\x` as another host."""
     plain = wanted.isprintable() and "\\" not in wanted
     return plain and wanted.startswith("/") and not wanted.startswith("//")
-
-
-# ── names of devices ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-OS_TOKENS = (
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Android", "Android"),
-    ("CrOS", "Chromebook"),
-    ("Windows", "Windows"),
-    ("Mac OS X", "Mac"),
-    ("Linux", "Linux"),
-)
-BROWSER_TOKENS = (
-    ("Edg", "Edge"),
-    ("SamsungBrowser", "Samsung Internet"),
-    ("Firefox", "Firefox"),
-    ("FxiOS", "Firefox"),
-    ("CriOS", "Chrome"),
-    ("Chrome", "Chrome"),
-    ("Safari", "Safari"),
-)
-
-
-def describe_device(agent: str) -> str:
-    """Return system and browser of a User-Agent, 「iPhone · Safari」; empty if both are unknown."""
-    names = [next((name for part, name in table if part in agent), "") for table in (OS_TOKENS, BROWSER_TOKENS)]
-    return " · ".join(label for label in names if label)

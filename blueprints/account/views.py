@@ -14,7 +14,7 @@ import clock
 import tasks
 from blueprints.account import bp, session_cookies
 from core import rate_limits
-from core.accounts import accounts, change_email, login_links, logins, sessions
+from core.accounts import accounts, change_email, devices, login_links, logins, second_factor, sessions
 from core.accounts.logins import TooManyAttempts
 from core.errors import DomainError
 from core.settings import load_settings
@@ -93,18 +93,12 @@ def login():
     if not form.validate():
         return render_page("account/login.html", status=422, form=form)
     try:
-        user = logins.log_in(
-            form.name.data,
-            form.password.data,
-            session_cookies.client_info(),
-            now=clock.now(),
-            remember=form.remember.data,
-        )
+        user = logins.verify_login(form.name.data, form.password.data, session_cookies.client_info(), now=clock.now())
     except logins.WrongCredentials as wrong:
         return render_page("account/login.html", status=422, form=form, sorry=_(wrong.message))
     except logins.TooManyAttempts as many:
         return render_page("account/login.html", status=429, form=form, sorry=_(many.message, **many.values))
-    return session_cookies.start_browser_session(user, session_cookies.redirect_to_next(form.next.data))
+    return session_cookies.finish_first_factor(user, remember=form.remember.data, wanted=form.next.data)
 
 
 @bp.post("/logout")
@@ -128,6 +122,7 @@ def index() -> Answer:
 
 def _profile_page(status: int = 200, **filled: ProfileForm | EmailForm | ChangePasswordForm) -> Answer:
     """Show the three forms; a posted form keeps its values and errors."""
+    now = clock.now()
     forms = {
         "profile": ProfileForm(None, obj=current_user),
         "email": EmailForm(None, email=current_user.email or ""),
@@ -136,8 +131,10 @@ def _profile_page(status: int = 200, **filled: ProfileForm | EmailForm | ChangeP
     return render_page(
         "account/index.html",
         status=status,
-        sessions=list(sessions.active_sessions(current_user, clock.now())),
-        device=session_cookies.describe_device,
+        known=list(devices.known_devices(current_user, now)),
+        sessions=list(sessions.active_sessions(current_user, now)),
+        agent_name=devices.describe_agent,
+        methods=second_factor.methods_of(current_user),
         **{**forms, **filled},
     )
 
@@ -282,8 +279,7 @@ def login_by_link(mark: str) -> Answer:
         user = login_links.redeem_token(mark, "login", now)
     except login_links.InvalidLink:
         return _expired_link_page("login")
-    sessions.start_session(user, now=now, remember=form.remember.data, device=session_cookies.client_info().agent)
-    return session_cookies.start_browser_session(user, session_cookies.redirect_to_next(None))
+    return session_cookies.finish_first_factor(user, remember=form.remember.data)
 
 
 @bp.route("/password/<mark>", methods=["GET", "POST"])
@@ -311,8 +307,7 @@ def _set_password(mark: str, purpose: str) -> Answer:
     except DomainError as refused:
         add_field_error(form, refused.field, refused.message, **refused.values)
         return _password_page(form, user, purpose, 422)
-    sessions.start_session(user, now=now, device=session_cookies.client_info().agent)
-    return session_cookies.start_browser_session(user, session_cookies.redirect_to_next(None))
+    return session_cookies.finish_first_factor(user)
 
 
 def _password_page(form: NewPasswordForm, user: User, purpose: str, status: int) -> Answer:

@@ -10,8 +10,10 @@ from wtforms.validators import Length, NumberRange, Optional
 import clock
 from blueprints.admin.views import OUT_OF_RANGE, REQUIRED, Answer, bp
 from core import settings
+from core.accounts import second_factor
 from core.delivery import dev_outbox, lifecycle
 from core.delivery.dev_outbox import RETENTION_DAYS, NoSuchLetter, OutboxFile
+from core.errors import DomainError
 from core.inbound import imap_poller
 from core.notices import html_body
 from core.notifications.notify import notify
@@ -73,6 +75,7 @@ def _mail_page(status: int = 200, **filled: FlaskForm) -> Answer:
         "admin/mail.html",
         status=status,
         settings=config,
+        confirmed=_is_confirmed(),
         roads=mail_settings.MAIL_MODES,
         features=list(mail_settings.available_features(config)),
         state=ImapStatus.load_row(),
@@ -99,6 +102,19 @@ def _mailbox_form() -> MailboxForm:
     return MailboxForm(None, host=box.host, port=box.port, security=box.security, user=box.user, **common)
 
 
+def _is_confirmed() -> bool:
+    return second_factor.is_confirmed(current_user.session, clock.now())
+
+
+def _ensure_confirmed() -> None:
+    """Raise DomainError unless password or second factor were shown a short while ago; the form stays filled in."""
+    if not _is_confirmed():
+        raise DomainError(
+            N_("Please confirm first that it is you, then save again. What you typed is kept, except the password."),
+            "host",
+        )
+
+
 @bp.post("/admin/mail/road")
 @requires("admin")
 def save_mail_mode() -> Answer:
@@ -115,12 +131,13 @@ def save_mail_mode() -> Answer:
 @bp.post("/admin/mail/server")
 @requires("admin")
 def save_smtp_server() -> Answer:
-    """Change the mail server. Without one, letters stay in the outbox."""
+    """Change the mail server, after password or second factor. Without a server, letters stay in the outbox."""
     form, fixed = SmtpServerForm(), settings.load_settings().fixed
     if "smtp" in fixed:
         abort(403)
     if form.validate():
         with errors_in(form):
+            _ensure_confirmed()
             mail_settings.update_smtp(
                 current_user,
                 host=form.host.data or "",
@@ -155,12 +172,13 @@ def send_test_email() -> Answer:
 @bp.post("/admin/mail/box")
 @requires("admin")
 def save_mailbox() -> Answer:
-    """Change the mailbox and test it once."""
+    """Change the mailbox, after password or second factor, and test it once."""
     form = MailboxForm()
     if "imap" in settings.load_settings().fixed:
         abort(403)
     if form.validate():
         with errors_in(form):
+            _ensure_confirmed()
             mail_settings.save_mailbox(current_user, _mailbox_settings_of(form))
             return test_mailbox()
     return _mail_page(422, box=form)

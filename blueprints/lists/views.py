@@ -21,6 +21,7 @@ from models import MailingList, User
 from web import (
     Form,
     _,
+    ensure_confirmed,
     errors_in,
     flash_message,
     get_list_or_404,
@@ -239,6 +240,7 @@ def close_list(number: int) -> Answer:
 def export_csv(number: int) -> Response:
     """Return the roster as CSV and record the export in the audit log (field.md 3.2)."""
     mailing_list = get_list_or_404(number, "manage")
+    ensure_confirmed("lists.confirm_export", number=number)
     content = roster_export.export_csv(mailing_list, language())
     audit.log_action(current_user, "roster.exported", mailing_list.id)
     name = f"{mailing_list.address}-{clock.today():%Y%m%d}.csv"
@@ -251,10 +253,10 @@ def export_csv(number: int) -> Response:
 
 @bp.get("/<int:number>/export")
 def confirm_export(number: int) -> str:
-    """Explain the effects of an export before it."""
-    return render_template(
-        "lists/confirm_export.html", list=get_list_or_404(number, "manage"), title=_("Write the roster as a file")
-    )
+    """Explain the effects of an export before it, after the user has shown password or second factor."""
+    mailing_list = get_list_or_404(number, "manage")
+    ensure_confirmed("lists.confirm_export", number=number)
+    return render_template("lists/confirm_export.html", list=mailing_list, title=_("Write the roster as a file"))
 
 
 # ── class teachers ─────────────────────────────────────────────────────────────────────────────────────────────────

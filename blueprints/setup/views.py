@@ -67,7 +67,7 @@ def run_setup(token: str) -> Answer:
     except setup.SetupAlreadyDone:
         return _expired_link_page(ready=True)
     session.clear()
-    login_user(sessions.start_session(user, now=clock.now(), device=request.user_agent.string))
+    login_user(sessions.start_session(user, now=clock.now(), agent=request.user_agent.string))
     return redirect(url_for("home.index"), code=303)  # type: ignore[return-value]
 
 

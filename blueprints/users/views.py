@@ -9,11 +9,22 @@ from wtforms.validators import InputRequired, Length, Optional
 import clock
 from blueprints.users import bp
 from core import settings
-from core.accounts import accounts, login_links, roles, sessions
+from core.accounts import accounts, devices, login_links, roles, second_factor, sessions
 from core.errors import DomainError
 from i18n import LANGUAGES, N_
 from models import MailingList, Role, User
-from web import Form, _, errors_in, flash_message, get_or_404, paginate, redirect_to, render_page, requires
+from web import (
+    Form,
+    _,
+    ensure_confirmed,
+    errors_in,
+    flash_message,
+    get_or_404,
+    paginate,
+    redirect_to,
+    render_page,
+    requires,
+)
 
 REQUIRED = InputRequired(N_("Please fill in this field."))
 
@@ -60,7 +71,11 @@ Answer = Response | tuple[str, int]
 def index() -> Answer:
     page = paginate(accounts.list_users())
     return render_page(
-        "users/index.html", page=page, held=_roles_of(page.rows), waiting=login_links.is_invitation_pending
+        "users/index.html",
+        page=page,
+        held=_roles_of(page.rows),
+        waiting=login_links.is_invitation_pending,
+        second_factor=second_factor.users_with_second_factor(),
     )
 
 
@@ -114,6 +129,7 @@ def _user_page(user: User, form: RoleForm, status: int = 200, alone: list[Mailin
         waiting=waiting,
         link=login_links.link_url(user, "invitation", now) if waiting and practice else "",
         sessions=sessions.active_sessions(user, now).count(),
+        methods=second_factor.methods_of(user),
         alone=alone or [],
         today=clock.today(),
     )
@@ -182,8 +198,20 @@ def resend_invitation(number: int) -> Answer:
 @bp.post("/<int:number>/log-out")
 @requires("admin")
 def end_sessions(number: int) -> Answer:
-    """End all sessions of a user, for example after the loss of a phone."""
-    user = get_or_404(User, id=number)
-    ended = sessions.revoke_all_sessions(user, clock.now(), but=current_user.session)
+    """End all sessions of a user, for example after the loss of a phone. Their devices become new ones."""
+    user, now, current = get_or_404(User, id=number), clock.now(), current_user.session
+    ended = sessions.revoke_all_sessions(user, now, but=current)
+    devices.revoke_all_devices(user, now, but=current.device_id)
     flash_message(N_("%(name)s is logged out on %(n)s devices."), name=user.name, n=ended)
+    return redirect_to("users.show_user", number=number)
+
+
+@bp.post("/<int:number>/second-factor/reset")
+@requires("admin")
+def reset_second_factor(number: int) -> Answer:
+    """Remove the second factor of a user who cannot reach it."""
+    user = get_or_404(User, id=number)
+    ensure_confirmed("users.show_user", number=number)
+    if second_factor.reset(user, clock.now(), by=current_user):
+        flash_message(N_("The two-step verification of %(name)s is off."), name=user.name)
     return redirect_to("users.show_user", number=number)

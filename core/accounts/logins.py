@@ -1,19 +1,15 @@
-"""Password login and its throttling (T-11, E-05).
+"""The password and its throttling (T-11, E-05).
 
 Failures count per account and network, so that an attacker elsewhere does not lock the user out. A device on which the
 user logged in before has its own count. Unknown names, wrong passwords and disabled accounts get the same answer after
 the same work.
 """
 
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from itsdangerous import BadSignature, URLSafeSerializer
-
-from config import current_config
 from core import audit, rate_limits
-from core.accounts import accounts, passwords, sessions
+from core.accounts import accounts, devices, passwords
 from core.errors import DomainError
 from i18n import N_
 from models import User
@@ -40,28 +36,25 @@ class TooManyAttempts(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class LoginClient:
-    """The client of a login: remote address, device token of an earlier login, user agent."""
+    """The client of a login: remote address, cookie of known devices, user agent."""
 
     address: str | None
-    device_token: str | None = None
+    device_cookie: str | None = None
     agent: str = ""
 
 
-def log_in(name: str, password: str, client: LoginClient, *, now: datetime, remember: bool = False) -> User:
-    """Check name (or e-mail) and password and start a session. Raises WrongCredentials, TooManyAttempts."""
-    user = accounts.find_user(name)
-    return sessions.start_session(
-        _verify(user, name, password, client, now), now=now, remember=remember, device=client.agent
-    )
+def verify_login(name: str, password: str, client: LoginClient, *, now: datetime) -> User:
+    """Return the user of this name (or e-mail) and password. Raises WrongCredentials, TooManyAttempts."""
+    return _verify(accounts.find_user(name), name, password, client, now)
 
 
 def confirm_password(user: User, password: str, client: LoginClient, *, now: datetime) -> None:
-    """Check the password of a logged-in user, before a change of e-mail or password. Raises as `log_in` does."""
+    """Check the password of a logged-in user, before a sensitive action. Raises as `verify_login` does."""
     _verify(user, user.name, password, client, now)
 
 
 def _verify(user: User | None, typed: str, password: str, client: LoginClient, now: datetime) -> User:
-    account, network = _account_key(user, typed, client), _network_key(user, client)
+    account, network = _limit_keys(user, typed, client, now)
     _check_throttle(account, network, now)
     # Counted before the check, so that simultaneous tries are not free.
     failures = rate_limits.record_failure(account, now)
@@ -74,21 +67,17 @@ def _verify(user: User | None, typed: str, password: str, client: LoginClient, n
     return user
 
 
-def _account_key(user: User | None, typed: str, client: LoginClient) -> str:
-    """Return the limit key of the account on this device, else in this network."""
+def _limit_keys(user: User | None, typed: str, client: LoginClient, now: datetime) -> tuple[str, str | None]:
+    """Return the limit keys of the account and of the network.
+
+    A known device has its own count of the account, and none of the network.
+    """
     account = str(user.id) if user else f"?{accounts.name_key(typed)}"
-    device = device_by_token(client.device_token, user)
-    return (
-        f"password of device:{account}:{device}"
-        if device
-        else f"password of account:{account}:{rate_limits.client_network(client.address)}"
-    )
-
-
-def _network_key(user: User | None, client: LoginClient) -> str | None:
-    """Return the limit key of the network; None for a known device."""
-    known = device_by_token(client.device_token, user)
-    return None if known else f"passwords of network:{rate_limits.client_network(client.address)}"
+    device = devices.find_device(user, client.device_cookie, now)
+    if device:
+        return f"password of device:{account}:{device.id}", None
+    network = rate_limits.client_network(client.address)
+    return f"password of account:{account}:{network}", f"passwords of network:{network}"
 
 
 def _check_throttle(account: str, network: str | None, now: datetime) -> None:
@@ -111,26 +100,3 @@ def _rehash_if_outdated(user: User, password: str) -> None:
         User.update(password=passwords.hash_password(password)).where(
             User.id == user.id, User.password == user.password
         ).execute()
-
-
-# ── known devices ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def sign_device_token(user: User) -> str:
-    """Return a signed cookie value: this user has logged in on this device."""
-    return _signer().dumps([user.id, secrets.token_hex(8)])
-
-
-def device_by_token(token: str | None, user: User | None) -> str | None:
-    """Return the device id in a token if it is genuine and this user's; else None."""
-    if not token or user is None:
-        return None
-    try:
-        user_id, device = _signer().loads(token)
-    except (BadSignature, ValueError, TypeError):
-        return None
-    return str(device) if user_id == user.id else None
-
-
-def _signer() -> URLSafeSerializer:
-    return URLSafeSerializer(current_config().key("secret"), salt="kairan.device")

@@ -103,6 +103,33 @@ KINDS: dict[str, MessageKind] = {
         urgent=True,
         footer=True,
     ),
+    "new-device": MessageKind(
+        N_("A new device logged in to %(organization)s"),
+        N_(
+            "%(name)s\n\n"
+            "Your account was used on a device for the first time:\n"
+            "%(device)s, %(when)s\n\n"
+            "Was it you? Then there is nothing to do.\n"
+            "Was it not you? Change your password and remove the device on this page:\n"
+            "%(url)s\n"
+            "Then please tell an administrator: %(administrators)s\n"
+        ),
+        urgent=True,
+        footer=True,
+    ),
+    "second-factor": MessageKind(
+        N_("Your two-step verification for %(organization)s"),
+        N_(
+            "%(name)s\n\n"
+            "%(what)s\n\n"
+            "Was it you? Then there is nothing to do.\n"
+            "Was it not you? Change your password on this page:\n"
+            "%(url)s\n"
+            "Then please tell an administrator: %(administrators)s\n"
+        ),
+        urgent=True,
+        footer=True,
+    ),
     "role-ends": MessageKind(
         N_("Your role ends soon"),
         N_(

@@ -8,7 +8,7 @@ from cli.user import user_group
 from core import install
 from core.accounts import passwords
 from database import db
-from models import Organization, Role, User
+from models import AuditLog, Letter, Organization, Passkey, Role, User
 from tests.cast import PASSWORD
 
 
@@ -113,3 +113,18 @@ def test_reset_prints_a_link_that_works_once(run, school, client):
     new = {"password": "umi-no-mieru-oka-no-ue"}
     assert client.post(link, data=new).status_code == 303
     assert client.post(link, data=new).status_code == 404
+
+
+def test_reset_leaves_the_second_factor_unless_it_is_asked_for(run, school, client):
+    """Law 7: who has lost phone and recovery codes gets in by the terminal."""
+    user = school.users["花子"]
+    Passkey.create(user=user, credential_id="YQ", public_key=b"", rp_id="kairan.school.example")
+    kept = run(user_group, "reset", "花子")
+    assert kept.exit_code == 0 and "--second-factor" in kept.stderr and Passkey.select().count() == 1
+    gone = run(user_group, "reset", "花子", "--second-factor")
+    assert gone.exit_code == 0 and "turned off" in gone.stderr and not Passkey.select().exists()
+    row = AuditLog.get(AuditLog.action == "second_factor.reset")
+    assert (row.user_id, row.number) == (None, user.id)
+    assert Letter.get(Letter.kind == "second-factor").address == user.email
+    link = gone.stdout.strip().removeprefix("http://kairan.test")
+    assert client.post(link, data={"password": "umi-no-mieru-oka-no-ue"}).location == "/"

@@ -59,7 +59,7 @@ def test_old_hash_is_renewed_at_login(school):
     hanako = school.users["花子"]
     old = PasswordHasher(time_cost=1, memory_cost=16, parallelism=1).hash(PASSWORD)
     User.update(password=old).where(User.id == hanako.id).execute()
-    logins.log_in("花子", PASSWORD, logins.LoginClient("192.0.2.1"), now=clock.now())
+    logins.verify_login("花子", PASSWORD, logins.LoginClient("192.0.2.1"), now=clock.now())
     assert User.get_by_id(hanako.id).password != old
     assert passwords.verify_password(User.get_by_id(hanako.id).password, PASSWORD)
 
@@ -69,7 +69,7 @@ def test_unknown_user_costs_a_hash_too(school, monkeypatch):
     real = passwords.verify_password
     monkeypatch.setattr(passwords, "verify_password", lambda kept, given: seen.append(kept) or real(kept, given))
     with pytest.raises(logins.WrongCredentials):
-        logins.log_in("だれか", PASSWORD, logins.LoginClient("192.0.2.1"), now=clock.now())
+        logins.verify_login("だれか", PASSWORD, logins.LoginClient("192.0.2.1"), now=clock.now())
     assert seen == [None]
 
 

@@ -167,7 +167,7 @@ def test_guessing_the_password_inside_is_slowed_down_too(as_):
 
 def test_another_device_is_logged_out_from_here(as_):
     here, there = as_("花子"), as_("花子")
-    number = re.search(r"/account/sessions/(\d+)/end", here.get("/account").text)[1]
+    number = Session.select().order_by(Session.id.desc()).get().id
     assert here.post(f"/account/sessions/{number}/end").status_code == 303
     assert there.get("/account").status_code == 302
     assert here.get("/account").status_code == 200
@@ -186,14 +186,24 @@ def test_ending_this_device_is_logging_out(as_):
     assert browser.get("/account").status_code == 302
 
 
-def test_expired_sessions_are_not_listed(as_):
+def test_expired_sessions_are_not_shown_as_logged_in(as_):
     as_("花子")
     shown = as_("花子").get("/account")
-    assert shown.status_code == 200 and shown.text.count("/end") == 1
+    assert shown.status_code == 200 and shown.text.count("ログイン中") == 1
     clock.set_offset(13 * 3600)
     shown = as_("花子").get("/account")
     assert shown.status_code == 200 and "この端末" in shown.text
-    assert shown.text.count("/end") == 0
+    assert shown.text.count("ログイン中") == 0
+
+
+def test_a_session_without_a_device_can_be_ended(as_):
+    """Sessions of the first set-up and of earlier versions have none."""
+    here, there = as_("花子"), as_("花子")
+    number = Session.select().order_by(Session.id.desc()).get().id
+    Session.update(device=None).where(Session.id == number).execute()
+    assert f"/account/sessions/{number}/end" in here.get("/account").text
+    here.post(f"/account/sessions/{number}/end")
+    assert there.get("/account").status_code == 302
 
 
 @pytest.mark.parametrize("path", ["/account", "/admin/organization", "/users/1", "/users/invite", "/"])

@@ -288,8 +288,8 @@ def test_closing_asks_and_is_refused_under_way(as_, one):
     assert as_("花子").post(url(one, "/close")).status_code == 403
 
 
-def test_the_export_is_a_file_and_is_written_down(as_, one):
-    browser = as_("花子")
+def test_the_export_is_a_file_and_is_written_down(as_confirmed, one):
+    browser = as_confirmed("花子")
     assert "操作履歴" in text(browser.get(url(one, "/export")))
     answer = browser.post(url(one, "/export"))
     assert answer.mimetype == "text/csv"

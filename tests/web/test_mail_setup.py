@@ -37,6 +37,11 @@ POSTS = ("road", "server", "test", "box", "look")
 
 
 @pytest.fixture
+def as_(as_confirmed):
+    return as_confirmed
+
+
+@pytest.fixture
 def free(config):
     """Settings that the environment leaves to the page."""
     return ground.set_current_config(replace(config, mail_domain="", base_url=""))
