@@ -79,7 +79,11 @@ def add_device(user: User, cookie: str | None, agent: str, now: datetime) -> tup
         is_first = not Device.select().where(Device.user == user).exists()
         device = Device.create(user=user, digest=_digest(token), agent=agent[:200], created_at=now, seen_at=now)
         audit.log_action(user, "device.added", device.id, kind="session")
-        if not is_first and user.email and rate_limits.record_hit(f"device:{user.id}", now, 3600) <= MAX_LETTERS:
+        if (
+            not is_first
+            and user.email
+            and rate_limits.record_hit(f"new device letter:{user.id}", now, 3600) <= MAX_LETTERS
+        ):
             _notify_user(user, device, now)
     return device, ".".join([token, *_tokens(cookie)[: MAX_USERS - 1]])
 

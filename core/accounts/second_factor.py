@@ -96,7 +96,8 @@ def _throttled(
     kind: str, user: User, session: Session, now: datetime, check: Callable[[], bool], wrong: type[DomainError]
 ) -> None:
     known = session.device_id is not None and not session.awaits_second_factor
-    name = f"{kind} code of {f"device:{session.device_id}" if known else "account"}:{user.id}"
+    place = f"device:{session.device_id}" if known else "new devices"
+    name = f"wrong code:{kind}:{place}:{user.id}"
     if wait := rate_limits.retry_after(name, now):
         raise TooManyAttempts(wait)
     failures = rate_limits.record_failure(
@@ -119,7 +120,7 @@ def check_passkey(user: User, session: Session, party: passkeys.RelyingParty, cr
 
 
 def _limit_passkeys(user: User, now: datetime) -> None:
-    if rate_limits.record_hit(f"passkey:{user.id}", now, PASSKEY_WINDOW_S) > PASSKEYS_PER_WINDOW:
+    if rate_limits.record_hit(f"passkey answers:{user.id}", now, PASSKEY_WINDOW_S) > PASSKEYS_PER_WINDOW:
         raise TooManyAttempts(timedelta(seconds=PASSKEY_WINDOW_S))
 
 

@@ -55,7 +55,7 @@ def add_passkey(page: Page, here: str) -> list[str]:  # noqa: F811
     return page.locator("#codes li").all_inner_texts()
 
 
-def test_a_passkey_is_added_and_opens_a_new_device(page, here, authenticator):  # noqa: F811
+def test_a_passkey_is_added_and_opens_a_new_device(page, here, authenticator, school):  # noqa: F811
     login(page, here)
     codes = add_passkey(page, here)
     assert len(set(codes)) == 10 and barriers(page) == []
@@ -71,8 +71,8 @@ def test_a_passkey_is_added_and_opens_a_new_device(page, here, authenticator):  
     page.wait_for_url(f"{here}/")
     assert Passkey.get().sign_count >= 2
     assert Device.select().where(Device.second_factor_at.is_null(False)).count() == 2
-    page.goto(f"{here}/lists/1/export")  # the second factor was shown a moment ago
-    expect(page.get_by_role("button", name="ファイルに書き出す")).to_be_visible()
+    page.goto(f"{here}/lists/{school.lists['1-1'].id}/export")  # the second factor was shown a moment ago
+    expect(page.get_by_role("button", name="書き出す（CSV）")).to_be_visible()
 
 
 def login_to_second_step(page: Page, here: str) -> None:  # noqa: F811

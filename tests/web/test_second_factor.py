@@ -9,6 +9,7 @@ import pytest
 
 import clock
 import config as ground
+from core import scheduler
 from core.accounts import second_factor, totp
 from core.inbound import imap_poller
 from core.notices import drafts
@@ -188,6 +189,7 @@ def test_links_by_mail_are_one_factor(hanako, app, path):
     secret, _ = set_up_app(hanako)
     thief = app.test_client()
     thief.post(path, data={"name": "花子"})
+    scheduler.run_due_jobs(clock.now())
     letter = Letter.select().where(Letter.kind.in_(("login", "password"))).get()
     link = letter.payload["url"].removeprefix("http://kairan.test")
     assert thief.post(link, data={"password": "yama-no-mukou-no-machi"}).location == "/login/second"
@@ -327,6 +329,7 @@ def test_confirming_never_leads_away_from_this_site(hanako):
 
 def test_without_a_password_one_is_offered_a_link(client):
     client.post("/login/letter", data={"name": "花子"})
+    scheduler.run_due_jobs(clock.now())
     User.update(password=None).where(User.name == "花子").execute()
     client.post(Letter.get().payload["url"].removeprefix("http://kairan.test"))
     page = client.get("/account/confirm")
