@@ -6,13 +6,19 @@ the server does not have it (`Unreachable`). After its reply the outcome is sett
 outcome is unknown (`OutcomeUnknown`).
 """
 
+import errno
+import os
 import re
+import select
 import smtplib
+import socket
 import ssl
+import time
 from base64 import b64encode
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from i18n import N_
 from mail import address, merge
@@ -34,6 +40,187 @@ def login_failure_message(said: str, usual: str) -> str:
     return APP_PASSWORD_NEEDED if _APP_PASSWORD_HINT.search(said) else usual
 
 
+# ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+REPLY_LIMITS_S: dict[str, float] = {"mail": 300, "rcpt": 300, "data": 120, "end": 600}
+"""Seconds for the whole reply to a command (RFC 5321 4.5.3.2)."""
+BLOCK_LIMIT_S, MIN_BYTES_PER_S = 180.0, 1000
+"""A message must be taken within the block limit of RFC 5321 plus its size at this speed."""
+CONNECT_LIMIT_S, OTHER_LIMIT_S, QUIT_LIMIT_S = 30.0, 60.0, 2.0
+"""Greeting, EHLO, TLS and login get one minute: before MAIL a new attempt costs nothing."""
+PIPELINING_TRIAL_S = 30.0
+"""Seconds for each reply to the first pipelined commands of a host; without it the host is not pipelined to."""
+NO_PIPELINING_FOR_S = 86400.0
+STOP_GRACE_S = 3.0
+SLICE_S = 0.25
+SLOW_S = 15.0
+MAX_REPLY_LINES, MAX_REPLY_BYTES = 128, 65536
+
+
+class Interrupted(TimeoutError):  # noqa: N818
+    """The process was told to stop while it waited for the server."""
+
+
+class _Wait:
+    """Bounds each wait for a server: by a time limit, and by STOP_GRACE_S once `stopped()`.
+
+    `on_slow` is called every SLOW_S seconds of one wait.
+    """
+
+    def __init__(self, stopped: Callable[[], bool], on_slow: Callable[[], None]) -> None:
+        self._stopped, self._on_slow = stopped, on_slow
+        self._stop_seen: float | None = None
+        self._slow_told = 0.0
+
+    def check(self, began: float, limit_s: float) -> None:
+        """Raise TimeoutError if a wait that began then (monotonic) is over, Interrupted if the process must stop."""
+        now = time.monotonic()
+        if now - began > limit_s:
+            raise TimeoutError("the mail server took too long")
+        if self._stopped():
+            self._stop_seen = self._stop_seen or now
+            if now - self._stop_seen > STOP_GRACE_S:
+                raise Interrupted("told to stop")
+        elif now - max(began, self._slow_told) > SLOW_S:
+            self._slow_told = now
+            self._on_slow()
+
+    def until(self, limit_s: float, step: Callable[[], object]) -> None:
+        """Repeat a step that returns within SLICE_S until it returns a true value."""
+        began = time.monotonic()
+        while not step():
+            self.check(began, limit_s)
+
+    def connect(self, host: str, port: int, limit_s: float) -> socket.socket:
+        """Return a connected socket to the first address of a host that answers."""
+        failure = OSError("the name has no address")
+        for family, kind, protocol, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            found = socket.socket(family, kind, protocol)
+            try:
+                self._connect_socket(found, where, limit_s)
+            except OSError as error:
+                found.close()
+                failure = error
+                if isinstance(error, Interrupted):
+                    break
+            else:
+                return found
+        raise failure
+
+    def _connect_socket(self, found: socket.socket, where: Any, limit_s: float) -> None:
+        found.setblocking(False)
+        code = found.connect_ex(where)
+        if code == errno.EINPROGRESS:
+            self.until(limit_s, lambda: select.select([], [found], [], SLICE_S)[1])
+            code = found.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        found.settimeout(SLICE_S)
+
+
+class _Tls:
+    """A TLS context whose handshake is bounded like every other wait."""
+
+    def __init__(self, context: ssl.SSLContext, wait: _Wait, limit_s: float) -> None:
+        self._context, self._wait, self._limit_s = context, wait, limit_s
+
+    def wrap_socket(self, plain: socket.socket, server_hostname: str) -> ssl.SSLSocket:
+        secure = self._context.wrap_socket(plain, server_hostname=server_hostname, do_handshake_on_connect=False)
+        try:
+            self._wait.until(self._limit_s, lambda: _shake_hands(secure))
+        except OSError:
+            secure.close()
+            raise
+        return secure
+
+
+def _shake_hands(secure: ssl.SSLSocket) -> bool:
+    try:
+        secure.do_handshake()
+    except TimeoutError:
+        return False
+    return True
+
+
+class _Session(smtplib.SMTP):
+    """smtplib's session with bounded waits: each reply as a whole has a time, lines and bytes (`limit_s`, MAX_REPLY_…).
+
+    smtplib bounds each recv only: a server that sends one line a second would hold it for ever.
+    """
+
+    def __init__(self, server: SmtpServer, hello: str, wait: _Wait, timeout: float | None, tls: _Tls | None) -> None:
+        self._wait, self._connect_limit_s, self._tls = wait, timeout or CONNECT_LIMIT_S, tls
+        self._buffer = bytearray()
+        self._buffered_from: socket.socket | None = None
+        self.limit_s, self._block_limit_s = timeout or OTHER_LIMIT_S, timeout or BLOCK_LIMIT_S
+        super().__init__(server.host, server.port, hello)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        found = self._wait.connect(host, port, self._connect_limit_s)
+        return self._tls.wrap_socket(found, host) if self._tls else found
+
+    def send(self, s: Any) -> None:
+        if self.sock is None:
+            raise smtplib.SMTPServerDisconnected("not connected")
+        rest = memoryview(s.encode(self.command_encoding) if isinstance(s, str) else s)
+        began, limit_s = time.monotonic(), self._block_limit_s + len(rest) / MIN_BYTES_PER_S
+        while rest:
+            try:
+                rest = rest[self.sock.send(rest) :]
+            except TimeoutError:
+                self._check(began, limit_s)
+            except OSError as error:
+                self.close()
+                raise smtplib.SMTPServerDisconnected(str(error)) from error
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.sock is None:
+            raise smtplib.SMTPServerDisconnected("not connected")
+        if self._buffered_from is not self.sock:  # what came before TLS does not count
+            self._buffer, self._buffered_from = bytearray(), self.sock
+        texts: list[bytes] = []
+        began, size, code, more = time.monotonic(), 0, b"", True
+        while more:
+            line = self._read_line(began, MAX_REPLY_BYTES - size)
+            size += len(line)
+            code, more = line[:3], line[3:4] == b"-"
+            texts.append(line[4:].strip())
+            if not code.isdigit():
+                return -1, b"\n".join(texts)
+            if len(texts) > MAX_REPLY_LINES:
+                raise self._disconnected("the answer has too many lines")
+        return int(code), b"\n".join(texts)
+
+    def _read_line(self, began: float, limit: int) -> bytes:
+        while (end := self._buffer.find(b"\n")) < 0:
+            if len(self._buffer) > limit:
+                raise self._disconnected("the answer is too long")
+            self._check(began, self.limit_s)  # never after a line arrived: an answer that was read counts
+            try:
+                received = self.sock.recv(8192)  # type: ignore[union-attr]
+            except TimeoutError:
+                received = None
+            except OSError as error:
+                raise self._disconnected(str(error)) from error
+            if received == b"":
+                raise self._disconnected("the server closed the connection")
+            self._buffer += received or b""
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line
+
+    def _check(self, began: float, limit_s: float) -> None:
+        try:
+            self._wait.check(began, limit_s)
+        except TimeoutError:
+            self.close()
+            raise
+
+    def _disconnected(self, why: str) -> smtplib.SMTPServerDisconnected:
+        self.close()
+        return smtplib.SMTPServerDisconnected(why)
+
+
 # ── the connection ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 MAX_REPLY_CHARS = 500
@@ -43,7 +230,8 @@ MAX_REPLY_CHARS = 500
 class Unreachable(ConnectionError):
     """The server could not be used and does not have the message: it is safe to try again.
 
-    reason: a word for code ("connect", "tls", "greeting", "login", "broken"). message: source string for `say`.
+    reason: a word for code ("connect", "tls", "greeting", "login", "broken"; "stopped": this process was told to stop).
+    message: source string for `say`.
     detail: text of the server or the system, without password.
     """
 
@@ -54,13 +242,14 @@ class Unreachable(ConnectionError):
         self.detail = detail[:MAX_REPLY_CHARS]
 
 
-def open_connection(server: SmtpServer, hello: str, timeout: float) -> smtplib.SMTP:
+def open_connection(server: SmtpServer, hello: str, timeout: float | None, wait: _Wait) -> _Session:
     """Connect, greet, start TLS and log in. Raises Unreachable."""
-    smtp = _connect(server, hello, timeout)
+    tls = _Tls(tls_context(server.host), wait, timeout or OTHER_LIMIT_S) if server.security != "none" else None
+    smtp = _connect(server, hello, timeout, wait, tls)
     try:
         _greet(smtp)
         if server.security == "starttls":
-            _start_tls(smtp, server)
+            _start_tls(smtp, tls)
         if server.user:
             _log_in(smtp, server)
     except Unreachable:
@@ -69,12 +258,11 @@ def open_connection(server: SmtpServer, hello: str, timeout: float) -> smtplib.S
     return smtp
 
 
-def _connect(server: SmtpServer, hello: str, timeout: float) -> smtplib.SMTP:
+def _connect(server: SmtpServer, hello: str, timeout: float | None, wait: _Wait, tls: _Tls | None) -> _Session:
     try:
-        if server.security == "tls":
-            secure = tls_context(server.host)
-            return smtplib.SMTP_SSL(server.host, server.port, hello, timeout=timeout, context=secure)
-        return smtplib.SMTP(server.host, server.port, hello, timeout=timeout)
+        return _Session(server, hello, wait, timeout, tls if server.security == "tls" else None)
+    except Interrupted as error:
+        raise _connection_broke(error) from error
     except ssl.SSLError as error:
         raise _tls_failed(error) from error
     except smtplib.SMTPException as error:
@@ -100,9 +288,9 @@ def _greet(smtp: smtplib.SMTP) -> None:
         raise _unreachable(error) from error
 
 
-def _start_tls(smtp: smtplib.SMTP, server: SmtpServer) -> None:
+def _start_tls(smtp: _Session, tls: _Tls | None) -> None:
     try:
-        smtp.starttls(context=tls_context(server.host))
+        smtp.starttls(context=tls)  # type: ignore[arg-type]
     except (OSError, smtplib.SMTPException) as error:  # ssl.SSLError is an OSError
         raise _tls_failed(error) from error
     _greet(smtp)
@@ -118,6 +306,8 @@ def _log_in(smtp: smtplib.SMTP, server: SmtpServer) -> None:
         usual = N_("The mail server offers no login in this way. Please check encryption and port.")
         offered = str(smtp.esmtp_features.get("auth", ""))
         raise Unreachable(login_failure_message(offered, usual), "login", _error_detail(error)) from error
+    except Interrupted as error:
+        raise _connection_broke(error) from error
     except (OSError, smtplib.SMTPException, UnicodeError) as error:
         usual = N_("The mail server refused the login. Please check user and password.")
         raise Unreachable(login_failure_message(_error_detail(error), usual), "login", _error_detail(error)) from error
@@ -135,10 +325,14 @@ def _log_in_with_utf8(smtp: smtplib.SMTP, server: SmtpServer) -> None:
 
 
 def _unreachable(error: Exception) -> Unreachable:
+    if isinstance(error, Interrupted):
+        return _connection_broke(error)
     return Unreachable(N_("The mail server does not take letters now."), "greeting", _error_detail(error))
 
 
 def _tls_failed(error: Exception) -> Unreachable:
+    if isinstance(error, Interrupted):
+        return _connection_broke(error)
     if isinstance(error, ssl.SSLCertVerificationError):
         message = N_("The mail server's certificate is not valid for its name.")
     elif isinstance(error, smtplib.SMTPNotSupportedError):
@@ -213,12 +407,24 @@ def dot_stuff(raw: bytes) -> bytes:
 class SmtpConnection:
     """A connection that sends one message after another. Not thread-safe."""
 
-    def __init__(self, server: SmtpServer, hello: str, timeout: float = 30) -> None:
-        """hello: the name for EHLO. timeout: seconds per reply."""
+    def __init__(
+        self,
+        server: SmtpServer,
+        hello: str,
+        timeout: float | None = None,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+        on_slow: Callable[[], None] = lambda: None,
+    ) -> None:
+        """hello: the name for EHLO. timeout: seconds per reply; None: as RFC 5321 4.5.3.2 says for each command.
+
+        stopped: tells that the process must end; waits then end within STOP_GRACE_S. on_slow: called in long waits.
+        """
         self._server = server
         self._hello = hello
         self._timeout = timeout
-        self._smtp: smtplib.SMTP | None = None
+        self._wait = _Wait(stopped, on_slow)
+        self._smtp: _Session | None = None
 
     @property
     def is_open(self) -> bool:
@@ -228,12 +434,12 @@ class SmtpConnection:
     def open(self) -> None:
         """Connect unless connected. Raises Unreachable."""
         if not self.is_open:
-            self._smtp = open_connection(self._server, self._hello, self._timeout)
+            self._smtp = open_connection(self._server, self._hello, self._timeout, self._wait)
 
     def close(self) -> None:
         """Send QUIT and close. Idempotent."""
         if self._smtp is not None and self._smtp.sock is not None:
-            self._smtp.sock.settimeout(min(self._timeout, 3))
+            self._smtp.limit_s = min(self._timeout or QUIT_LIMIT_S, QUIT_LIMIT_S)
             with suppress(OSError, smtplib.SMTPException):
                 self._smtp.quit()
         self._close()
@@ -252,16 +458,48 @@ class SmtpConnection:
     def _begin_reused(self, commands: "EnvelopeCommands") -> SmtpReply | None:
         """Start a transaction on a reused connection; servers close those at any time, so try twice."""
         try:
-            reply = self._begin(commands)
-        except Unreachable:
+            reply = self._begin_once(commands)
+        except Unreachable as failure:
+            if failure.reason == "stopped":
+                raise
             return self._begin(commands)
         stale = reply is not None and reply.code == 421 and reply.phase == "mail"
-        return self._begin(commands) if stale else reply
+        return self._begin(commands) if stale or _is_confusion(reply) else reply
 
     def _begin(self, commands: "EnvelopeCommands") -> SmtpReply | None:
-        """Send MAIL, RCPT and DATA; return the refusing reply, or None if the content may follow."""
+        """Send MAIL, RCPT and DATA; return the refusing reply, or None if the content may follow.
+
+        If that fails in one go, try one command at a time; if that works, the host is not pipelined to for a day.
+        """
         self.open()
-        if self._connected().has_extn("pipelining"):
+        if not self._pipelines():
+            return self._begin_once(commands)
+        try:
+            reply = self._begin_once(commands)
+        except Unreachable as failure:
+            if failure.reason == "stopped":
+                raise
+        else:
+            if not _is_confusion(reply):
+                return reply
+        host = (self._server.host, self._server.port)
+        _no_pipelining_until[host] = time.monotonic() + NO_PIPELINING_FOR_S
+        reply = SmtpReply(0, "5.5.1", "", "mail")
+        try:
+            self.open()
+            reply = self._begin_once(commands)
+        finally:
+            if _is_confusion(reply):  # one command at a time fails too
+                _no_pipelining_until.pop(host, None)
+        return reply
+
+    def _pipelines(self) -> bool:
+        """Tell whether commands go in one go: the server offers it and did not lose any within a day."""
+        until = _no_pipelining_until.get((self._server.host, self._server.port), 0)
+        return self._connected().has_extn("pipelining") and time.monotonic() > until
+
+    def _begin_once(self, commands: "EnvelopeCommands") -> SmtpReply | None:
+        if self._pipelines():
             return self._begin_pipelined(commands)
         for phase, command, wanted in commands:
             reply = self._ask(command, phase)
@@ -272,9 +510,11 @@ class SmtpConnection:
     def _begin_pipelined(self, commands: "EnvelopeCommands") -> SmtpReply | None:
         """Send all three commands before reading replies (RFC 2920 3.1): one round trip instead of three."""
         smtp, refusal = self._connected(), None
+        host = (self._server.host, self._server.port)
         try:
             smtp.send("".join(f"{command}\r\n" for _, command, _ in commands))
             for phase, _, wanted in commands:
+                self._limit(smtp, phase, trial=host not in _pipelined_hosts)
                 reply = _parse_reply(*smtp.getreply(), phase)
                 if reply.code // 100 != wanted:
                     refusal = refusal or reply
@@ -285,10 +525,18 @@ class SmtpConnection:
             self._close()
             if refusal is None:
                 raise _connection_broke(error) from error
+        if refusal is None:
+            _pipelined_hosts.add(host)
         return self._reset_after(refusal) if refusal else None
+
+    def _limit(self, smtp: _Session, phase: str = "", trial: bool = False) -> None:
+        """Set the time for the next reply."""
+        limit_s = self._timeout or REPLY_LIMITS_S.get(phase, OTHER_LIMIT_S)
+        smtp.limit_s = min(limit_s, PIPELINING_TRIAL_S) if trial else limit_s
 
     def _ask(self, command: str, phase: SmtpPhase) -> SmtpReply:
         smtp = self._connected()
+        self._limit(smtp, phase)
         try:
             return _parse_reply(*smtp.docmd(command), phase)
         except (OSError, smtplib.SMTPException) as error:
@@ -304,11 +552,15 @@ class SmtpConnection:
             # The end mark was not sent, so the server must discard the message.
             self._close()
             raise _connection_broke(error) from error
+        self._limit(smtp, "end")
         try:
             reply = _parse_reply(*smtp.getreply(), "end")
         except (OSError, smtplib.SMTPException) as error:
             self._close()
             raise OutcomeUnknown(type(error).__name__) from error
+        if reply.code // 100 == 3:  # no answer to a message (RFC 5321 4.3.2): the server may have it
+            self._close()
+            raise OutcomeUnknown(str(reply.code))
         return reply if reply.accepted else self._reset_after(reply)
 
     def _reset_after(self, reply: SmtpReply) -> SmtpReply:
@@ -317,6 +569,7 @@ class SmtpConnection:
             self._close()
             return reply
         try:
+            self._limit(self._connected())
             code, _ = self._connected().rset()
         except (OSError, smtplib.SMTPException):
             code = -1
@@ -324,7 +577,7 @@ class SmtpConnection:
             self._close()
         return reply
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connected(self) -> _Session:
         if self._smtp is None or self._smtp.sock is None:
             raise _connection_broke(ConnectionError("closed"))
         return self._smtp
@@ -333,6 +586,17 @@ class SmtpConnection:
         if self._smtp is not None:
             self._smtp.close()
         self._smtp = None
+
+
+_no_pipelining_until: dict[tuple[str, int], float] = {}
+"""Hosts that lost pipelined commands, each with the end (monotonic) of that memory."""
+_pipelined_hosts: set[tuple[str, int]] = set()
+"""Hosts that answered pipelined commands."""
+
+
+def _is_confusion(reply: "SmtpReply | None") -> bool:
+    """Tell whether a reply complains of the order or form of the commands, as servers do that lose pipelined ones."""
+    return reply is not None and (reply.code in (500, 502, 503) or reply.enhanced == "5.5.1")
 
 
 EnvelopeCommands = tuple[tuple[SmtpPhase, str, int], ...]
@@ -355,4 +619,6 @@ def _parse_reply(code: int, text: bytes, phase: SmtpPhase) -> SmtpReply:
 
 
 def _connection_broke(error: Exception) -> Unreachable:
+    if isinstance(error, Interrupted):
+        return Unreachable(N_("The connection to the mail server broke."), "stopped")
     return Unreachable(N_("The connection to the mail server broke."), "broken", type(error).__name__)

@@ -8,9 +8,13 @@ from datetime import datetime, timedelta
 
 from peewee import fn
 
+from core.delivery import throttle
 from core.delivery.lifecycle import hold_notice
 from database import db, millis
-from models import Notice, NoticeState
+from models import Notice, NoticeState, ThrottleBucket
+
+SLOW_SHOWN_FOR = timedelta(seconds=20)
+"""A worker notes a slow server every 15 s while it waits."""
 
 
 def pause_notices(reason: str, now: datetime) -> None:
@@ -48,3 +52,16 @@ def clear_outage() -> None:
 
 def has_paused_notices() -> bool:
     return Notice.select().where(Notice.state == NoticeState.PAUSED).exists()
+
+
+def note_slow_server(now: datetime) -> None:
+    """Note that a worker waits long for an answer of the mail server."""
+    ThrottleBucket.insert(name=throttle.SLOW_SERVER, at=now).on_conflict(
+        conflict_target=[ThrottleBucket.name], update={ThrottleBucket.at: now}
+    ).execute()
+
+
+def is_server_slow(now: datetime) -> bool:
+    """Return whether a worker waits long for an answer at the moment."""
+    noted = ThrottleBucket.get_or_none(ThrottleBucket.name == throttle.SLOW_SERVER)
+    return noted is not None and abs(now - noted.at) < SLOW_SHOWN_FOR

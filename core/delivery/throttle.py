@@ -14,6 +14,8 @@ from database import millis
 from models import ThrottleBucket
 
 GLOBAL_BUCKET = "all"
+SLOW_SERVER = "status:slow"
+"""Row that says when a worker last waited long for the mail server; no bucket."""
 BURST_S = 2.0
 TOKEN = 1000
 """Tokens are stored in thousandths."""
@@ -140,7 +142,9 @@ def _refill(names: list[str], limits: dict[str, int], now: datetime) -> dict[str
 def blocked_buckets(settings: Settings, now: datetime) -> list[str]:
     """Return the names of the buckets that are paused or have no token."""
     blocked = [GLOBAL_BUCKET] if hourly_allowance(settings, now) == 0 else []
-    for row in ThrottleBucket.select().where(~ThrottleBucket.name.startswith(HOUR_PREFIX)):
+    for row in ThrottleBucket.select().where(
+        ~ThrottleBucket.name.startswith(HOUR_PREFIX), ThrottleBucket.name != SLOW_SERVER
+    ):
         limit = _bucket_rate(row.name, settings)
         elapsed_ms = max(0, millis(now) - millis(row.at))
         if _is_paused(row, now) or (limit and row.tokens + elapsed_ms * limit // 60 < TOKEN):

@@ -10,9 +10,12 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from peewee import OperationalError
 
 import clock
 from config import Config
@@ -139,11 +142,13 @@ class SmtpWorker:
         self._blocked_domains: set[str] = set()
         self._renderer: Renderer | None = None
         self._renderer_settings: Settings | None = None
+        self._stopped: Callable[[], bool] = lambda: False
 
     # ── run and drain ──
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """Send due letters until `stopped()`. The letter in progress is finished first."""
+        """Send due letters until `stopped()`. The letter in progress is finished first, if the server answers soon."""
+        self._stopped = stopped
         while not stopped():
             self._housekeeping()
             version = _data_version()
@@ -164,6 +169,7 @@ class SmtpWorker:
 
     def drain(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Recover orphans, then send until no letter is due. Return False if the server cannot be used."""
+        self._stopped = stopped
         throttle.resume_bucket(throttle.GLOBAL_BUCKET)  # an organizer asks for it now
         self._recover_and_finish(clock.now())
         while not self.failure and not stopped():
@@ -222,7 +228,8 @@ class SmtpWorker:
                 # This letter may be why the server closed the connection: after the outage the others go first.
                 self._requeue([letter], BROKEN_CONNECTION_RETRY_S if failure.reason == "broken" else 0)
                 self._requeue(letters[place + 1 :])
-                self._on_connection_failure(failure)
+                if failure.reason != "stopped":
+                    self._on_connection_failure(failure)
                 return
 
     def _renderer_for(self, settings: Settings) -> Renderer:
@@ -341,7 +348,10 @@ class SmtpWorker:
         if self._connection is None or route != self._route:
             if self._connection:
                 self._connection.close()
-            self._connection, self._route = SmtpConnection(route, settings.mail_domain), route
+            self._connection = SmtpConnection(
+                route, settings.mail_domain, stopped=lambda: self._stopped(), on_slow=self._on_slow_server
+            )
+            self._route = route
         self._connection.open()
         return self._connection
 
@@ -359,6 +369,11 @@ class SmtpWorker:
             self._signer = DkimSigner(self._config.dkim_selector, settings.mail_domain, self._config.key("dkim.pem"))
             self._signer_domain = settings.mail_domain
         return self._signer.sign(raw)
+
+    def _on_slow_server(self) -> None:
+        """Tell the pages that the server takes long to answer."""
+        with suppress(OperationalError):
+            outage.note_slow_server(clock.now())
 
     def _on_connection_failure(self, failure: Unreachable) -> None:
         """Pause all sending for a growing delay. Pages then show the outage and offer the text and the phone list."""
@@ -384,7 +399,8 @@ class SmtpWorker:
         try:
             self._open_connection(settings)
         except Unreachable as failure:
-            self._on_connection_failure(failure)
+            if failure.reason != "stopped":
+                self._on_connection_failure(failure)
             return
         self.failure, self._failures = "", max(1, self._failures)
         throttle.resume_bucket(throttle.GLOBAL_BUCKET)

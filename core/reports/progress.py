@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from peewee import JOIN, Expression, ModelSelect, fn
 
 from core import visibility
-from core.delivery import throttle
+from core.delivery import outage, throttle
 from core.reports import poll_results, summaries
 from core.responses import answers
 from core.settings import Settings
-from models import PENDING_STATES, AuditLog, Delivery, Letter, LetterState, Notice, Person, count_letters
+from models import PENDING_STATES, AuditLog, Delivery, Letter, LetterState, Notice, NoticeState, Person, count_letters
 
 PROBLEM_STATES = (
     LetterState.REFUSED,
@@ -30,6 +30,8 @@ class Progress:
     total: int
     ends_at: datetime | None
     serial: str
+    slow: bool = False
+    """A worker waits long for an answer of the mail server."""
 
     @property
     def done(self) -> int:
@@ -80,7 +82,8 @@ def notice_progress(
     going = counts[LetterState.WAITING] + counts[LetterState.SENDING]
     ends_at = now + _time_left(notice, letters - going, going, settings, now) if going else None
     serial = "-".join(str(counts[state]) for state in LetterState) + f"-{notice.serial}"
-    return Progress(counts, letters, ends_at, serial)
+    slow = notice.state == NoticeState.SENDING and outage.is_server_slow(now)
+    return Progress(counts, letters, ends_at, f"{serial}-slow" if slow else serial, slow)
 
 
 def _from_summary(found: summaries.NoticeSummary | None, serial: int) -> Progress:

@@ -1,6 +1,9 @@
 """Outages: the server is away, hangs up, or a carrier blocks us (design 5, decision 8, field 3.4)."""
 
+import threading
+import time
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -12,6 +15,7 @@ from core.notices import workflow
 from core.settings import load_settings
 from models import AuditLog, Letter, Person
 from tests import smarthost
+from tests.mail.smtp_servers import ScriptedServer
 from tests.smarthost import begun, drained, fresh, later, letter_to, never, sender, states
 
 NAOKI, MEGUMI = "naoki@example.jp", "megumi.@mobile.example.jp"
@@ -35,8 +39,6 @@ def host(school):
 
 @pytest.mark.parametrize("why", ["connect", "greeting"])
 def test_while_the_server_is_away_notices_pause_and_no_attempt_is_counted(school, hanako, why):
-    from tests.mail.smtp_servers import ScriptedServer
-
     notice = begun(hanako, [school.lists["1-1"]])
     if why == "connect":
         smarthost.send_by(smarthost.closed_port())
@@ -118,6 +120,48 @@ def test_one_letter_at_which_the_server_hangs_up_does_not_keep_the_others(school
     heart.run_once(never)
     heart.close()
     assert states(notice) == {"accepted": 3, "waiting": 1}
+
+
+@pytest.mark.parametrize(("verb", "left"), [("RCPT", {"waiting": 4}), ("end", {"waiting": 3, "unknown": 1})])
+def test_a_sender_told_to_end_does_so_within_five_seconds_while_the_server_says_nothing(school, hanako, verb, left):
+    """What was not handed over waits again; only a letter whose content is there is unknown. It is no outage."""
+    notice = begun(hanako, [school.lists["1-1"]])
+    told = threading.Event()
+
+    def endless(connection):
+        told.set()
+        with suppress(OSError):
+            while True:
+                connection.sendall(b"250-and more\r\n")
+                time.sleep(0.5)
+        return False
+
+    with ScriptedServer(**{verb: endless}) as route:
+        smarthost.send_by(route.port)
+        heart = sender()
+        ended = []
+
+        def stopped():
+            if told.is_set():
+                ended.append(time.monotonic())
+            return bool(ended)
+
+        heart.run(stopped)
+        assert time.monotonic() - ended[0] < 5
+    assert states(notice) == left and fresh(notice).state == "sending"
+    assert not Letter.select().where(Letter.notice == notice, Letter.attempts > 0).exists()
+
+
+def test_while_the_server_is_slow_the_notice_says_so(school, hanako, as_):
+    notice = begun(hanako, [school.lists["1-1"]])
+    page = as_("花子")
+    before = page.get(f"/notices/{notice.id}").text
+    outage.note_slow_server(clock.now())
+    after = page.get(f"/notices/{notice.id}").text
+    later(seconds=21)
+    words = "メールサーバーの返事が遅れています"
+    assert (words in before, words in after) == (False, True)
+    assert words not in page.get(f"/notices/{notice.id}").text
 
 
 @pytest.mark.parametrize("back", [True, False])

@@ -6,7 +6,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,14 +96,22 @@ def self_signed_context(folder: Path) -> ssl.SSLContext:
 GOOD = {"": "220 ready", "EHLO": "250 ok", "MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go", ".": "250 2.0.0 ok"}
 
 
+def first_lines(connection: socket.socket) -> Iterator[bytes]:
+    """Give the first line of each piece that arrives; content comes whole."""
+    while piece := connection.recv(100_000):
+        yield b".\r\n" if piece.endswith(b"\r\n.\r\n") else piece.partition(b"\n")[0] + b"\n"
+
+
 class ScriptedServer:
     """A server that answers by a table: verb (or "" for the greeting, "." for the end) to reply line.
 
     Values "close" and "reset" cut the connection, "silence" never answers, a list gives one answer after
-    the other. "content": "reset" cuts it when content begins to come.
+    the other; a function is handed the connection and says whether to go on. "content": "reset" cuts it when content
+    begins to come. loses_input: only the first line of what comes at once is heard.
     """
 
-    def __init__(self, **answers: object) -> None:
+    def __init__(self, *, loses_input: bool = False, **answers: object) -> None:
+        self.loses_input = loses_input
         self.answers = {**GOOD, **{verb.replace("greeting", "").replace("end", "."): a for verb, a in answers.items()}}
         self.heard: list[str] = []
         self.connections = 0
@@ -128,8 +136,8 @@ class ScriptedServer:
             except OSError:
                 return
             self.connections += 1
-            with connection, connection.makefile("rb") as lines:
-                self._talk(connection, lines)
+            with connection, suppress(OSError), connection.makefile("rb") as lines:
+                self._talk(connection, first_lines(connection) if self.loses_input else lines)
 
     def _talk(self, connection: socket.socket, lines: Iterator[bytes]) -> None:
         if not self._answer(connection, ""):
@@ -152,6 +160,8 @@ class ScriptedServer:
     def _answer(self, connection: socket.socket, verb: str) -> bool:
         told = self.answers.get(verb, "250 ok")
         answer = told.pop(0) if isinstance(told, list) else told
+        if callable(answer):
+            return answer(connection)
         if answer in ("close", "reset"):
             return self._cut(connection, answer)
         if answer == "silence":

@@ -1,6 +1,9 @@
 """Handing letters over: what the server said, and whether it may have the letter."""
 
 import smtplib
+import time
+from contextlib import closing, suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -118,8 +121,8 @@ def test_the_end_mark_stands_at_the_end_alone(raw):
 
 def test_commands_go_in_one_go_where_the_server_offers_it(monkeypatch):
     """RFC 2920: no command waits for the answer before it, and the same letters arrive over one connection."""
-    said, send = [], smtplib.SMTP.send
-    monkeypatch.setattr(smtplib.SMTP, "send", lambda self, what: (said.append(what), send(self, what)))
+    said, send = [], smtp._Session.send
+    monkeypatch.setattr(smtp._Session, "send", lambda self, what: (said.append(what), send(self, what)))
     server = ScriptedServer(**IN_ONE_GO)
     with server as route:
         line = connected(route)
@@ -221,7 +224,7 @@ def test_a_break_within_the_content_leaves_nothing_there():
         assert not line.is_open
 
 
-@pytest.mark.parametrize("answer", ["close", "reset", "silence", "hello there", "999 what"])
+@pytest.mark.parametrize("answer", ["close", "reset", "silence", "hello there", "999 what", "354 go on", "300 what"])
 def test_a_break_after_the_content_is_unknown(answer):
     with ScriptedServer(end=answer) as route:
         line = connected(route, timeout=0.3)
@@ -253,6 +256,125 @@ def test_a_connection_that_went_stale_is_opened_again(parting, offers):
         assert line.send(*TO).accepted
         line.close()
     assert server.connections == 2
+
+
+# Waiting
+
+
+def endless(pause_s: float, line: bytes = b"250-and more\r\n"):
+    """Answer with lines and no end."""
+
+    def talk(connection):
+        with suppress(OSError):
+            while True:
+                connection.sendall(line)
+                time.sleep(pause_s)
+        return False
+
+    return talk
+
+
+@pytest.mark.parametrize(("verb", "failure"), [("EHLO", Unreachable), ("RCPT", Unreachable), ("end", OutcomeUnknown)])
+@pytest.mark.parametrize(
+    "talk", [endless(0), endless(0.05), endless(0, b"x" * 8192)], ids=["many lines", "drip", "no line end"]
+)
+def test_an_answer_without_end_is_given_up(verb, failure, talk):
+    """The time counts for the answer as a whole, and so do its lines and bytes."""
+    with ScriptedServer(**{verb: talk}) as route:
+        line = connected(route, timeout=0.6)
+        began = time.monotonic()
+        with pytest.raises(failure):
+            line.send(*TO)
+        assert time.monotonic() - began < 5 and not line.is_open
+
+
+def test_a_long_answer_that_ends_counts():
+    with ScriptedServer(end="250 2.0.0 " + "x" * 20_000) as route, closing(connected(route)) as line:
+        assert line.send(*TO).accepted
+
+
+@pytest.mark.parametrize("verb", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "end"])
+def test_a_wait_ends_soon_after_the_process_is_told_to_stop(verb, monkeypatch):
+    monkeypatch.setattr(smtp, "STOP_GRACE_S", 0.2)
+    with ScriptedServer(**{verb: "silence"}) as route:
+        began = time.monotonic()
+        line = SmtpConnection(route, "mail.school.example", stopped=lambda: time.monotonic() > began + 0.3)
+        with pytest.raises(OutcomeUnknown if verb == "end" else Unreachable) as caught:
+            line.send(*TO)
+        line.close()
+        assert time.monotonic() - began < 4
+    assert verb == "end" or caught.value.reason == "stopped"
+
+
+def test_a_wait_for_tls_ends_soon_after_the_process_is_told_to_stop(monkeypatch):
+    monkeypatch.setattr(smtp, "STOP_GRACE_S", 0.2)
+    with ScriptedServer(greeting="silence") as route:
+        began = time.monotonic()
+        secure = replace(route, security="tls")
+        line = SmtpConnection(secure, "mail.school.example", stopped=lambda: time.monotonic() > began + 0.3)
+        with pytest.raises(Unreachable) as caught:
+            line.open()
+        assert time.monotonic() - began < 4
+    assert caught.value.reason == "stopped"
+
+
+@pytest.mark.parametrize("offers", [{}, IN_ONE_GO], ids=["one by one", "in one go"])
+def test_each_command_has_the_time_of_the_standard(offers, monkeypatch):
+    """RFC 5321 4.5.3.2: MAIL and RCPT five minutes, DATA two, the end of the content ten."""
+    limits, getreply = [], smtp._Session.getreply
+    monkeypatch.setattr(smtp._Session, "getreply", lambda self: (limits.append(self.limit_s), getreply(self))[1])
+    with ScriptedServer(**offers) as route:
+        line = SmtpConnection(route, "mail.school.example")
+        assert line.send(*TO).accepted and line.send(*TO).accepted
+        line.close()
+    assert limits.pop() == 2
+    first = [30, 30, 30, 600] if offers else [300, 300, 120, 600]
+    assert limits == [60, 60, *first, 300, 300, 120, 600]
+
+
+def test_a_slow_answer_is_told_and_waited_for(monkeypatch):
+    monkeypatch.setattr(smtp, "SLOW_S", 0.3)
+    told = []
+
+    def late(connection):
+        time.sleep(1)
+        connection.sendall(b"250 2.0.0 ok\r\n")
+        return True
+
+    with ScriptedServer(end=late) as route:
+        line = SmtpConnection(route, "mail.school.example", on_slow=lambda: told.append("slow"))
+        assert line.send(*TO).accepted
+        line.close()
+    assert 1 <= len(told) <= 4
+
+
+def test_a_host_that_loses_pipelined_commands_is_spoken_to_one_at_a_time_for_a_day(monkeypatch):
+    monkeypatch.setattr(smtp, "PIPELINING_TRIAL_S", 0.3)
+    server = ScriptedServer(loses_input=True, **IN_ONE_GO)
+    with server as route:
+        with closing(connected(route)) as line:
+            assert line.send(*TO).accepted
+        heard = len(server.heard)
+        line = connected(route)
+        assert [line.send(*TO).accepted for _ in range(2)] == [True] * 2
+        line.close()
+        assert [one.split()[0] for one in server.heard[heard:]] == [*("ehlo", *("MAIL", "RCPT", "DATA") * 2, "quit")]
+        host = (route.host, route.port)
+        assert 86000 < smtp._no_pipelining_until[host] - time.monotonic() <= 86400
+
+
+@pytest.mark.parametrize("answer", ["503 5.5.1 bad sequence", "500 what"])
+def test_a_complaint_about_the_order_is_tried_one_at_a_time(answer):
+    server = ScriptedServer(RCPT=[answer, "250 ok"], **IN_ONE_GO)
+    with server as route, closing(connected(route)) as line:
+        assert line.send(*TO).accepted
+    assert (route.host, route.port) in smtp._no_pipelining_until
+
+
+def test_one_letter_at_which_a_host_hangs_up_does_not_end_pipelining():
+    with ScriptedServer(RCPT="close", **IN_ONE_GO) as route, pytest.raises(Unreachable):
+        connected(route).send(*TO)
+    assert (route.host, route.port) not in smtp._no_pipelining_until
 
 
 def test_nobody_listens():
