@@ -12,6 +12,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 import web
 from core import settings
 from core.accounts.sessions import user_of_session
+from core.notifications.letter_limits import TooManyLetters
 from database import db
 from i18n import N_
 
@@ -34,6 +35,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, lambda error: _render_error(403, "form"))
     for code in (400, 403, 404, 405, 413, 429, 500):
         app.register_error_handler(code, lambda error, code=code: _render_error(code, error=error))
+    app.register_error_handler(TooManyLetters, _render_letter_limit)
     app.jinja_env.globals["asset"] = _static_url
 
 
@@ -46,8 +48,7 @@ class _SessionCookie(SecureCookieSessionInterface):
         super().save_session(app, session, response)  # type: ignore[arg-type]
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        sent = session.modified or session.permanent
-        return bool(sent) and web.uses_https()
+        return bool(session.get("secure")) if session else request.is_secure
 
 
 def _open_database() -> None:
@@ -114,6 +115,12 @@ def _render_error(code: int, why: str = "", error: Exception | None = None) -> t
         sentence = f"{sentence} {error.holders.sentence(web.language())}"
     link = None if reader else ("/", web._("To the first page"))
     return web.message_page(web._("This page cannot be shown"), sentence, link=link, status=code)
+
+
+def _render_letter_limit(error: TooManyLetters) -> tuple[str, int]:
+    """Say when the next letter can go, for the buttons whose view catches nothing."""
+    sentence = web._(error.message, **error.values)
+    return web.message_page(web._("Not sent"), sentence, link=("/", web._("To the first page")), status=429)
 
 
 def _static_url(filename: str) -> str:

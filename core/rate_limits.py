@@ -85,6 +85,13 @@ def hit_count(name: str, now: datetime) -> int:
     return row[0] if row else 0
 
 
+def window_rest(name: str, now: datetime) -> timedelta:
+    """Return the rest of the current window; zero without one."""
+    with _connect() as file:
+        row = file.execute("SELECT over FROM hit WHERE name = ?", (_hash_name(name),)).fetchone()
+    return timedelta(seconds=max(0.0, row[0] - now.timestamp())) if row else timedelta(0)
+
+
 def record_failure(name: str, now: datetime) -> int:
     """Count a failure within a day. The fifth locks for a minute; each further one twice as long, up to an hour."""
     failures = record_hit(name, now, FAILURE_WINDOW_S)

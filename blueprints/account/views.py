@@ -13,7 +13,6 @@ from wtforms.validators import InputRequired, Length
 import clock
 import tasks
 from blueprints.account import bp, session_cookies
-from core import rate_limits
 from core.accounts import accounts, change_email, devices, login_links, logins, second_factor, sessions
 from core.accounts.logins import TooManyAttempts
 from core.errors import DomainError
@@ -112,7 +111,6 @@ def logout():
 
 
 Answer = Response | tuple[str, int]
-RESENDS_PER_HOUR = 5
 
 
 @bp.get("/account")
@@ -187,11 +185,8 @@ def forget_pending_email() -> Answer:
 
 @bp.post("/account/email/wanted/resend")
 def resend_confirmation() -> Answer:
-    """Send the confirmation letter again, at most five times an hour."""
-    if (
-        current_user.pending_email
-        and rate_limits.record_hit(f"email:{current_user.id}", clock.now(), 3600) <= RESENDS_PER_HOUR
-    ):
+    """Send the confirmation letter again."""
+    if current_user.pending_email:
         change_email.resend_email_change(current_user, clock.now())
         tasks.wake_worker()
         flash_message(N_("The letter is on its way once more."))

@@ -16,6 +16,7 @@ from core.delivery.dev_outbox import RETENTION_DAYS, NoSuchLetter, OutboxFile
 from core.errors import DomainError
 from core.inbound import imap_poller
 from core.notices import html_body
+from core.notifications.letter_limits import Caused, count_letter
 from core.notifications.notify import notify
 from core.system import mail_settings
 from core.system.mail_settings import MAIL_MODES, SMTP_SECURITY_LABELS
@@ -161,6 +162,7 @@ def send_test_email() -> Answer:
         return redirect_to("account.index")
     config = settings.load_settings()
     if config.practice:
+        count_letter(Caused.MAIL_TEST, current_user, None, clock.now())
         notify("test", current_user, clock.now(), to_name="")
         flash_message(N_("The test letter is on its way to the outbox."))
         return redirect_to("admin.mail_page")

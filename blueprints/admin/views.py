@@ -13,6 +13,7 @@ from blueprints.admin import bp
 from core import backup, settings
 from core.delivery.dev_outbox import RETENTION_DAYS
 from core.inbound import spool
+from core.notifications.letter_limits import Caused, count_letter
 from core.responses import tracking
 from core.retention import purge
 from core.settings import RENEWAL_NAMES, near_renewals, purge_starts_at
@@ -263,6 +264,7 @@ def send_health_email() -> Answer:
     if not current_user.email:
         flash_message(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
         return redirect_to("account.index")
+    count_letter(Caused.HEALTH, current_user, None, clock.now())
     health_email.send_health_email([current_user], health_email.collect_findings(clock.now()), clock.now())
     tasks.wake_worker()
     flash_message(N_("The letter is on its way to you."))

@@ -101,7 +101,7 @@ def edit_sender(number: int, which: int) -> Answer:
 @bp.post("/<int:which>/trial")
 def send_trial_email(number: int, which: int) -> Answer:
     _, sender = _sender_or_404(number, which)
-    allowed_senders.send_verification(sender, clock.now())
+    allowed_senders.send_verification(sender, current_user, clock.now())
     flash_message(N_("A trial letter is on its way to %(address)s."), address=sender.address)
     return redirect_to("allowed_senders.index", number=number)
 

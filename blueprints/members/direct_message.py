@@ -16,6 +16,7 @@ from blueprints.members.views import get_person_or_404
 from core.errors import DomainError
 from core.notices import approval, audience, content_checks, direct_message, rendering
 from core.notices.content_checks import find_missing
+from core.notifications.letter_limits import Caused, count_letter
 from core.settings import load_settings
 from i18n import N_
 from models import Notice, NoticeState, Person
@@ -105,6 +106,7 @@ def check_direct_message(number: int, notice: int) -> Any:
     wrong = ""
     if request.method == "POST":
         try:
+            count_letter(Caused.DIRECT_MESSAGE, current_user, person.address, clock.now())
             approval.confirm_send(
                 draft, by=current_user, fingerprint=request.form.get("fingerprint", ""), now=clock.now()
             )

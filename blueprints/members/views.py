@@ -283,7 +283,7 @@ def send_test_email(number: int) -> Answer:
     person = get_person_or_404(number, "send")
     if not person.is_deliverable:
         flash_message(N_("No letter can be sent to this person now."), "wrong")
-    elif author_copy.send_test_to_person(person, clock.now()):
+    elif author_copy.send_test_to_person(person, current_user, clock.now()):
         tasks.wake_worker()
         flash_message(N_("A test letter is on its way. Its fate shows below in a moment."))
     return redirect_to("members.show", number=number)

@@ -9,6 +9,7 @@ from core import audit
 from core.accounts import accounts, login_links
 from core.accounts.who_can import holders_for_lists
 from core.errors import DomainError
+from core.notifications.letter_limits import Caused, count_letter
 from core.notifications.notify import notify
 from core.settings import load_settings
 from i18n import N_
@@ -29,17 +30,23 @@ def request_email_change(user: User, typed: str | None, now: datetime) -> bool:
         return False
     if User.select().where(User.email_key == address.comparison_key(wanted), User.id != user.id).exists():
         raise DomainError(N_("Another account already has this e-mail address."), "email")
+    count_letter(Caused.NEW_EMAIL, user, wanted, now)
     User.update(pending_email=wanted, link_serial=User.link_serial + 1).where(User.id == user.id).execute()
-    resend_email_change(User.get_by_id(user.id), now)
+    _send_confirmation(User.get_by_id(user.id), now)
     audit.log_action(user, "user.email_asked", user.id, kind="user")
     return True
 
 
 def resend_email_change(user: User, now: datetime) -> None:
-    """Send the confirmation link once more; older links still work."""
+    """Send the confirmation link once more; older links still work. Raises TooManyLetters."""
     assert user.pending_email  # noqa: S101
+    count_letter(Caused.NEW_EMAIL, user, user.pending_email, now)
+    _send_confirmation(user, now)
+
+
+def _send_confirmation(user: User, now: datetime) -> None:
     url = login_links.link_url(user, LINK_PURPOSE, now)
-    notify(LINK_PURPOSE, user.pending_email, now, language=user.language, name=user.name, url=url)
+    notify(LINK_PURPOSE, str(user.pending_email), now, language=user.language, name=user.name, url=url)
 
 
 def cancel_email_change(user: User) -> None:

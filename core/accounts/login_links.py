@@ -14,8 +14,9 @@ from core import audit, rate_limits
 from core.accounts import accounts, passwords, roles
 from core.accounts.logins import NETWORK_WINDOW_S, TooManyAttempts
 from core.errors import DomainError
-from core.notifications import link_requests
+from core.notifications import letter_limits, link_requests
 from core.notifications.kinds import KINDS
+from core.notifications.letter_limits import Caused
 from core.notifications.notify import notify
 from core.settings import load_settings
 from database import db, millis
@@ -121,6 +122,7 @@ def invite_user(
     if accounts.clean_email(email) is None:
         raise DomainError(N_("Please enter an e-mail address: the invitation is sent there."), "email")
     with db.atomic():
+        letter_limits.count_letter(Caused.INVITATION, by, email, now)
         user = accounts.add_user(name, email=email, language=language, now=now)
         roles.grant_role(user, kind, list_id, until=until, by=by)
         audit.log_action(by, "user.invited", user.id)
@@ -133,9 +135,10 @@ def is_invitation_pending(user: User) -> bool:
 
 
 def resend_invitation(user: User, *, by: User, now: datetime) -> bool:
-    """Send the invitation with a new link; False if it was accepted meanwhile."""
+    """Send the invitation with a new link; False if it was accepted meanwhile. Raises TooManyLetters."""
     if not is_invitation_pending(user) or not user.email:
         return False
+    letter_limits.count_letter(Caused.INVITATION, by, user.email, now)
     send_link(user, "invitation", now, by=by.name)
     return True
 

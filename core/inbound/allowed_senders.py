@@ -13,6 +13,7 @@ from core.accounts import who_can
 from core.errors import DomainError
 from core.inbound.message import InboundResult
 from core.inbound.post_by_mail import notify_sender
+from core.notifications.letter_limits import Caused, count_letter
 from core.notifications.notify import notify, notify_users
 from core.settings import load_settings
 from database import db
@@ -64,7 +65,7 @@ def add_sender(mailing_list: MailingList, by: User | None, address: str, name: s
         with db.atomic():
             sender = AllowedSender.create(list=mailing_list, created_at=now, **fields)
             audit.log_action(by, "sender.added", sender.id, detail={"list": mailing_list.id})
-            send_verification(sender, now)
+            send_verification(sender, by, now)
     except IntegrityError as error:
         raise _duplicate_error() from error
     return sender
@@ -105,7 +106,7 @@ def update_sender(sender: AllowedSender, by: User | None, address: str, name: st
             audit.log_action(by, "sender.changed", sender.id, detail={"list": sender.list_id})
             updated = AllowedSender.get_by_id(sender.id)
             if is_new_address:
-                send_verification(updated, now)
+                send_verification(updated, by, now)
     except IntegrityError as error:
         raise _duplicate_error() from error
     return updated
@@ -133,8 +134,9 @@ def set_posting_rules(mailing_list: MailingList, by: User | None, *, post_ask: b
 # ── verification ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def send_verification(sender: AllowedSender, now: datetime) -> None:
-    """Send the letter that asks for a reply."""
+def send_verification(sender: AllowedSender, by: User | None, now: datetime) -> None:
+    """Send the letter that asks for a reply. Raises TooManyLetters."""
+    count_letter(Caused.SENDER_TRIAL, by, sender.address, now)
     _send_to_sender(sender, "sender", now)
 
 

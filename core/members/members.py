@@ -21,6 +21,7 @@ from core.members.normalise import (
     normalise_text,
     parse_member_address,
 )
+from core.notifications.letter_limits import Caused, allows_letter
 from core.notifications.notify import notify
 from database import db
 from i18n import N_
@@ -204,7 +205,9 @@ def change_address(person: Person, typed: str, by: User | None, now: datetime) -
 def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
     """Notify the old address of the change, unless it is dead or was reported as another family's (decision 2)."""
     strange = Delivery.select().where(Delivery.person == person, Delivery.misdirected_at.is_null(False)).exists()
-    if person.is_deliverable and person.address_key != new_key and not strange:
+    if not person.is_deliverable or person.address_key == new_key or strange:
+        return
+    if allows_letter(Caused.ADDRESS_CHANGE, None, person.address, now):
         notify("moved", person, now, to_name="")
 
 

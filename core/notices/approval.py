@@ -14,6 +14,7 @@ from core.errors import AlreadySent, ApprovalRequired, AudienceChanged, DomainEr
 from core.notices import sender_names, workflow
 from core.notices.audience import Audience, as_sent_by, resolve_audience
 from core.notices.content_checks import find_missing
+from core.notifications.letter_limits import Caused, allows_letter
 from core.notifications.notify import notify
 from core.permissions import Permissions, permissions_of, person_scope_for_user, target_lists
 from core.settings import load_settings
@@ -151,7 +152,7 @@ def request_review(
 
 def _send_review_mail(kind: str, notice: Notice, to: User, by: User, now: datetime, note: str = "") -> None:
     """Send a link to the notice. A user without an address finds the notice on the home page."""
-    if to.email:
+    if to.email and allows_letter(Caused.REVIEW, by, to.email, now):
         url = f"{load_settings().base_url}/notices/{notice.id}/{'second' if kind == 'second' else 'words'}"
         notify(kind, to, now, by=by.name, subject=notice.wording.subject, url=url, word=note)
 

@@ -12,6 +12,7 @@ import i18n
 from core.notices import attachments
 from core.notices.audience import Recipient
 from core.notices.rendering import reminder_subject, render_author_copy
+from core.notifications.letter_limits import Caused, allows_letter, count_letter
 from core.notifications.notify import notify
 from core.settings import Settings, load_settings
 from database import millis
@@ -20,8 +21,8 @@ from models import QUEUED_STATES, Letter, LetterState, Notice, Person, Reminder,
 
 
 def send_author_copy(notice: Notice, by: User | None, now: datetime) -> Letter | None:
-    """Send the author a copy with a cancel link. None without an e-mail address."""
-    if by is None or not by.email or notice.send_at is None:
+    """Send the author a copy with a cancel link. None without an e-mail address, or above the hourly limit."""
+    if by is None or not by.email or notice.send_at is None or not allows_letter(Caused.OWN_COPY, by, None, now):
         return None
     settings = load_settings()
     shown = render_author_copy(notice, by, settings, now)
@@ -57,8 +58,8 @@ def cancel_author_copies(notice: Notice, now: datetime) -> None:
 
 
 def send_reminder_copy(reminder: Reminder, by: User | None, now: datetime) -> Letter | None:
-    """Send the user who requested a reminder a copy with a cancel link. None without an e-mail address."""
-    if by is None or not by.email:
+    """Send the user who requested a reminder a copy with a cancel link. None as in `send_author_copy`."""
+    if by is None or not by.email or not allows_letter(Caused.OWN_COPY, by, None, now):
         return None
     notice, settings = reminder.notice, load_settings()
     shown = render_author_copy(notice, by, settings, now)
@@ -119,9 +120,13 @@ def _signer(settings: Settings) -> URLSafeSerializer:
 
 
 def send_test(notice: Notice, by: User, now: datetime, like: Recipient | None = None) -> Letter | None:
-    """Send a draft to its author only. None without an e-mail address. like: see `render_author_copy`."""
+    """Send a draft to its author only. None without an e-mail address. like: see `render_author_copy`.
+
+    Raises TooManyLetters.
+    """
     if not by.email:
         return None
+    count_letter(Caused.NOTICE_TEST, by, None, now)
     shown = render_author_copy(notice, by, load_settings(), now, like)
     files = _files_line(notice, by, now)
     return notify(
@@ -129,8 +134,9 @@ def send_test(notice: Notice, by: User, now: datetime, like: Recipient | None = 
     )
 
 
-def send_test_to_person(person: Person, now: datetime) -> Letter | None:
-    """Send a person a short test letter (N-09). None without an address."""
+def send_test_to_person(person: Person, by: User, now: datetime) -> Letter | None:
+    """Send a person a short test letter (N-09). None without an address. Raises TooManyLetters."""
     if not person.address:
         return None
+    count_letter(Caused.MEMBER_TEST, by, person.address, now)
     return notify("test", person, now)

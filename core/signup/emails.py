@@ -8,6 +8,7 @@ from typing import Any
 
 from core import rate_limits
 from core.members import consent, join_codes, signed_links
+from core.notifications.letter_limits import Caused, allows_letter
 from core.notifications.notify import notify, render_message
 from core.settings import load_settings
 from core.signup.quotas import SignupRequest
@@ -46,12 +47,12 @@ def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
 
 
 def send_approved(mailing_list: MailingList, person: Person, now: datetime) -> None:
-    if person.is_deliverable:
+    if person.is_deliverable and allows_letter(Caused.APPROVAL, None, person.address, now):
         send_welcome(mailing_list, person, "active", now)
 
 
 def send_rejected(mailing_list: MailingList, person: Person, now: datetime) -> None:
-    if person.is_deliverable:
+    if person.is_deliverable and allows_letter(Caused.APPROVAL, None, person.address, now):
         notify("refused", person, now, **_common_values(mailing_list, person))
 
 

@@ -14,6 +14,7 @@ from config import current_config, is_mailbox_address
 from core import audit
 from core.errors import DomainError
 from core.notices.rendering import RenderCache
+from core.notifications.letter_limits import Caused, count_letter
 from core.notifications.notify import notify
 from core.settings import Settings, imap_address, load_settings, update_organization
 from core.system.diagnostics import CheckResult
@@ -232,6 +233,7 @@ def send_test_letter(to: User, now: datetime) -> CheckResult:
     Do not call in a transaction.
     """
     settings = load_settings()
+    count_letter(Caused.MAIL_TEST, to, None, now)
     letter = _create_letter(to, now)
     result, state = _try_send(letter, settings, now)
     Letter.update(state=state, done_at=now, text=result.found[:500]).where(

@@ -5,7 +5,7 @@ from pathlib import Path
 import clock
 from core.notices import author_copy, drafts, html_body
 from core.notifications.notify import notify
-from models import Letter, Person
+from models import Letter, Person, User
 from tests import files
 from tests.smarthost import begun, drained
 
@@ -31,7 +31,7 @@ def send_every_kind(school, host) -> list[bytes]:
     test = drafts.create_draft(by, now=clock.now())
     drafts.save_draft(test, now=clock.now(), subject="試し", text="本文")
     author_copy.send_test(test, by, clock.now())
-    author_copy.send_test_to_person(Person.get(Person.name == "青山 健太"), clock.now())
+    author_copy.send_test_to_person(Person.get(Person.name == "青山 健太"), User.get(), clock.now())
     for kind in ("login", "password", "invitation"):
         values = {"name": "花子", "by": "守", "url": "http://kairan.test/x/" + "a" * 43}
         notify(kind, "hanako@example.com", clock.now(), language="ja", **values)
