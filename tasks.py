@@ -15,7 +15,7 @@ from huey import SqliteHuey, crontab
 import clock
 import config
 from core import scheduler
-from core.accounts import role_expiry
+from core.accounts import devices, role_expiry, sessions
 from core.notices import attachments, html_body
 from core.reports import digests, stats, undeliverable
 from core.responses import tracking
@@ -36,6 +36,8 @@ HOURLY_JOBS: tuple[Callable[[datetime], object], ...] = (
     stats.refresh_recent_totals,
     stats.finalize_old_totals,
     tracking.delete_old_visits,
+    sessions.delete_old_sessions,
+    devices.delete_old_devices,
     purge.run_purge,
 )
 

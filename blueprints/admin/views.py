@@ -206,6 +206,7 @@ def _retention_rows() -> list[tuple[str, str, str]]:
             _("%(n)s days", n=tracking.VISIT_RETENTION.days),
             _("sums, where they are counted"),
         ),
+        (_("Logins and devices of users"), _("90 days after the end; a year after the last use"), nothing),
         (_("Attached files"), _("closed with the school year, deleted a month later"), _("name and size")),
         (_("Families who left every list"), year_over, nothing),
         (_("Families in a list, stopped ones too"), _("as long as they stand in it"), _("everything")),

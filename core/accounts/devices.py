@@ -8,7 +8,7 @@ import secrets
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from peewee import ModelSelect
+from peewee import ModelSelect, fn
 
 import i18n
 from core import audit, rate_limits
@@ -21,7 +21,7 @@ from i18n import N_
 from models import Device, Session, User
 
 LIFETIME = timedelta(days=365)
-MAX_USERS = 8
+MAX_USERS = 20
 """Users of one browser whose tokens the cookie keeps."""
 MAX_NAME = 40
 MAX_LETTERS = 5
@@ -137,3 +137,12 @@ def revoke_all_devices(user: User, now: datetime, *, but: int | None = None) -> 
     """Remove all devices of a user except `but` (id); return how many."""
     mine = Device.user == user, Device.revoked_at.is_null(), Device.id != (but or 0)
     return int(Device.update(revoked_at=now).where(*mine).execute())
+
+
+def delete_old_devices(now: datetime) -> int:
+    """Delete devices that were not used for a year, except the latest of each user; return how many.
+
+    The latest stays, so that a login after a long absence is told.
+    """
+    latest = Device.select(fn.MAX(Device.id)).group_by(Device.user)
+    return int(Device.delete().where(Device.seen_at < now - LIFETIME, Device.id.not_in(latest)).execute())

@@ -16,6 +16,8 @@ TOUCH_INTERVAL = timedelta(minutes=5)
 """Shortest time between two updates of `seen_at` and `expires_at`."""
 SECOND_FACTOR_LIFETIME = timedelta(minutes=10)
 """Time to show the second factor after the first."""
+RETENTION = timedelta(days=90)
+"""Time for which ended sessions are kept: the use of a revoked one is logged (T-12)."""
 
 
 def start_session(
@@ -154,3 +156,9 @@ def revoke_all_sessions(user: User, now: datetime, *, but: Session | None = None
     """Revoke all sessions of a user except `but`; return how many."""
     active = Session.user == user, Session.revoked_at.is_null(), Session.expires_at > now
     return int(Session.update(revoked_at=now).where(*active, Session.id != (but.id if but else 0)).execute())
+
+
+def delete_old_sessions(now: datetime) -> int:
+    """Delete sessions that expired or were revoked 90 days ago; return how many."""
+    border = now - RETENTION
+    return int(Session.delete().where((Session.expires_at < border) | (Session.revoked_at < border)).execute())

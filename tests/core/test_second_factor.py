@@ -340,6 +340,18 @@ def test_a_device_is_forgotten_after_a_year_and_when_it_is_removed(hanako):
     assert sessions.user_of_session(user.session.token) is not None
 
 
+def test_old_devices_and_sessions_are_deleted_but_not_the_latest_device(hanako):
+    now, latest = clock.now(), devices.add_device(hanako, None, "", clock.now())[0]
+    assert devices.delete_old_devices(now + timedelta(days=364)) == 0
+    assert devices.delete_old_devices(now + timedelta(days=366)) == 1
+    assert [device.id for device in Device.select()] == [latest.id]
+    devices.add_device(hanako, None, "", now)
+    assert Letter.select().where(Letter.kind == "new-device").count() == 2
+    assert sessions.delete_old_sessions(now + timedelta(days=90)) == 0
+    assert sessions.delete_old_sessions(now + timedelta(days=92)) == 1
+    assert not Session.select().exists()
+
+
 def test_a_new_device_is_told_but_not_the_first_and_not_without_end(school):
     user = school.users["花子"]
     devices.add_device(user, None, "", clock.now())
