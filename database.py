@@ -37,12 +37,17 @@ class UtcMillisField(BigIntegerField):
         return millis(value) if isinstance(value, datetime) else value
 
     def python_value(self, value: int | None) -> datetime | None:
-        return None if value is None else EPOCH + timedelta(milliseconds=value)
+        return None if value is None else from_millis(value)
 
 
 def millis(moment: datetime) -> int:
     """Return whole milliseconds since 1970 of an aware datetime."""
     return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def from_millis(number: int) -> datetime:
+    """Return the aware datetime of whole milliseconds since 1970."""
+    return EPOCH + timedelta(milliseconds=number)
 
 
 JOIN_CODE_ALPHABET = "acdefghjkmnpqrtwxy34679"
@@ -230,4 +235,23 @@ def mark_handed_over(number: int, owner: str, now: datetime) -> bool:
             "UPDATE letter SET handed_over_at = ? WHERE id = ? AND owner = ? AND state = 'sending'",
             (millis(now), number, owner),
         ).rowcount
+    )
+
+
+def is_claimed(number: int, owner: str) -> bool:
+    """Return whether this owner still has the letter: it was not stopped since the claim."""
+    sql = "SELECT 1 FROM letter WHERE id = ? AND owner = ? AND state = 'sending'"
+    return db.execute_sql(sql, (number, owner)).fetchone() is not None
+
+
+def record_accepted(rows: Iterable[tuple[Any, ...]]) -> None:
+    """Record letters that a server accepted: (code, enhanced, text, now, now, handed_over_at or None, id, owner).
+
+    Call inside a transaction.
+    """
+    db.cursor().executemany(
+        "UPDATE letter SET state = 'accepted', code = ?, enhanced = ?, text = ?, reason = '', next_attempt_at = ?,"
+        " attempts = attempts + 1, done_at = ?, handed_over_at = COALESCE(?, handed_over_at)"
+        " WHERE id = ? AND owner = ? AND state = 'sending'",
+        rows,
     )

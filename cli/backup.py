@@ -10,6 +10,8 @@ from cli import common
 from config import current_config, load_config, set_current_config
 from core import backup as backups
 from core import install, schema
+from core.delivery import ledger
+from core.notices.merge_fields import display_subject
 from core.system import restore as restores
 from models import Notice, Person
 
@@ -23,6 +25,7 @@ def backup(file: Path) -> None:
     Prints the file name. The file holds addresses and keys: encrypt it before it leaves this machine.
     """
     try:
+        ledger.carry_waiting(display_subject)
         written = backups.create_backup(current_config(), file.absolute(), clock.now())
     except schema.DatabaseDamaged as wrong:
         common.exit_with_error(f"The database is damaged, nothing was written: {wrong}")

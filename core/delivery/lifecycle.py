@@ -1,8 +1,8 @@
 """The states of a letter and every change that is not part of claiming (`core.delivery.queue`) or of an SMTP reply.
 
 `TRANSITIONS` is the one table of state changes. Crash rules: a claim is committed durably with owner and boot before
-anything leaves. `handed_over_at` is committed before the content goes over the network. A worker that can take the
-lock of a dead owner recovers the letters of that owner.
+anything leaves. The ledger says that a letter is handed over before its content goes over the network. A worker that
+can take the lock of a dead owner carries its ledger, then recovers its letters.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from datetime import datetime
 from peewee import SQL, Case, fn
 
 from core import audit
-from core.delivery import suppression
+from core.delivery import ledger, suppression
 from core.notifications.kinds import kinds_with_secrets
 from database import db, millis
 from i18n import N_
@@ -68,19 +68,34 @@ _QUEUED_SQL = SQL("(state IN ('waiting','deferred'))")
 _UNSENT_REMINDER_SQL = SQL("(is_current AND round > 1 AND state IN ('cancelled','skipped','expired'))")
 
 
-def recover_orphans(is_dead: Callable[[str], bool], boot: str, now: datetime) -> int:
-    """Recover the letters of dead workers: not handed over in this boot → waiting, else → unknown. Return how many."""
+def recover_orphans(
+    is_dead: Callable[[str], bool], boot: str, now: datetime, subject_of: Callable[[Notice], str]
+) -> int:
+    """Recover the letters of dead workers; return how many."""
+    claimed = Letter.select(Letter.owner).where(Letter.state == LetterState.SENDING).distinct()
+    owners = dict.fromkeys((*(row.owner for row in claimed), *ledger.owners()))
     recovered = 0
-    owners = [row.owner for row in Letter.select(Letter.owner).where(Letter.state == LetterState.SENDING).distinct()]
     for owner in owners:
-        if not is_dead(owner):
-            continue
-        with db.atomic():
-            orphans = (Letter.owner == owner) & (Letter.state == LetterState.SENDING)
-            unsent = orphans & Letter.handed_over_at.is_null() & (Letter.boot == boot)
-            recovered += Letter.update(state=LetterState.WAITING, owner="", next_attempt_at=now).where(unsent).execute()
-            recovered += Letter.update(state=LetterState.UNKNOWN, done_at=now).where(orphans).execute()
-            _resend_unknown_urgent(now)
+        if is_dead(owner):
+            recovered += recover_letters_of(owner, boot, now, subject_of)
+            ledger.remove(owner)
+    return recovered
+
+
+def recover_letters_of(owner: str, boot: str, now: datetime, subject_of: Callable[[Notice], str]) -> int:
+    """Carry the ledger of a worker that sends nothing now. Its other letters: not handed over in this boot → waiting,
+    else → unknown. Return how many.
+    """
+    with db.atomic():
+        intact = ledger.replay(owner, subject_of)
+        orphans = (Letter.owner == owner) & (Letter.state == LetterState.SENDING)
+        unsent = orphans & Letter.handed_over_at.is_null() & (Letter.boot == boot)
+        recovered: int = 0
+        if intact:
+            requeued = Letter.update(state=LetterState.WAITING, owner="", next_attempt_at=now).where(unsent)
+            recovered += requeued.execute()
+        recovered += Letter.update(state=LetterState.UNKNOWN, done_at=now).where(orphans).execute()
+        _resend_unknown_urgent(now)
     return recovered
 
 

@@ -7,12 +7,14 @@ If a carrier refuses more than a fifth of a notice's letters, it is blocking us:
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from peewee import fn
 
 from core import audit
-from core.delivery import alerts, suppression, throttle
-from core.delivery.queue import QueuedMessage
+from core.delivery import alerts, queue, suppression, throttle
+from core.notifications.notify import clear_secrets
+from database import record_result
 from mail.bounce.verdict import judge_smtp_reply
 from mail.smtp import SmtpReply
 from models import Letter, LetterState, Notice, Person
@@ -30,6 +32,19 @@ class SmtpResult:
     reason: str = ""
 
 
+class AnsweredLetter(NamedTuple):
+    """A claimed letter whose reply is being recorded."""
+
+    id: int
+    attempts: int
+    delivery_id: int | None
+    person_id: int | None
+    address: str
+    domain: str
+    address_state: str | None
+    bare: bool | None
+
+
 def classify_reply(reply: SmtpReply, domain: str) -> SmtpResult:
     """Return what a reply means. A temporary reply and a full mailbox defer the letter."""
     if reply.accepted:
@@ -38,6 +53,32 @@ def classify_reply(reply: SmtpReply, domain: str) -> SmtpResult:
     if reply.deferred or verdict.kind == "full":
         return SmtpResult(LetterState.DEFERRED, verdict.kind)
     return SmtpResult(LetterState.REFUSED, verdict.kind)
+
+
+def record_rejection(
+    letter: AnsweredLetter, owner: str, reply: SmtpReply, now: datetime, subject_of: Callable[[Notice], str]
+) -> bool:
+    """Record a reply that is no acceptance, with its consequences. Call inside a transaction.
+
+    Return True if the carrier is blocking us.
+    """
+    result = classify_reply(reply, letter.domain)
+    deferred = result.state == LetterState.DEFERRED
+    record_result(
+        letter.id,
+        owner,
+        result.state,
+        now=now,
+        next_attempt_at=queue.next_retry_at(letter.attempts, now) if deferred else now,
+        code=reply.code,
+        enhanced=reply.enhanced,
+        text=reply.text,
+        reason=result.reason,
+    )
+    blocked = not deferred and record_refusal(Letter.get_by_id(letter.id), result.reason, now, subject_of)
+    if letter.delivery_id is None and not deferred:
+        clear_secrets(letter.id)
+    return blocked
 
 
 def record_refusal(letter: Letter, reason: str, now: datetime, subject_of: Callable[[Notice], str]) -> bool:
@@ -52,7 +93,7 @@ def record_refusal(letter: Letter, reason: str, now: datetime, subject_of: Calla
     return False
 
 
-def record_acceptance(letter: QueuedMessage, bare: bool, now: datetime) -> None:
+def record_acceptance(letter: AnsweredLetter, bare: bool, now: datetime) -> None:
     """Store which spelling of an RFC-violating address the server accepts; a filter that refused is open again."""
     if letter.person_id is None:
         return

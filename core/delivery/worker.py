@@ -1,7 +1,8 @@
 """The SMTP worker: claim, render, sign, send and record letters until told to stop.
 
-One commit per letter records the reply to letter n and marks letter n+1 as handed over. A kill at any moment loses no
-letter and leaves at most one letter of unknown outcome per connection.
+One ledger line per letter holds the reply to letter n and marks letter n+1 as handed over. A kill at any moment loses no
+letter and leaves at most one letter of unknown outcome per connection. While the database is locked or the disk is full,
+the worker keeps its replies and waits.
 """
 
 import fcntl
@@ -13,22 +14,25 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+
+from peewee import OperationalError
 
 from peewee import OperationalError
 
 import clock
 from config import Config
-from core.delivery import dev_outbox, lifecycle, outage, queue, smtp_results, throttle
+from core.delivery import dev_outbox, lifecycle, outage, queue, throttle
+from core.delivery import ledger as ledgers
+from core.delivery.ledger import Ledger, LedgerError, Line
 from core.delivery.queue import QueuedMessage
-from core.notifications.notify import clear_secrets
 from core.settings import Settings, load_settings
-from database import db, due_letters, mark_handed_over, record_result
+from database import db, due_letters, millis, record_result
 from mail import address as addresses
 from mail.dkim_signer import DkimSigner
 from mail.server_urls import SmtpServer
 from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, Unreachable, rcpt_address
-from models import Letter, LetterState, Notice
+from models import LetterState, Notice
 
 if TYPE_CHECKING:
     from mail.dev_smtp import DevSmtpServer
@@ -46,6 +50,11 @@ RENDER_ERROR_RETRY_S = 900.0  # delay of a letter that a fault of ours kept from
 HOUSEKEEPING_S = 5.0
 FINISH_CHECK_S = 1.0
 URGENT_CHECK_S = 1.0
+STORAGE_RETRY_S = 0.5  # delay while the database is locked or the disk is full
+STORAGE_LOG_S = 60.0
+STORAGE_ERRORS = (OperationalError, LedgerError)
+
+T = TypeVar("T")
 
 
 class Renderer(Protocol):
@@ -131,6 +140,10 @@ class SmtpWorker:
         self.lock.remove_stale_locks(time.time())
         self.boot = boot_id()
         self.failure = ""
+        self._ledger = Ledger(self.lock.name)
+        self._stopped: Callable[[], bool] = lambda: False
+        self._storage_failed = False
+        self._last_storage_log = -STORAGE_LOG_S
         self._dev_server: DevSmtpServer | None = None
         self._dev_route: SmtpServer | None = None
         self._connection: SmtpConnection | None = None
@@ -150,13 +163,28 @@ class SmtpWorker:
         """Send due letters until `stopped()`. The letter in progress is finished first, if the server answers soon."""
         self._stopped = stopped
         while not stopped():
-            self._housekeeping()
-            version = _data_version()
-            if self.run_once(stopped):
-                self._last_sent = time.monotonic()
-            else:
-                self._wait_for_change(version, stopped)
+            try:
+                self._run_step(stopped)
+            except STORAGE_ERRORS as fault:
+                self._storage_failed = True
+                self._wait_for_storage(fault)
         self.close()
+
+    def _run_step(self, stopped: Callable[[], bool]) -> None:
+        if self._storage_failed:
+            self._recover_own_letters()
+        self._housekeeping()
+        version = _data_version()
+        if self.run_once(stopped):
+            self._last_sent = time.monotonic()
+        else:
+            self._wait_for_change(version, stopped)
+
+    def _recover_own_letters(self) -> None:
+        """Settle the letters of a batch that ended because the database could not be written."""
+        self._carry()
+        lifecycle.recover_letters_of(self.lock.name, self.boot, clock.now(), self._hooks.subject_of)
+        self._storage_failed = False
 
     def _wait_for_change(self, version: int, stopped: Callable[[], bool]) -> None:
         """Wait until another process changes the tables, at most IDLE_POLL_S. Close an idle connection."""
@@ -185,7 +213,15 @@ class SmtpWorker:
         return not self.failure
 
     def close(self) -> None:
-        """Close the connection, stop the development server, release the lock."""
+        """Close the connection, stop the development server, release the lock. Idempotent.
+
+        A ledger that cannot be carried now stays for the worker that recovers this one's letters.
+        """
+        try:
+            self._carry()
+        except STORAGE_ERRORS as fault:
+            log.warning("the ledger waits for the next worker (%s)", fault)
+        self._ledger.close()
         if self._connection:
             self._connection.close()
         if self._dev_server:
@@ -196,12 +232,15 @@ class SmtpWorker:
 
     def run_once(self, stopped: Callable[[], bool]) -> int:
         """Claim and send one batch; return how many letters were claimed."""
+        self._stopped = stopped
+        self._ledger.open()
         now, settings = clock.now(), load_settings()
         if throttle.pause_reason(throttle.GLOBAL_BUCKET, now):
             return 0
         numbers = queue.claim_batch(self.lock.name, self.boot, settings, now)
         if numbers:
             self._send_batch(numbers, settings, stopped)
+            self._until_stored(self._carry)
         return len(numbers)
 
     def _send_batch(self, numbers: list[int], settings: Settings, stopped: Callable[[], bool]) -> None:
@@ -219,7 +258,7 @@ class SmtpWorker:
                 handed_over = False
                 continue
             # A letter that cannot be marked was stopped or withdrawn after the claim.
-            if not handed_over and not mark_handed_over(letter.id, self.lock.name, clock.now()):
+            if not handed_over and not self._hand_over(letter):
                 continue
             try:
                 following = letters[place + 1] if place + 1 < len(letters) else None
@@ -249,16 +288,16 @@ class SmtpWorker:
         """Record the claimed letters that must not be sent any more; return the others, in their order."""
         now = clock.now()
         skipped = {**self._hooks.unneeded_letters(numbers, now), **queue.recheck_claimed(numbers, now)}
-        with db.atomic():
-            for number, reason in skipped.items():
-                state = LetterState.EXPIRED if reason == "expired" else LetterState.SKIPPED
-                self._record_state(number, state, reason=reason, counted=False)
+        for reason in set(skipped.values()):
+            state = LetterState.EXPIRED if reason == "expired" else LetterState.SKIPPED
+            these = [number for number, why in skipped.items() if why == reason]
+            self._record_state(these, state, reason=reason, counted=False)
         return [letter for letter in queue.load_claimed(numbers, self.lock.name) if letter.id not in skipped]
 
     def _send_one(
         self, letter: QueuedMessage, renderer: Renderer, settings: Settings, following: QueuedMessage | None
     ) -> bool:
-        """Send one letter and commit its result. Return whether the following letter is marked as handed over."""
+        """Send one letter and record its result. Return whether the following letter is marked as handed over."""
         bare = bool(letter.bare)
         connection = self._open_connection(settings)
         try:
@@ -267,20 +306,21 @@ class SmtpWorker:
                 bare = not bare
                 reply = self._transmit(connection, letter, renderer, settings, bare)
         except OutcomeUnknown as unknown:
-            lifecycle.mark_unknown(letter.id, self.lock.name, clock.now())
+            self._record(lambda: lifecycle.mark_unknown(letter.id, self.lock.name, clock.now()))
             self._unknown_in_a_row += 1
             if self._unknown_in_a_row >= MAX_UNKNOWN_IN_A_ROW:
                 raise Unreachable("", "broken") from unknown
             return False
         except addresses.BadAddress:
-            self._record_state(letter.id, LetterState.REFUSED, reason="address")
+            self._record_state([letter.id], LetterState.REFUSED, reason="address")
             return False
         except _RenderError:
-            self._record_state(letter.id, LetterState.DEFERRED, reason="other", wait_s=RENDER_ERROR_RETRY_S)
+            self._record_state([letter.id], LetterState.DEFERRED, reason="other", wait_s=RENDER_ERROR_RETRY_S)
             return False
         self._unknown_in_a_row = 0
+        handed_over = self._record_reply(letter, reply, following, bare)
         self._on_connection_ok()
-        return self._commit_result(letter, reply, following, bare)
+        return handed_over
 
     def _transmit(
         self, connection: SmtpConnection, letter: QueuedMessage, renderer: Renderer, settings: Settings, bare: bool
@@ -299,47 +339,73 @@ class SmtpWorker:
             log.error("letter %s cannot be written (%s); trying again later", letter.id, type(fault).__name__)
             raise _RenderError from fault
 
-    def _commit_result(
+    # ── recording ──
+
+    def _record_reply(
         self, letter: QueuedMessage, reply: SmtpReply, following: QueuedMessage | None, bare: bool
     ) -> bool:
-        """Commit the reply, its consequences and the handing over of the following letter."""
-        now = clock.now()
-        result = smtp_results.classify_reply(reply, letter.domain)
-        retry_at = queue.next_retry_at(letter.attempts, now) if result.state == LetterState.DEFERRED else now
-        with db.atomic():
-            record_result(
-                letter.id,
-                self.lock.name,
-                result.state,
-                now=now,
-                next_attempt_at=retry_at,
-                code=reply.code,
-                enhanced=reply.enhanced,
-                text=reply.text,
-                reason=result.reason,
-            )
-            if result.state == LetterState.ACCEPTED:
-                smtp_results.record_acceptance(letter, bare, now)
-            elif result.state == LetterState.REFUSED:
-                row = Letter.get_by_id(letter.id)
-                if smtp_results.record_refusal(row, result.reason, now, self._hooks.subject_of):
-                    self._blocked_domains.add(letter.domain)
-            if letter.delivery_id is None and result.state != LetterState.DEFERRED:
-                clear_secrets(letter.id)
-            return following is not None and mark_handed_over(following.id, self.lock.name, now)
+        """Record the reply and hand over the following letter.
+
+        Not if the ledger is carried first: the worker may then wait for the database, and the letter would not leave.
+        """
+        due = not reply.accepted or self._ledger.is_due
+        next_id = following.id if following and not due else 0
+        now = millis(clock.now())
+        line = Line(now, letter.id, letter.attempts, bare, reply.code, reply.enhanced, reply.text, reply.phase, next_id)
+        handed_over = self._until_stored(lambda: self._ledger.append(line))
+        if due:
+            self._until_stored(self._carry)
+        return handed_over
+
+    def _hand_over(self, letter: QueuedMessage) -> bool:
+        """Mark a letter as handed over. False: it was stopped or withdrawn after the claim."""
+        line = Line(millis(clock.now()), 0, 0, False, 0, "", "", "end", letter.id)
+        return self._until_stored(lambda: self._ledger.append(line))
+
+    def _carry(self) -> None:
+        """Carry the ledger into the tables."""
+        self._blocked_domains |= self._ledger.carry(self._hooks.subject_of)
+
+    def _record(self, write: Callable[[], object]) -> None:
+        """Write an ordinary record, after the ledger."""
+        self._until_stored(self._carry)
+        self._until_stored(write)
+
+    def _until_stored(self, write: Callable[[], T]) -> T:
+        """Write; while the database is locked or the disk is full, wait and try again. Raises if told to stop."""
+        while True:
+            try:
+                return write()
+            except STORAGE_ERRORS as fault:
+                if self._stopped():
+                    raise
+                self._wait_for_storage(fault)
+
+    def _wait_for_storage(self, fault: Exception) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_storage_log > STORAGE_LOG_S:
+            log.warning("the database cannot be written (%s); trying again", fault)
+            self._last_storage_log = now_s
+        time.sleep(STORAGE_RETRY_S)
 
     def _record_state(
-        self, number: int, state: LetterState, *, reason: str = "", counted: bool = True, wait_s: float = 0
+        self, numbers: Collection[int], state: LetterState, *, reason: str = "", counted: bool = True, wait_s: float = 0
     ) -> None:
-        now = clock.now()
-        retry_at = now + timedelta(seconds=wait_s)
-        record_result(number, self.lock.name, state, now=now, next_attempt_at=retry_at, reason=reason, counted=counted)
+        def write() -> None:
+            now = clock.now()
+            retry_at = now + timedelta(seconds=wait_s)
+            with db.atomic():
+                for number in numbers:
+                    record_result(
+                        number, self.lock.name, state, now=now, next_attempt_at=retry_at, reason=reason, counted=counted
+                    )
+
+        self._record(write)
 
     def _requeue(self, letters: list[QueuedMessage], wait_s: float = 0) -> None:
         """Return claimed letters to the queue without counting an attempt. No server has them."""
-        with db.atomic():
-            for letter in letters:
-                self._record_state(letter.id, LetterState.WAITING, counted=False, wait_s=wait_s)
+        if letters:
+            self._record_state([letter.id for letter in letters], LetterState.WAITING, counted=False, wait_s=wait_s)
 
     # ── connection and signature ──
 
@@ -422,7 +488,8 @@ class SmtpWorker:
 
     def _recover_and_finish(self, now: datetime) -> None:
         self._last_housekeeping = time.monotonic()
-        lifecycle.recover_orphans(self.lock.is_dead, self.boot, now)
+        lifecycle.recover_orphans(self.lock.is_dead, self.boot, now, self._hooks.subject_of)
+        ledgers.carry_waiting(self._hooks.subject_of)
         lifecycle.expire_letters(now)
         lifecycle.cancel_requeued_letters(now)
         lifecycle.restore_previous_round()

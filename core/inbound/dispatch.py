@@ -291,8 +291,8 @@ def _get_letter(number: int | None) -> Letter | None:
 def _handle_report(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
     """Handle a report about a letter, known by the return path, else by our Message-ID in the returned message."""
     letter = _get_letter(target.letter) or _get_letter(mail.letter_number)
-    if letter and letter.state == LetterState.SENDING and letter.handed_over_at:
-        raise RetryLater  # the bounce came before the worker recorded the outcome
+    if letter and letter.state == LetterState.SENDING:
+        raise RetryLater  # the bounce came before the worker carried the reply into the tables
     return bounces.record_report(letter, mail.explain_report(letter.address if letter else ""), now)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from peewee import fn
 
 from core import audit
-from core.delivery import lifecycle
+from core.delivery import ledger, lifecycle
 from core.errors import (
     AlreadySent,
     AttachmentNotOpened,
@@ -27,6 +27,7 @@ from core.notices.audience import Audience, as_sent_by, resolve_audience
 from core.notices.author_copy import cancel_author_copies, send_author_copy
 from core.notices.content_checks import find_missing
 from core.notices.drafts import reload_notice
+from core.notices.merge_fields import display_subject
 from core.permissions import person_scope_for_user
 from core.settings import load_settings
 from database import db, millis
@@ -177,7 +178,7 @@ def release_held(notice: Notice, by: User | None, now: datetime) -> None:
 
 def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
     """Drop a notice that was held because it was late or its recipients changed. Raises SendingStarted."""
-    with db.atomic():
+    with ledger.all_carried(display_subject):
         _change_held(notice, now, **_stop_changes(notice, now, NoticeState.DROPPED))
         reminders.cancel_all_reminders(notice, now)
         _cancel_letters(notice, now)
@@ -194,7 +195,7 @@ def _change_held(notice: Notice, now: datetime, **changes: Any) -> None:
 
 def stop_sending(notice: Notice, by: User | None, now: datetime) -> int:
     """Cancel the letters that were not handed over; return how many. Raises SendingStarted."""
-    with db.atomic():
+    with ledger.all_carried(display_subject):
         change_state(
             notice,
             (NoticeState.SENDING, NoticeState.PAUSED),
@@ -223,7 +224,7 @@ def _stop_changes(notice: Notice, now: datetime, never_begun: NoticeState | None
 
 def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
     """Cancel unsent letters and close the readers' page (decision 13); return the number of letters cancelled."""
-    with db.atomic():
+    with ledger.all_carried(display_subject):
         change_state(
             notice,
             STARTED_STATES,
@@ -240,7 +241,7 @@ def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
 
 
 def _cancel_letters(notice: Notice, now: datetime) -> int:
-    """Cancel waiting, deferred and claimed letters that no mail server has."""
+    """Cancel waiting, deferred and claimed letters that no mail server has. Call inside `ledger.all_carried`."""
     unsent = Letter.state.in_(QUEUED_STATES) | ((Letter.state == LetterState.SENDING) & Letter.handed_over_at.is_null())
     cancelled: int = (
         Letter.update(state=LetterState.CANCELLED, done_at=now)

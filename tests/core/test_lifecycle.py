@@ -236,7 +236,7 @@ def test_what_a_dead_sender_had_not_handed_over_waits_again_the_rest_is_unknown(
     one, two, three, four = claimed("dead")
     mark_handed_over(one, "dead", clock.now())
     put(two, owner="alive")
-    assert lifecycle.recover_orphans(lambda owner: owner == "dead", "boot", clock.now()) == 3
+    assert lifecycle.recover_orphans(lambda owner: owner == "dead", "boot", clock.now(), str) == 3
     assert [Letter.get_by_id(number).state for number in (one, two, three, four)] == [
         "unknown",
         "sending",
@@ -248,7 +248,7 @@ def test_what_a_dead_sender_had_not_handed_over_waits_again_the_rest_is_unknown(
 def test_after_a_power_cut_every_claimed_letter_is_unknown(notice):
     no_limits()
     claimed("dead")
-    lifecycle.recover_orphans(lambda owner: True, "another boot", clock.now())
+    lifecycle.recover_orphans(lambda owner: True, "another boot", clock.now(), str)
     assert states(notice) == {"unknown": 4}
 
 
@@ -258,7 +258,7 @@ def test_an_urgent_letter_of_unknown_outcome_is_sent_once_more_by_itself(school,
     for state in ("waiting", "unknown"):
         for number in claimed("dead"):
             mark_handed_over(number, "dead", clock.now())
-        lifecycle.recover_orphans(lambda owner: True, "boot", clock.now())
+        lifecycle.recover_orphans(lambda owner: True, "boot", clock.now(), str)
         assert states(notice) == {state: 4}
     assert all(one.auto_resent for one in Letter.select().where(Letter.notice == notice))
 
@@ -268,7 +268,7 @@ def test_nothing_of_a_stopped_notice_is_sent_again_by_itself(school, hanako, sta
     notice = begun(hanako, [school.lists["1-1"]], urgent=True)
     Letter.update(state="sending", owner="dead", handed_over_at=clock.now(), boot="boot").execute()
     Notice.update(state=state).where(Notice.id == notice.id).execute()
-    lifecycle.recover_orphans(lambda owner: True, "boot", clock.now())
+    lifecycle.recover_orphans(lambda owner: True, "boot", clock.now(), str)
     assert states(notice) == {"unknown": 4}
 
 
@@ -338,7 +338,7 @@ def test_the_sweep_does_not_grow_with_history(school, notice):
         lifecycle.finish_notices(clock.now())
         lifecycle.expire_letters(clock.now())
         lifecycle.cancel_requeued_letters(clock.now())
-        lifecycle.recover_orphans(lambda owner: False, "boot", clock.now())
+        lifecycle.recover_orphans(lambda owner: False, "boot", clock.now(), str)
         due_letters(clock.now(), 1)
     looked = [one for one in seen if one.lstrip().startswith("SELECT")]
     assert len(looked) == 5
