@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from peewee import OperationalError
 
-from peewee import OperationalError
-
 import clock
 from config import Config
 from core.delivery import dev_outbox, lifecycle, outage, queue, throttle
