@@ -24,6 +24,8 @@ from models import Device, Passkey, RecoveryCode, Session, TotpKey, User
 
 CONFIRMATION_LIFETIME = timedelta(minutes=10)
 """Time after which a sensitive action asks again."""
+MAX_LETTERS = 20
+"""Letters about changes and used codes to one user in an hour."""
 PASSKEYS_PER_WINDOW = 30
 PASSKEY_WINDOW_S = 600
 
@@ -95,14 +97,11 @@ def check_code(user: User, session: Session, typed: str, now: datetime) -> None:
 def _throttled(
     kind: str, user: User, session: Session, now: datetime, check: Callable[[], bool], wrong: type[DomainError]
 ) -> None:
-    known = session.device_id is not None and not session.awaits_second_factor
-    place = f"device:{session.device_id}" if known else "new devices"
-    name = f"wrong code:{kind}:{place}:{user.id}"
+    name = f"wrong code:{kind}:{_place(session)}:{user.id}"
     if wait := rate_limits.retry_after(name, now):
         raise TooManyAttempts(wait)
-    failures = rate_limits.record_failure(
-        name, now
-    )  # counted before the check, so that simultaneous tries are not free
+    # Counted before the check, so that simultaneous tries are not free.
+    failures = rate_limits.record_failure(name, now)
     if check():
         rate_limits.reset_count(name)
         return
@@ -113,15 +112,18 @@ def _throttled(
     raise wrong
 
 
+def _place(session: Session) -> str:
+    """Return the part of a limit key that keeps known devices apart from all new ones."""
+    known = session.device_id is not None and not session.awaits_second_factor
+    return f"device {session.device_id}" if known else "new devices"
+
+
 def check_passkey(user: User, session: Session, party: passkeys.RelyingParty, credential: str, now: datetime) -> None:
     """Accept the answer of a passkey. Raises PasskeyRefused, TooManyAttempts."""
-    _limit_passkeys(user, now)
-    passkeys.check_passkey(user, session, party, credential, now)
-
-
-def _limit_passkeys(user: User, now: datetime) -> None:
-    if rate_limits.record_hit(f"passkey answers:{user.id}", now, PASSKEY_WINDOW_S) > PASSKEYS_PER_WINDOW:
+    tries = rate_limits.record_hit(f"passkey answers:{_place(session)}:{user.id}", now, PASSKEY_WINDOW_S)
+    if tries > PASSKEYS_PER_WINDOW:
         raise TooManyAttempts(timedelta(seconds=PASSKEY_WINDOW_S))
+    passkeys.check_passkey(user, session, party, credential, now)
 
 
 def is_confirmed(session: Session, now: datetime) -> bool:
@@ -241,7 +243,7 @@ def _event(name: str) -> Callable[[str], str]:
 
 
 def _notify(user: User, now: datetime, what: Callable[[str], str]) -> None:
-    if not user.email:
+    if not user.email or rate_limits.record_hit(f"second factor letter:{user.id}", now, 3600) > MAX_LETTERS:
         return
     config = load_settings()
     notify(

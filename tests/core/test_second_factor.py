@@ -158,6 +158,13 @@ def test_new_recovery_codes_end_the_earlier_ones(hanako):
     check(hanako, new[0], clock.now())
 
 
+def test_letters_about_changes_end(hanako):
+    with_app(hanako)
+    for _ in range(second_factor.MAX_LETTERS + 5):
+        second_factor.replace_recovery_codes(hanako, clock.now())
+    assert Letter.select().where(Letter.kind == "second-factor").count() == second_factor.MAX_LETTERS
+
+
 # ── passkeys ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
