@@ -4,17 +4,24 @@ Only this file depends on the engine: opening, bulk inserts, claiming and record
 Python and whole milliseconds since 1970 in the database.
 """
 
+import errno
 import functools
 import json
+import logging
 import random
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from peewee import BigIntegerField, DatabaseProxy, Field, JSONField, Model, OperationalError, SqliteDatabase
+
+log = logging.getLogger("kairan.database")
 
 db = DatabaseProxy()
 M = TypeVar("M", bound=Model)
@@ -63,8 +70,63 @@ def new_join_code() -> str:
 
 BUSY_TIMEOUT_S = 15.0
 """A writer that waited so long for the others raises OperationalError."""
+OPTIONAL_TIMEOUT_S = 0.2
+"""An optional write waits no longer: a page that only reads waits for it."""
 BUSY_RETRY_S = (0.0005, 0.002)
 """Delay between two tries: the minimum, and the maximum random addition."""
+_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+
+_busy_timeout: ContextVar[float | None] = ContextVar("busy_timeout", default=None)
+
+
+def busy_timeout() -> float:
+    """Return how many seconds a write of this thread waits for other writers."""
+    seconds = _busy_timeout.get()
+    return BUSY_TIMEOUT_S if seconds is None else seconds
+
+
+def set_busy_timeout(seconds: float | None) -> None:
+    """Set how long the writes of this thread wait from now on; None: BUSY_TIMEOUT_S."""
+    _busy_timeout.set(seconds)
+
+
+def is_locked_error(error: BaseException) -> bool:
+    """Say whether another connection kept writing for the whole busy timeout."""
+    return isinstance(error, OperationalError | sqlite3.OperationalError) and "database is locked" in str(error)
+
+
+def is_full_error(error: BaseException) -> bool:
+    """Say whether a write failed because the disk or the quota is full."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL_ERRORS
+    return isinstance(error, OperationalError | sqlite3.OperationalError) and "disk is full" in str(error)
+
+
+def is_write_refused(error: BaseException) -> bool:
+    """Say whether a write failed because of the state of the machine: locked, full or read-only."""
+    if is_locked_error(error) or is_full_error(error):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.EROFS
+    refused = ("disk I/O error", "readonly database", "unable to open database file")
+    return isinstance(error, OperationalError | sqlite3.OperationalError) and str(error).endswith(refused)
+
+
+@contextmanager
+def optional_write() -> Iterator[None]:
+    """Drop the writes of this block if the database is locked or the disk is full; they wait 0.2 s.
+
+    For what a page notes besides what it shows: reading never needs a write (law 11). Other errors are raised.
+    """
+    token = _busy_timeout.set(min(OPTIONAL_TIMEOUT_S, busy_timeout()))
+    try:
+        yield
+    except (OperationalError, sqlite3.OperationalError, OSError) as error:
+        if not is_write_refused(error):
+            raise
+        log.info("a page was shown without its note (%s)", type(error).__name__)
+    finally:
+        _busy_timeout.reset(token)
 
 
 class RetryingSqlite(SqliteDatabase):
@@ -80,8 +142,21 @@ class RetryingSqlite(SqliteDatabase):
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run a statement. Inside a transaction no retry is needed: this connection holds the lock."""
         if self.in_transaction():
+            if sql.startswith("ROLLBACK TO") and not self._is_transaction_open():
+                return None
             return super().execute_sql(sql, params)
         return self._retry_while_locked(super().execute_sql, sql, params)
+
+    def rollback(self) -> None:
+        """Roll back, unless SQLite has done so by itself, as it does when the disk is full.
+
+        Without this check "cannot rollback" would replace the error that says why.
+        """
+        if self._is_transaction_open():
+            super().rollback()
+
+    def _is_transaction_open(self) -> bool:
+        return bool(self.connection().in_transaction)
 
     def _retry_while_locked(self, do: Callable[..., Any], *given: Any) -> Any:
         until = None
@@ -91,7 +166,7 @@ class RetryingSqlite(SqliteDatabase):
             except OperationalError as busy:
                 if "database is locked" not in str(busy):
                     raise
-                until = until or time.monotonic() + BUSY_TIMEOUT_S
+                until = until or time.monotonic() + busy_timeout()
                 if time.monotonic() > until:
                     raise
             least, more = BUSY_RETRY_S
@@ -110,6 +185,7 @@ def open_database(path: Path | str) -> SqliteDatabase:
             "synchronous": "normal",
             "cache_size": -16000,
             "busy_timeout": 0,  # `RetryingSqlite` waits instead
+            "temp_store": "memory",  # sorting must not need room on the disk
         },
     )
     db.initialize(database)

@@ -26,7 +26,7 @@ from peewee import (
 from playhouse.hybrid import hybrid_property
 
 import clock
-from database import JsonField, UtcMillisField, db, load_rows, new_join_code
+from database import JsonField, UtcMillisField, db, load_rows, new_join_code, optional_write
 
 DELIVERABLE_STATES = ("fine", "refusing")  # states of an address to which letters are sent
 
@@ -1209,8 +1209,10 @@ class ImapStatus(BaseModel):
 
     @classmethod
     def load_row(cls) -> "ImapStatus":
-        """Return row 1; create it on first use."""
-        return cls.get_or_create(id=1)[0]
+        """Return row 1; create it on first use, unless the database cannot be written."""
+        with optional_write():
+            return cls.get_or_create(id=1)[0]
+        return cls(id=1)
 
 
 class ThrottleBucket(BaseModel):

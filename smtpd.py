@@ -18,6 +18,7 @@ from peewee import PeeweeException
 import clock
 import tasks
 from config import current_config, is_loopback
+from core import disk_space
 from core.inbound import dispatch, imap_poller, spool
 from core.inbound.message import RetryLater
 from core.settings import load_settings
@@ -166,6 +167,7 @@ class InboundHandler:
         try:
             await asyncio.to_thread(spool.write_message, sender, envelope.rcpt_tos, raw, self._now())
         except OSError as full:
+            disk_space.note_if_full(full)
             log.error("incoming mail could not be written down (%s)", type(full).__name__)
             return "452 4.3.1 no room, please try again later"
         return "250 2.0.0 taken"
@@ -246,8 +248,14 @@ class SpoolWorker:
             self._process_file(name)
         if now - self._cleaned_at > CLEANUP_INTERVAL_S or not self._cleaned_at:
             self._cleaned_at = now
-            dispatch.erase_old_messages(clock.now())
+            self._clean_up()
         return tried
+
+    def _clean_up(self) -> None:
+        try:
+            dispatch.erase_old_messages(clock.now())
+        except (PeeweeException, OSError) as fault:
+            log.warning("old messages could not be deleted (%s)", type(fault).__name__)
 
     def _process_file(self, name: str) -> None:
         try:

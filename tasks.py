@@ -11,17 +11,18 @@ from functools import cache
 from pathlib import Path
 
 from huey import SqliteHuey, crontab
+from peewee import OperationalError
 
 import clock
 import config
-from core import scheduler
+from core import disk_space, scheduler
 from core.accounts import devices, role_expiry, sessions
 from core.notices import attachments, html_body
 from core.reports import digests, stats, undeliverable
 from core.responses import tracking
 from core.retention import purge
 from core.system import health_email
-from database import db
+from database import db, is_write_refused
 
 log = logging.getLogger("kairan.tasks")
 
@@ -53,9 +54,17 @@ def get_huey(folder: Path) -> SqliteHuey:
 
 
 def _run_due_jobs() -> None:
-    """Run the due jobs. Workers find new letters by themselves."""
+    """Run the due jobs. Workers find new letters by themselves.
+
+    While the database cannot be written, the jobs wait for the next run.
+    """
     db.connect(reuse_if_open=True)
-    scheduler.run_due_jobs(clock.now())
+    try:
+        scheduler.run_due_jobs(clock.now())
+    except (OperationalError, OSError) as fault:
+        if not disk_space.note_if_full(fault) and not is_write_refused(fault):
+            raise
+        log.warning("the due jobs wait (%s)", fault)
 
 
 def _run_every_minute() -> None:

@@ -19,7 +19,7 @@ from werkzeug.routing import IntegerConverter
 
 import clock
 import i18n
-from core import settings
+from core import disk_space, settings
 from core.accounts import second_factor, who_can
 from core.csv_cells import write_csv
 from core.errors import DomainError
@@ -360,6 +360,7 @@ def init_app(app: Flask) -> None:
         rights=permissions,
         is_htmx=is_htmx,
         now=clock.now,
+        disk=disk_space,
     )
     app.jinja_env.globals.update(organization=Organization.load_row, practice=lambda: settings.load_settings().practice)
     app.jinja_env.globals.update(

@@ -1,25 +1,31 @@
 """Protection of every page: login, CSRF, security headers, error pages."""
 
+import sqlite3
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from flask import Flask, Response, current_app, redirect, request, session, url_for
+from flask import Flask, Response, current_app, redirect, render_template, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from peewee import OperationalError
 
 import web
-from core import settings
+from core import disk_space, settings
 from core.accounts.sessions import user_of_session
 from core.notifications.letter_limits import TooManyLetters
-from database import db
+from database import db, is_write_refused, set_busy_timeout
 from i18n import N_
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+
+WRITE_TIMEOUT_S = 5.0
+"""A request waits so long for other writers: all threads wait in vain if one writer hangs."""
+RETRY_AFTER_S = 60
 
 
 def init_app(app: Flask) -> None:
@@ -36,6 +42,8 @@ def init_app(app: Flask) -> None:
     for code in (400, 403, 404, 405, 413, 429, 500):
         app.register_error_handler(code, lambda error, code=code: _render_error(code, error=error))
     app.register_error_handler(TooManyLetters, _render_letter_limit)
+    for error_class in (OperationalError, sqlite3.OperationalError, OSError):
+        app.register_error_handler(error_class, _render_not_recorded)
     app.jinja_env.globals["asset"] = _static_url
 
 
@@ -52,6 +60,7 @@ class _SessionCookie(SecureCookieSessionInterface):
 
 
 def _open_database() -> None:
+    set_busy_timeout(WRITE_TIMEOUT_S)
     db.connect(reuse_if_open=True)
 
 
@@ -121,6 +130,36 @@ def _render_letter_limit(error: TooManyLetters) -> tuple[str, int]:
     """Say when the next letter can go, for the buttons whose view catches nothing."""
     sentence = web._(error.message, **error.values)
     return web.message_page(web._("Not sent"), sentence, link=("/", web._("To the first page")), status=429)
+
+
+# ── what cannot be recorded now ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _render_not_recorded(error: Exception) -> tuple[str, int, dict[str, str]]:
+    """Explain that the database is locked or the disk full, with a button that sends the same form again.
+
+    Passwords and files are not repeated: then the browser's own way back keeps what was typed. Other errors are raised.
+    """
+    full = disk_space.note_if_full(error)
+    if not full and not is_write_refused(error):
+        raise error
+    page = render_template(
+        "not_recorded.html",
+        layout="public/base.html" if request.blueprint == "public" else "plain.html",
+        full=full,
+        posted=request.method == "POST",
+        fields=_repeatable_fields(),
+        sentences=disk_space,
+    )
+    return page, 507 if full else 503, {"Retry-After": str(RETRY_AFTER_S)}
+
+
+def _repeatable_fields() -> list[tuple[str, str]] | None:
+    """Return the posted fields for hidden inputs; None if they hold a password, a code or a file."""
+    secret = any("password" in name or "code" in name or name == "old" for name in request.form)
+    if request.method != "POST" or request.files or secret:
+        return None
+    return list(request.form.items(multi=True))
 
 
 def _static_url(filename: str) -> str:

@@ -1,9 +1,9 @@
 """What the commands share: opening the installation, finding rows, and output."""
 
-import errno
 import json
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,13 +16,16 @@ from peewee import DatabaseError
 
 import clock
 from config import ConfigError, current_config, load_config, run_as_owner_hint, set_current_config
-from core import install, schema
+from core import disk_space, install, schema
 from core.accounts import accounts
 from core.errors import DomainError
+from database import is_locked_error
 from i18n import say
 from mail.dkim_signer import InvalidDkimKey
 from mail.server_urls import BadServerUrl
 from models import Group, MailingList, User
+
+DISK_FULL = "The disk is full, so this was not done. Free some space, then run the command again; nothing is lost."
 
 
 def exit_with_error(sentence: str) -> NoReturn:
@@ -65,6 +68,8 @@ def _open_installation() -> None:
     except PermissionError as wrong:
         exit_with_error(f"No right to write in {wrong.filename}. {run_as_owner_hint(config.data)}")
     except OSError as wrong:
+        if disk_space.note_if_full(wrong):
+            exit_with_error(DISK_FULL)
         exit_with_error(
             f"The data folder {wrong.filename} cannot be made ({wrong.strerror}); KAIRAN_DATA names another."
         )
@@ -100,15 +105,19 @@ def errors_in_one_line() -> Iterator[None]:
         exit_with_error(f"The mail server (KAIRAN_SMTP, or set on the page) cannot be used: {wrong.message}")
     except InvalidDkimKey as wrong:
         exit_with_error(f"data/keys/dkim.pem cannot be used: {wrong}")
-    except DatabaseError as wrong:
+    except (DatabaseError, sqlite3.DatabaseError) as wrong:
         config = current_config()
+        if disk_space.note_if_full(wrong):
+            exit_with_error(DISK_FULL)
+        if is_locked_error(wrong):
+            exit_with_error("Another process keeps writing to the database. Run the command again in a minute.")
         no_right = "readonly" in str(wrong) or "unable to open" in str(wrong)
         hint = f" {run_as_owner_hint(config.data)}" if no_right else ""
         exit_with_error(f"The database {config.database} cannot be used: {wrong}.{hint}")
     except OSError as wrong:
-        if wrong.errno != errno.ENOSPC:
+        if not disk_space.note_if_full(wrong):
             raise
-        exit_with_error("There is no space left on the disk.")
+        exit_with_error(DISK_FULL)
 
 
 def get_list_or_exit(wanted: str) -> MailingList:

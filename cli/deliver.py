@@ -3,6 +3,9 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import click
 
@@ -19,9 +22,23 @@ NULL_SENDERS = ("<>", "MAILER-DAEMON")
 """How mail servers write the empty envelope sender (Postfix's pipe: the second)."""
 
 
+def _try_later_on_failure(command: Callable[..., None]) -> Callable[..., None]:
+    """Exit with 75 in place of 1: a mail server bounces a mail on 1, and keeps it on 75."""
+
+    @wraps(command)
+    def patient(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except SystemExit as ended:
+            sys.exit(TRY_LATER if ended.code == 1 else ended.code)
+
+    return patient
+
+
 @click.command()
 @click.option("--recipient", required=True, help="the envelope recipient")
 @click.option("--sender", default="", help="the envelope sender; empty or <> for bounces")
+@_try_later_on_failure
 @common.with_installation
 def deliver(recipient: str, sender: str) -> None:
     """Handle one mail from standard input. Exit 0: handled, 67: no such address, 75: try again later."""

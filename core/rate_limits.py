@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 
 from config import current_config
+from database import busy_timeout
 
 FREE_FAILURES = 5
 """Failures before the first lockout."""
@@ -35,7 +36,7 @@ def _connect() -> Iterator[sqlite3.Connection]:
     fresh = not path.exists()
     if fresh:
         path.touch(mode=0o600)
-    with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as file:
+    with closing(sqlite3.connect(path, timeout=min(5, busy_timeout()), isolation_level=None)) as file:
         if fresh:
             file.execute("PRAGMA journal_mode = wal")
         file.execute("PRAGMA synchronous = off")

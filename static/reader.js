@@ -34,9 +34,10 @@
         headers: { "HX-Request": "true" },
         body: new URLSearchParams(new FormData(form)),
       });
+      if (answer.status === 503 || answer.status === 507) throw new Error("not recorded");
       if (answer.ok) show(await answer.text());
     } catch {
-      // No network: the next touch tries again, a few times; the button stays where it is.
+      // No network, or the server cannot write now: the next touch tries again, a few times; the button stays where it is.
       tries -= 1;
       done = tries === 0;
     }

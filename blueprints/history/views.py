@@ -160,7 +160,7 @@ def choose_breached_notice() -> str:
 def show_breach_report(number: int) -> str:
     """Show who got a notice, what they saw, and what was closed when. Each view is logged."""
     report = _report_or_404(number)
-    audit.log_action(current_user, "notice.incident_viewed", number)
+    audit.log_view(current_user, "notice.incident_viewed", number)
     now, judged = clock.now(), breach_report.latest_assessment(report.notice)
     return render_template(
         "history/breach_report.html",
@@ -200,7 +200,7 @@ def save_breach_assessment(number: int) -> Response:
 def breach_report_csv(number: int) -> Response:
     """Send the report as CSV; the download is logged (field 3.2)."""
     report = _report_or_404(number)
-    audit.log_action(current_user, "notice.incident_exported", number)
+    audit.log_view(current_user, "notice.incident_exported", number)
     content = breach_report.report_as_csv(
         report,
         [web._(heading) for heading in CSV_HEADINGS],

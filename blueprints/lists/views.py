@@ -242,7 +242,7 @@ def export_csv(number: int) -> Response:
     mailing_list = get_list_or_404(number, "manage")
     ensure_confirmed("lists.confirm_export", number=number)
     content = roster_export.export_csv(mailing_list, language())
-    audit.log_action(current_user, "roster.exported", mailing_list.id)
+    audit.log_view(current_user, "roster.exported", mailing_list.id)
     name = f"{mailing_list.address}-{clock.today():%Y%m%d}.csv"
     return Response(
         content,

@@ -14,6 +14,7 @@ from core import rate_limits
 from core.notices.rendering import PLACEHOLDER_TOKEN
 from core.responses import read_confirmations
 from core.retention import expired_links
+from database import optional_write
 from models import Delivery
 from web import _, message_page
 
@@ -98,7 +99,9 @@ def unknown_page() -> tuple[str, int]:
 def guesses_tokens() -> bool:
     """Count an unknown token against its network; say whether there were too many."""
     network = rate_limits.client_network(request.remote_addr)
-    return rate_limits.record_hit(f"unknown token:{network}", clock.now(), UNKNOWN_WINDOW_S) > UNKNOWN_PER_NETWORK
+    with optional_write():
+        return rate_limits.record_hit(f"unknown token:{network}", clock.now(), UNKNOWN_WINDOW_S) > UNKNOWN_PER_NETWORK
+    return False
 
 
 def _school_year_over_page(unsubscribe_url: str) -> tuple[str, int]:

@@ -240,7 +240,7 @@ def answers_csv(number: int) -> Response:
         abort(404)
     filters = _requested_filter(notice, results)
     lines = results.lines(filters.by)
-    audit.log_action(current_user, "notice.answers_exported", notice.id, detail={"lines": len(lines)})
+    audit.log_view(current_user, "notice.answers_exported", notice.id, detail={"lines": len(lines)})
     return csv_response(_csv_rows(results, lines), f"kairan-{notice.id}-answers.csv")
 
 

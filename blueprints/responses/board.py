@@ -350,5 +350,5 @@ def board_csv(number: int) -> Response:
     """Send the board as CSV; the download is logged."""
     notice = get_sent_notice(number)
     drawn = boards.build_board(notice, lists=permissions().visible_lists(notice))
-    audit.log_action(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})
+    audit.log_view(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})
     return csv_response(csv_rows(drawn.readers), f"kairan-{notice.id}.csv")

@@ -88,7 +88,7 @@ def index() -> str:
 def notices_csv() -> Response:
     """Send the statistics as CSV; the download is logged."""
     filters = _requested_filter(stats.school_years(web.permissions(), clock.now()))
-    audit.log_action(current_user, "figures.exported", detail={"year": filters.year})
+    audit.log_view(current_user, "figures.exported", detail={"year": filters.year})
     return web.csv_response(notice_rows(_sorted_lines(_filtered_lines(filters), filters)), f"kairan-{filters.year}.csv")
 
 
@@ -180,7 +180,7 @@ def _filtered_rows() -> tuple[int | None, list[DeadAddress]]:
 def address_report_csv() -> Response:
     """Send the report as CSV; the download is logged."""
     list_id, rows = _filtered_rows()
-    audit.log_action(current_user, "addresses.exported", list_id, detail={"lines": len(rows)})
+    audit.log_view(current_user, "addresses.exported", list_id, detail={"lines": len(rows)})
     return web.csv_response(_csv_rows(rows), "kairan-addresses.csv")
 
 

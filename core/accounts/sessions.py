@@ -8,6 +8,7 @@ from peewee import ModelSelect
 
 import clock
 from core import audit, rate_limits
+from database import optional_write
 from models import Device, Session, User
 
 IDLE_LIFETIME = timedelta(hours=12)
@@ -117,17 +118,19 @@ def user_of_session(token: str) -> User | None:
 
 def _log_revoked_use(session: Session, now: datetime) -> None:
     """Log the use of a revoked session, at most once a minute (T-12)."""
-    if rate_limits.record_hit(f"refused:{session.id}", now, window_s=60) == 1:
-        audit.log_action(session.user, "access.refused", session.id, kind="session")
+    with optional_write():
+        if rate_limits.record_hit(f"refused:{session.id}", now, window_s=60) == 1:
+            audit.log_action(session.user, "access.refused", session.id, kind="session")
 
 
 def _touch_session(session: Session, now: datetime) -> None:
     if now - session.seen_at < TOUCH_INTERVAL:
         return
-    Session.update(seen_at=now, expires_at=now + _lifetime(session.remembered)).where(
-        Session.id == session.id, Session.revoked_at.is_null()
-    ).execute()
-    Device.update(seen_at=now).where(Device.id == session.device_id).execute()
+    with optional_write():
+        Session.update(seen_at=now, expires_at=now + _lifetime(session.remembered)).where(
+            Session.id == session.id, Session.revoked_at.is_null()
+        ).execute()
+        Device.update(seen_at=now).where(Device.id == session.device_id).execute()
 
 
 def active_sessions(user: User, now: datetime) -> "ModelSelect[Session]":

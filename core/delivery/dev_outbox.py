@@ -98,10 +98,13 @@ def save_letter(folder: Path, mail_from: str, rcpt: list[str], raw: bytes, now: 
     name = f"{now.astimezone(UTC).strftime(_TIME_FORMAT)}-{secrets.token_hex(8)}.eml"
     envelope = f"X-Kairan-Envelope-From: <{mail_from}>\r\nX-Kairan-Envelope-To: {', '.join(rcpt)}\r\n"
     part = folder / f"{name}.part"
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(envelope.encode("utf-8", "replace") + raw)
-    part.replace(folder / name)
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(envelope.encode("utf-8", "replace") + raw)
+        part.replace(folder / name)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     return name
 
 

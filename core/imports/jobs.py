@@ -13,17 +13,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from peewee import IntegrityError
+from peewee import IntegrityError, OperationalError
 
 import config
-from core import audit
+from core import audit, disk_space
 from core.errors import DomainError
 from core.imports import apply
 from core.imports.columns import ATTRIBUTE, FIELDS, Sheet, find_header, guess_mapping
 from core.imports.plan import plan_sheet
 from core.imports.plan_model import ImportPlan, LineNote
 from core.imports.read import ENCODINGS, read_cells, read_pasted
-from database import db
+from database import db, is_write_refused, optional_write
 from i18n import N_
 from models import Job, MailingList, User
 
@@ -74,7 +74,13 @@ def create_import(
     path = upload_path(job)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.touch(mode=0o600)
-    path.write_bytes(text.encode() if text.strip() else content)
+    try:
+        path.write_bytes(text.encode() if text.strip() else content)
+    except OSError:
+        path.unlink(missing_ok=True)
+        with optional_write():
+            job.delete_instance()
+        raise
     return job
 
 
@@ -158,6 +164,10 @@ def _run_inline(job: Job, by: User, plan: ImportPlan, now: datetime) -> None:
     except IntegrityError as error:
         Job.update(state="ready").where(Job.id == job.id).execute()
         raise DomainError(_LIST_CHANGED) from error
+    except OperationalError:  # locked or full: the same press goes on from here
+        with optional_write():
+            Job.update(state="ready").where(Job.id == job.id).execute()
+        raise
     _finish_job(job, by, now)
 
 
@@ -243,7 +253,9 @@ def _process_job(job: Job, now: datetime) -> bool:
                     raise
     except DomainError as error:
         _return_to_preview(job, error.message, error.values)
-    except Exception:  # one bad file must not stop the worker
+    except Exception as error:  # one bad file must not stop the worker
+        if disk_space.note_if_full(error) or is_write_refused(error):
+            raise  # the row stays with the worker, which goes on from here in a minute
         log.exception("import %s broke off", job.id)
         _return_to_preview(job, _IMPORT_INTERRUPTED, {})
     return False

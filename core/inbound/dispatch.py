@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from config import current_config
-from core import audit, rate_limits
+from core import audit, disk_space, rate_limits
 from core.inbound import allowed_senders, bounces, join_leave, post_by_mail, replies, spool
 from core.inbound.message import InboundMail, InboundResult, RetryLater, read_inbound_mail
 from core.inbound.post_by_mail import PostedMessage
 from core.settings import Settings, imap_address, load_settings
 from core.signup import signup
-from database import db
+from database import db, is_write_refused, optional_write
 from mail import address as addresses
 from mail import auth_results
 from mail.auth_results import AuthResult, DnsError, TxtLookup, authenticate_message
@@ -195,6 +195,10 @@ def handle_message(raw: bytes, envelope: str, recipient: str, now: datetime) -> 
         InboundMessage.update(attempts=InboundMessage.attempts - 1).where(InboundMessage.id == row.id).execute()
         raise
     except Exception as fault:  # one bad message must not stop the others
+        if disk_space.note_if_full(fault) or is_write_refused(fault):  # the message is not to blame
+            with optional_write():
+                InboundMessage.update(attempts=InboundMessage.attempts - 1).where(InboundMessage.id == row.id).execute()
+            raise RetryLater from fault
         log.error("incoming mail %s failed (%s)", row.id, type(fault).__name__)
         if row.attempts >= MAX_ATTEMPTS:
             return _quarantine(row, raw, type(fault).__name__)

@@ -14,9 +14,10 @@ from datetime import datetime
 
 import clock
 from config import current_config
+from core import disk_space
 from core.inbound import dispatch, spool
 from core.settings import Settings, imap_address, load_settings
-from database import db
+from database import db, optional_write
 from i18n import N_
 from mail import imap
 from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
@@ -34,6 +35,7 @@ RETRY_DELAYS_S = (30.0, 60.0, 120.0, 300.0, 600.0)
 """Delays after an error grow: a wrong password must not be tried every minute for ever."""
 TEST_TIMEOUT_S = 10.0
 DISK_FULL = "disk"
+DISK_FULL_SENTENCE = N_("Mail cannot be written down: the disk is full.")
 
 
 class MailboxLocked(Exception):
@@ -178,10 +180,12 @@ class ImapPoller:
         except MailboxUnavailable as error:
             self._on_error(error)
         except OSError as full:
-            self._on_error(
-                MailboxUnavailable(N_("Mail cannot be written down: the disk is full."), DISK_FULL, type(full).__name__)
-            )
+            disk_space.note_if_full(full)
+            self._on_error(MailboxUnavailable(DISK_FULL_SENTENCE, DISK_FULL, type(full).__name__))
         except Exception as fault:  # a server may answer anything; the next run tries again
+            if disk_space.note_if_full(fault):
+                self._on_error(MailboxUnavailable(DISK_FULL_SENTENCE, DISK_FULL, type(fault).__name__))
+                return False
             log.error("the mailbox could not be read (%s)", type(fault).__name__)
             self._on_error(MailboxUnavailable(N_("The mailbox could not be read."), "broken", type(fault).__name__))
         return False
@@ -203,7 +207,8 @@ class ImapPoller:
         self._failures += 1
         self._not_before = time.monotonic() + pause
         log.warning("mailbox cannot be read (%s); trying again in %s s", error.reason, int(pause))
-        record_error(error, clock.now())
+        with optional_write():
+            record_error(error, clock.now())
 
     def _disconnect(self) -> None:
         if self._session:

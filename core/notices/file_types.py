@@ -321,11 +321,15 @@ def data_folder(name: str) -> Path:
 def write_file(path: Path, content: bytes) -> None:
     """Write a file atomically and flushed to disk, mode 0600."""
     partial = path.with_name(f".{secrets.token_hex(8)}")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def delete_old_files(folder: Path, wanted: Collection[str], grace_s: float) -> int:

@@ -19,7 +19,7 @@ from core.reports import notice_list, poll_results, progress, summaries
 from core.reports.dashboard import count_households, practice_notice_ids
 from core.responses import tracking
 from core.settings import load_settings
-from database import EPOCH, millis
+from database import EPOCH, millis, optional_write
 from models import LetterState, MailingList, Notice, NoticeState, NoticeStats, Target, Wording, count_letters
 
 RECENT_AGE = timedelta(days=2)
@@ -126,10 +126,13 @@ def refresh_totals(notice: Notice, now: datetime, *, again: bool = False) -> Not
         **_answer_totals(notice),
         **_tracking_totals(notice),
     }
-    NoticeStats.insert(notice=notice, **values).on_conflict(
-        conflict_target=[NoticeStats.notice], update=values
-    ).execute()
-    return NoticeStats.get(NoticeStats.notice == notice)
+    with optional_write():
+        NoticeStats.insert(notice=notice, **values).on_conflict(
+            conflict_target=[NoticeStats.notice], update=values
+        ).execute()
+    return NoticeStats.get_or_none(NoticeStats.notice == notice, NoticeStats.at == now) or NoticeStats(
+        notice=notice, **values
+    )
 
 
 def _is_final(notice: Notice, now: datetime) -> bool:

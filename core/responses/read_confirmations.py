@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from core.delivery import lifecycle as letters
 from core.notices import html_body, rendering
-from database import bulk_insert, db, load_rows, millis
+from database import bulk_insert, db, load_rows, millis, optional_write
 from mail import merge
 from mail.html import links, render_html
 from models import Answer, Delivery, Letter, Notice, NoticeState, PageView, Wording
@@ -66,9 +66,10 @@ def record_visit(
     """Record a fetch of page `r`, `u` or `a3` (choice 3). inside: followed from our page; ahead: a prefetch.
 
     If a touch was recorded within the last minute, a fetch by another link or agent undoes it.
+    Dropped while the database cannot be written: the page is shown all the same.
     """
     agent = agent[:MAX_AGENT_CHARS]
-    with db.atomic():
+    with optional_write(), db.atomic():
         if not inside and (touched := _last_touch(delivery, now)) and touched != (page, agent):
             _undo_touch(delivery, now)
         seen = {"delivery": delivery.id, "at": now, "page": page, "inside": inside, "agent": agent}
@@ -76,9 +77,10 @@ def record_visit(
 
 
 def record_open(delivery: Delivery, *, agent: str, now: datetime, ahead: bool = False) -> None:
-    """Record a fetch of the tracking image (D-31)."""
+    """Record a fetch of the tracking image (D-31), unless the database cannot be written."""
     agent = agent[:MAX_AGENT_CHARS]
-    PageView.create(delivery=delivery, at=now, page="o", agent=agent, automatic=ahead or is_robot_agent(agent))
+    with optional_write():
+        PageView.create(delivery=delivery, at=now, page="o", agent=agent, automatic=ahead or is_robot_agent(agent))
 
 
 _LAST_TOUCH = """

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 from core import audit, rate_limits
-from database import db
+from database import db, optional_write
 from mail import address as addresses
 from models import Child, MailingList, QueuedSignup, User
 
@@ -171,7 +171,8 @@ def exceeds_network_quota(address: str | None, coded: bool, now: datetime) -> bo
 
 
 def count_wrong_code(address: str | None, now: datetime) -> None:
-    rate_limits.record_hit(f"join code:{rate_limits.client_network(address)}", now, NETWORK_WINDOW_S)
+    with optional_write():
+        rate_limits.record_hit(f"join code:{rate_limits.client_network(address)}", now, NETWORK_WINDOW_S)
 
 
 def has_too_many_wrong_codes(address: str | None, now: datetime) -> bool:

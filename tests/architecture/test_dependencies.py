@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 FOUNDATION = ("clock", "i18n", "config", "database", "models")
 PACKAGES = (
     "core.errors",
+    "core.disk_space",
     "core.csv_cells",
     "core.display_names",
     "core.audit",
