@@ -1,14 +1,19 @@
-"""Codes of an authenticator app (TOTP, RFC 6238): six digits, 30 s. Each code is accepted once."""
+"""Codes of an authenticator app (TOTP, RFC 6238): six digits, 30 s. Each code is accepted once.
+
+Few requests need `pyotp` and `cryptography`, so they are not imported at every start.
+"""
 
 import base64
 import hmac
 from datetime import datetime
-
-from cryptography.fernet import Fernet, InvalidToken
+from typing import TYPE_CHECKING
 
 from config import current_config
 from database import db
 from models import TotpKey, User
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 STEP_S = 30
 DRIFT_STEPS = 1
@@ -17,7 +22,7 @@ DRIFT_STEPS = 1
 
 def start_setup(user: User, now: datetime) -> None:
     """Make a new secret that counts once a code of it was typed. An unfinished earlier one is dropped."""
-    import pyotp  # rarely needed, so not imported at every start
+    import pyotp
 
     with db.atomic():
         TotpKey.delete().where(TotpKey.user == user, TotpKey.confirmed_at.is_null()).execute()
@@ -59,6 +64,7 @@ def accept_code(key: TotpKey, code: str, now: datetime) -> bool:
 def _matching_step(key: TotpKey, code: str, now: datetime) -> int | None:
     """Return the time step of a code. All steps are compared, each in constant time."""
     import pyotp
+    from cryptography.fernet import InvalidToken
 
     try:
         maker = pyotp.TOTP(secret_of(key), interval=STEP_S)
@@ -79,6 +85,8 @@ def confirm_setup(key: TotpKey, now: datetime) -> None:
         TotpKey.update(confirmed_at=now).where(TotpKey.id == key.id).execute()
 
 
-def _cipher() -> Fernet:
+def _cipher() -> "Fernet":
+    from cryptography.fernet import Fernet
+
     digest = hmac.digest(current_config().key("secret"), b"kairan totp", "sha256")
     return Fernet(base64.urlsafe_b64encode(digest))

@@ -229,7 +229,7 @@ def test_who_has_none_at_hand_reads_whom_to_ask(hanako, app):
     phone = app.test_client()
     log_in(phone)
     page = phone.get("/login/second").text
-    assert "守" in page and "--second-factor" in page
+    assert "守" in page and "--second-factor" in page and "お急ぎのときは" in page
 
 
 # ── never before a notice ────────────────────────────────────────────────────────────────────────────────────────
