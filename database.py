@@ -265,7 +265,7 @@ def claim_letters(numbers: Iterable[int], owner: str, boot: str, now: datetime) 
 
 
 _RECORD = """
-UPDATE letter SET state = ?, code = ?, enhanced = ?, text = ?, reason = ?, next_attempt_at = ?, attempts = attempts + ?,
+UPDATE letter SET state = CASE WHEN auto_resent AND ? IN ('skipped','expired') THEN 'unknown' ELSE ? END, code = ?, enhanced = ?, text = ?, reason = ?, next_attempt_at = ?, attempts = attempts + ?,
  done_at = ?, owner = CASE WHEN ? IN ('waiting','deferred') THEN '' ELSE owner END
 WHERE id = ? AND owner = ? AND state = 'sending'"""
 
@@ -288,6 +288,7 @@ def record_result(
         db.execute_sql(
             _RECORD,
             (
+                state,
                 state,
                 code,
                 enhanced,

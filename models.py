@@ -899,7 +899,7 @@ class Letter(BaseModel):
     enhanced = CharField(default="")
     text = CharField(default="")
     reason = CharField(default="")  # why skipped or refused: stopped, left, bounced, unknown_user, filtered, full …
-    auto_resent = BooleanField(default=False)  # retried once after an unknown outcome
+    auto_resent = BooleanField(default=False)  # sent again after an unknown outcome: perhaps there twice
 
     class Meta:
         indexes = (
@@ -909,6 +909,7 @@ class Letter(BaseModel):
                 'CREATE INDEX IF NOT EXISTS "letter_due" ON "letter" ("urgent" DESC, "next_attempt_at", "id")'
                 " WHERE state IN ('waiting','deferred')"
             ),
+            SQL('CREATE INDEX IF NOT EXISTS "letter_resent" ON "letter" ("notice_id") WHERE auto_resent'),
             SQL('CREATE INDEX IF NOT EXISTS "letter_owned" ON "letter" ("owner") WHERE state = \'sending\''),
             SQL(
                 'CREATE INDEX IF NOT EXISTS "letter_gave_way" ON "letter" ("delivery_id")'

@@ -77,6 +77,7 @@ STATEMENTS = (
     'CREATE INDEX "letter_notice_id_is_current_state" ON "letter" ("notice_id", "is_current", "state")',
     'CREATE UNIQUE INDEX "letter_delivery_id_round" ON "letter" ("delivery_id", "round")',
     'CREATE INDEX "letter_due" ON "letter" ("urgent" DESC, "next_attempt_at", "id") WHERE state IN (\'waiting\',\'deferred\')',
+    'CREATE INDEX "letter_resent" ON "letter" ("notice_id") WHERE auto_resent',
     'CREATE INDEX "letter_owned" ON "letter" ("owner") WHERE state = \'sending\'',
     'CREATE INDEX "letter_gave_way" ON "letter" ("delivery_id") WHERE is_current AND round > 1 AND state IN (\'cancelled\',\'skipped\',\'expired\')',
     'CREATE TABLE "bounce" ("id" INTEGER NOT NULL PRIMARY KEY, "letter_id" INTEGER NOT NULL, "person_id" INTEGER, "at" INTEGER NOT NULL, "kind" VARCHAR(255) NOT NULL, "permanent" INTEGER NOT NULL, "status" VARCHAR(255) NOT NULL, "text" VARCHAR(255) NOT NULL, FOREIGN KEY ("letter_id") REFERENCES "letter" ("id") ON DELETE CASCADE, FOREIGN KEY ("person_id") REFERENCES "person" ("id") ON DELETE CASCADE)',

@@ -143,6 +143,7 @@ def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     joined, gone = progress.recipient_changes_at_start(notice) if begun and lists is None else ([], [])
     left_out = list(progress.skipped_deliveries(notice, lists)) if begun else []
     trouble = _letters_needing_attention(notice, seen, lists) if begun else {}
+    twice = list(progress.deliveries_possibly_twice(notice, lists)) if seen.possibly_twice else []
     return {
         "notice": notice,
         "wording": notice.wording,
@@ -154,8 +155,9 @@ def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "letter_reasons": lifecycle.REASON_LABELS,
         "reasons": audiences.EXCLUSION_REASONS,
         "trouble": trouble,
-        "children": notice_list.children_by_delivery(_delivery_ids(trouble, left_out), lists),
+        "children": notice_list.children_by_delivery(_delivery_ids(trouble, left_out + twice), lists),
         "left_out": left_out,
+        "twice": twice,
         "calls": sum(delivery.reason in ("no_address", "bounced") for delivery in left_out),
         "joined": joined,
         "gone": gone,

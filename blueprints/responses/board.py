@@ -126,6 +126,7 @@ def _side_digest(board: Board) -> tuple:
         tuple((unit.key, unit.state, unit.trouble, unit.numbers) for unit in open_units),
         board.stopped,
         tuple(delivery.number for delivery in board.strange),
+        tuple(delivery.number for delivery in board.possibly_twice),
     )
 
 

@@ -5,10 +5,11 @@ anything leaves. The ledger says that a letter is handed over before its content
 can take the lock of a dead owner carries its ledger, then recovers its letters.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
-from peewee import SQL, Case, fn
+from peewee import SQL, Case, ModelSelect, fn
 
 from core import audit
 from core.delivery import ledger, suppression
@@ -19,10 +20,10 @@ from models import PENDING_STATES, QUEUED_STATES, Delivery, Letter, LetterState,
 
 TRANSITIONS: dict[LetterState, frozenset[LetterState]] = {
     LetterState.WAITING: frozenset(
-        {LetterState.SENDING, LetterState.SKIPPED, LetterState.CANCELLED, LetterState.EXPIRED}
+        {LetterState.SENDING, LetterState.SKIPPED, LetterState.CANCELLED, LetterState.EXPIRED, LetterState.UNKNOWN}
     ),
     LetterState.DEFERRED: frozenset(
-        {LetterState.SENDING, LetterState.SKIPPED, LetterState.CANCELLED, LetterState.EXPIRED}
+        {LetterState.SENDING, LetterState.SKIPPED, LetterState.CANCELLED, LetterState.EXPIRED, LetterState.UNKNOWN}
     ),
     LetterState.SENDING: frozenset(LetterState) - {LetterState.SENDING, LetterState.BOUNCED},
     LetterState.UNKNOWN: frozenset({LetterState.WAITING, LetterState.ACCEPTED, LetterState.BOUNCED}),
@@ -33,6 +34,7 @@ TRANSITIONS: dict[LetterState, frozenset[LetterState]] = {
     LetterState.EXPIRED: frozenset(),
     LetterState.CANCELLED: frozenset(),
 }
+HANDED_OVER_STATES = (LetterState.SENDING, LetterState.ACCEPTED, LetterState.BOUNCED, LetterState.UNKNOWN)
 NEVER_SENT_STATES = (LetterState.CANCELLED, LetterState.SKIPPED, LetterState.EXPIRED)
 STATE_LABELS: dict[str, str] = {
     LetterState.WAITING: N_("Waiting"),
@@ -100,16 +102,39 @@ def recover_letters_of(owner: str, boot: str, now: datetime, subject_of: Callabl
 
 
 def _resend_unknown_urgent(now: datetime) -> None:
-    """Send urgent letters of unknown outcome a second time, once each; the page shows it."""
+    """Send urgent letters of unknown outcome a second time, once each. The notice, its board and its record say so."""
     active = Notice.select(Notice.id).where(Notice.state.in_((NoticeState.SENDING, NoticeState.PAUSED)))
-    Letter.update(state=LetterState.WAITING, auto_resent=True, owner="", next_attempt_at=now).where(
-        Letter.state == LetterState.UNKNOWN,
-        Letter.is_current == True,
-        Letter.urgent == True,
-        Letter.auto_resent == False,
-        Letter.expires_at > now,
-        Letter.notice.in_(active) | Letter.notice.is_null(),
-    ).execute()
+    changes = {"state": LetterState.WAITING, "auto_resent": True, "owner": "", "next_attempt_at": now}
+    resent = (
+        Letter.update(changes)
+        .where(
+            Letter.state == LetterState.UNKNOWN,
+            Letter.is_current == True,
+            Letter.urgent == True,
+            Letter.auto_resent == False,
+            Letter.expires_at > now,
+            Letter.notice.in_(active) | Letter.notice.is_null(),
+        )
+        .returning(Letter.notice)
+    )
+    counts = Counter(letter.notice_id for letter in resent.execute() if letter.notice_id)
+    for notice, count in counts.items():
+        audit.log_action(None, "notice.unknown_sent_again", notice, detail={"letters": count})
+
+
+def letters_possibly_twice(notice: Notice) -> "ModelSelect[Letter]":
+    """Select the letters of any round that were sent again after an unknown outcome: their readers may have two."""
+    return Letter.select(Letter.delivery).where(
+        Letter.notice == notice,
+        SQL("auto_resent"),
+        Letter.state.in_(HANDED_OVER_STATES),
+        Letter.delivery.is_null(False),
+    )
+
+
+def unsent_as(state: LetterState) -> Case:
+    """Return the state of a letter that is not sent (again): one of unknown outcome before stays unknown."""
+    return Case(None, [(Letter.auto_resent == True, LetterState.UNKNOWN)], state)
 
 
 def mark_unknown(number: int, owner: str, now: datetime) -> None:
@@ -141,7 +166,8 @@ def expire_letters(now: datetime) -> int:
     with db.atomic():
         deferred = list(Letter.select().where(late, Letter.person.is_null(False), Letter.code.between(400, 499)))
         Letter.update(payload={}).where(late, Letter.kind.in_(kinds_with_secrets())).execute()
-        expired: int = Letter.update(state=LetterState.EXPIRED, reason="expired", done_at=now).where(late).execute()
+        state = unsent_as(LetterState.EXPIRED)
+        expired: int = Letter.update(state=state, reason="expired", done_at=now).where(late).execute()
         suppression.record_expired(deferred, now)
     return expired
 
@@ -187,7 +213,7 @@ def cancel_requeued_letters(now: datetime) -> int:
     if not (numbers := [letter.id for letter in requeued]):
         return 0
     queued = Letter.id.in_(numbers) & Letter.state.in_(QUEUED_STATES) & Letter.notice.in_(ended)
-    cancelled: int = Letter.update(state=LetterState.CANCELLED, done_at=now).where(queued).execute()
+    cancelled: int = Letter.update(state=unsent_as(LetterState.CANCELLED), done_at=now).where(queued).execute()
     return cancelled
 
 

@@ -153,7 +153,6 @@ class SmtpWorker:
         self._blocked_domains: set[str] = set()
         self._renderer: Renderer | None = None
         self._renderer_settings: Settings | None = None
-        self._stopped: Callable[[], bool] = lambda: False
 
     # ── run and drain ──
 

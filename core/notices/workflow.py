@@ -244,7 +244,7 @@ def _cancel_letters(notice: Notice, now: datetime) -> int:
     """Cancel waiting, deferred and claimed letters that no mail server has. Call inside `ledger.all_carried`."""
     unsent = Letter.state.in_(QUEUED_STATES) | ((Letter.state == LetterState.SENDING) & Letter.handed_over_at.is_null())
     cancelled: int = (
-        Letter.update(state=LetterState.CANCELLED, done_at=now)
+        Letter.update(state=lifecycle.unsent_as(LetterState.CANCELLED), done_at=now)
         .where(Letter.notice == notice, Letter.delivery.is_null(False), unsent)
         .execute()
     )

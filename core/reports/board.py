@@ -165,6 +165,11 @@ class Board:
         return [one for one in self.readers if one.misdirected_at]
 
     @property
+    def possibly_twice(self) -> list[BoardReader]:
+        """Return the readers whose letter was sent again after an unknown outcome."""
+        return [one for one in self.readers if one.possibly_twice]
+
+    @property
     def persons(self) -> tuple[int, int]:
         """Return how many readers have read, and how many there are."""
         asked = [one for one in self.readers if not one.resting]

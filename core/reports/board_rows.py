@@ -12,6 +12,7 @@ from typing import NamedTuple
 from peewee import JOIN, ModelSelect
 
 from core import visibility
+from core.delivery.lifecycle import letters_possibly_twice
 from core.household_reads import NOT_INTENDED
 from core.members.unsubscribe import unreachable_children
 from database import db, millis
@@ -86,6 +87,7 @@ class BoardReader:
     replied_at: datetime | None
     misdirected_at: datetime | None
     child: str = ""  # the letter is about this child alone
+    possibly_twice: bool = False
     cells: list[CoveredMembership] = field(default_factory=list)
 
     @property
@@ -126,8 +128,10 @@ def load_board_data(notice: Notice, lists: Collection[int] | None) -> BoardData:
     readers: dict[int, BoardReader] = {}
     leavers: dict[int, list[tuple[int | None, str]]] = {}
     begun = millis(notice.started_at) if notice.started_at else 0
+    twice = {letter.delivery_id for letter in letters_possibly_twice(notice)}
     for row in db.execute(_select_rows(notice, lists)).fetchall():
         reader = readers.get(row[0]) or readers.setdefault(row[0], _build_reader(row))
+        reader.possibly_twice = row[0] in twice
         reader.cells.append(CoveredMembership(row[15] or "", row[16], *(value or "" for value in row[17:21])))
         if row[21] == "stopped" and row[22] == "reader" and row[23] >= begun:
             leavers.setdefault(row[0], []).append((row[24], row[17] or ""))

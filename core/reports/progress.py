@@ -8,6 +8,7 @@ from peewee import JOIN, Expression, ModelSelect, fn
 
 from core import visibility
 from core.delivery import outage, throttle
+from core.delivery.lifecycle import letters_possibly_twice
 from core.reports import poll_results, summaries
 from core.responses import answers
 from core.settings import Settings
@@ -32,6 +33,8 @@ class Progress:
     serial: str
     slow: bool = False
     """A worker waits long for an answer of the mail server."""
+    possibly_twice: int = 0
+    """Readers whose letter was sent again after an unknown outcome."""
 
     @property
     def done(self) -> int:
@@ -81,9 +84,11 @@ def notice_progress(
     counts[LetterState.SKIPPED] += skipped_deliveries(notice, lists).count()
     going = counts[LetterState.WAITING] + counts[LetterState.SENDING]
     ends_at = now + _time_left(notice, letters - going, going, settings, now) if going else None
-    serial = "-".join(str(counts[state]) for state in LetterState) + f"-{notice.serial}"
+    twice = letters_possibly_twice(notice).where(_visible_letters(lists)).select(fn.COUNT(Letter.delivery.distinct()))
+    possibly_twice: int = twice.scalar()
+    serial = "-".join(str(counts[state]) for state in LetterState) + f"-{possibly_twice}-{notice.serial}"
     slow = notice.state == NoticeState.SENDING and outage.is_server_slow(now)
-    return Progress(counts, letters, ends_at, f"{serial}-slow" if slow else serial, slow)
+    return Progress(counts, letters, ends_at, f"{serial}-slow" if slow else serial, slow, possibly_twice)
 
 
 def _from_summary(found: summaries.NoticeSummary | None, serial: int) -> Progress:
@@ -128,6 +133,12 @@ def letters_by_name(
     )
 
 
+def deliveries_possibly_twice(notice: Notice, lists: Collection[int] | None = None) -> "ModelSelect[Delivery]":
+    """Return the deliveries whose letter may have arrived twice, by kana."""
+    letters = letters_possibly_twice(notice).where(_visible_letters(lists))
+    return Delivery.select().where(Delivery.id.in_(letters)).order_by(Delivery.kana, Delivery.id)
+
+
 def skipped_deliveries(notice: Notice, lists: Collection[int] | None = None) -> "ModelSelect[Delivery]":
     """Return the deliveries without a letter, with the reason, by kana."""
     seen = [] if lists is None else [Delivery.id.in_(visibility.visible_deliveries(lists))]
@@ -163,12 +174,16 @@ def notice_document(notice: Notice, settings: Settings, now: datetime, *, delive
         "number": notice.id,
         "state": notice.state,
         "counts": progress.counts,
+        "possibly_twice": progress.possibly_twice,
         "reads": stayed.reads if stayed else reads.scalar(),
         **poll_results.poll_document(notice),
     }
     if deliveries:
         said = answers.answers_by_delivery(notice)
-        document["deliveries"] = [_delivery_document(row, said.get(row.id, [])) for row in _current_letters(notice)]
+        twice = {letter.delivery_id for letter in letters_possibly_twice(notice)}
+        document["deliveries"] = [
+            _delivery_document(row, said.get(row.id, []), row.id in twice) for row in _current_letters(notice)
+        ]
     return document
 
 
@@ -185,7 +200,7 @@ def _current_letters(notice: Notice) -> list[Delivery]:
     )
 
 
-def _delivery_document(row: Delivery, said: list[dict]) -> dict:
+def _delivery_document(row: Delivery, said: list[dict], possibly_twice: bool) -> dict:
     letter = getattr(row, "newest_letter", None)
     letter = letter if letter is not None and letter.id else None
     reader = getattr(row, "reader", None)
@@ -194,6 +209,7 @@ def _delivery_document(row: Delivery, said: list[dict]) -> dict:
         "state": letter.state if letter else LetterState.SKIPPED,
         "code": letter.code if letter else None,
         "reason": (letter.reason if letter else row.reason) or None,
+        "possibly_twice": possibly_twice,
         "read_at": row.read_at.isoformat(timespec="seconds") if row.read_at else None,
         "read_via": row.read_via or None,
         "answers": said,
