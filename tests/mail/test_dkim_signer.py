@@ -68,11 +68,16 @@ def test_a_signed_letter_is_verified_by_dkimpy(pem, published, form):
         (b"List-Unsubscribe: <https://", b"List-Unsubscribe: <https://evil."),
         (b"Content-Transfer-Encoding: base64", b"Content-Transfer-Encoding: 8bit"),
         (b"From: ", b"From: evil@evil.example\r\nFrom: "),
-        (b"MIME-Version: ", b"Subject: another\r\nMIME-Version: "),
+        *(
+            (b"MIME-Version: ", name + b": another\r\nMIME-Version: ")
+            for name in (b"Subject", b"To", b"Cc", b"Date", b"Message-ID", b"Reply-To", b"List-Unsubscribe")
+        ),
+        (b"MIME-Version: ", b"Content-Type: text/html\r\nMIME-Version: "),
+        (b"MIME-Version: ", b"Content-Transfer-Encoding: 8bit\r\nMIME-Version: "),
     ],
 )
 def test_a_changed_letter_is_not_verified(pem, published, old, new):
-    """RFC 6376 8.15: not even a second From or Subject can be added."""
+    """RFC 6376 8.15: no second header can be added, and no Cc either."""
     head, _, body = DkimSigner("k1", DOMAIN, pem).sign(LetterRenderer(NOTICE).letter(HANAKO)).partition(b"\r\nFrom: ")
     changed = (b"From: " + body).replace(old, new, 1)
     assert changed != b"From: " + body
@@ -111,7 +116,8 @@ def test_what_is_signed(pem):
     names = re.search(rb"h=([^;]+);", signed)[1].replace(b"\r\n", b"").replace(b" ", b"").split(b":")
     wanted = {b"list-unsubscribe", b"list-unsubscribe-post", b"message-id", b"reply-to", b"list-id"}
     assert wanted < set(names)  # RFC 8058 4 for the first two
-    assert names.count(b"from") == names.count(b"subject") == 2
+    assert {names.count(name) for name in (b"from", b"to", b"subject", b"date", b"message-id", b"reply-to")} == {2}
+    assert names.count(b"cc") == 1 and names.count(b"list-unsubscribe") == names.count(b"content-type") == 2
     assert b"c=relaxed/relaxed" in signed and b"d=mail.kaedehara.example" in signed
 
 
