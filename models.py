@@ -99,6 +99,9 @@ class Organization(BaseModel):
     renewal_reminders_sent = CharField(default="")  # reminders of these two dates that were sent
     handover = TextField(default="")  # administrators' note on the hand-over sheet
     last_health_email = CharField(default="")  # month of the last health e-mail, YYYY-MM
+    tags_have_purpose_since = UtcMillisField(
+        null=True
+    )  # upgrade from 0.1: earlier letters carry one tag for everything
     purge_before_year = IntegerField(default=0)  # earlier letters are purged from `purge_starts_at` on
     purge_starts_at = UtcMillisField(null=True)
 
@@ -1192,6 +1195,7 @@ class InboundMessage(BaseModel):
     attempts = IntegerField(default=0)
     file = CharField(default="")
     files = JsonField(default=tuple)  # attachments of a reply: [name, bytes] each
+    message_key = CharField(default="", index=True)  # digest of author and signed Message-ID, to know a replay
 
     class Meta:
         indexes = ((("digest", "recipient"), True), (("kind", "outcome"), False))

@@ -12,7 +12,7 @@ import hmac
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from i18n import N_
 from mail import charsets
@@ -151,21 +151,49 @@ def is_reserved_local_part(local_part: str) -> bool:
     )
 
 
-def make_verp_tag(number: int, secret: bytes) -> str:
-    """Return the VERP tag of a letter; it opens no page.
+TagPurpose = Literal["return", "reply", "id"]
+"""What a VERP tag is for: return path (reports), reply address, Message-ID (which letter a mail answers)."""
+_MAC_PREFIXES: dict[TagPurpose, bytes] = {"return": b"kairan return ", "reply": b"kairan reply ", "id": b"kairan id "}
+RETURN_TAG_HEADER = "X-Kairan-Letter"
+"""Header of our letters with the tag of the return path: a returned message carries it, a reply does not."""
+_OLD_MAC_PREFIX = b"kairan letter "
+"""Of tags without a purpose: the same tag was return path, reply address and Message-ID."""
 
-    8 base32 characters of the number (below 2**40) and 16 of an 80-bit HMAC-SHA256.
+
+def make_verp_tag(number: int, purpose: TagPurpose, secret: bytes) -> str:
+    """Return the VERP tag of a letter for one purpose; it opens no page.
+
+    8 base32 characters of the number (below 2**40) and 16 of an 80-bit HMAC-SHA256 over purpose and number. Replies
+    show the reply address and the Message-ID to others, so a tag of one purpose is invalid for the others.
     """
+    return _make_tag(number, _MAC_PREFIXES[purpose], secret)
+
+
+def make_old_verp_tag(number: int, secret: bytes) -> str:
+    """Return the tag without a purpose that letters carried in version 0.1."""
+    return _make_tag(number, _OLD_MAC_PREFIX, secret)
+
+
+def _make_tag(number: int, prefix: bytes, secret: bytes) -> str:
     plain = number.to_bytes(5, "big")
-    return base64.b32encode(plain + _mac(plain, secret)).decode("ascii").lower()
+    return base64.b32encode(plain + _mac(plain, prefix, secret)).decode("ascii").lower()
 
 
-def _mac(plain: bytes, secret: bytes) -> bytes:
-    return hmac.digest(secret, b"kairan letter " + plain, "sha256")[:10]
+def _mac(plain: bytes, prefix: bytes, secret: bytes) -> bytes:
+    return hmac.digest(secret, prefix + plain, "sha256")[:10]
 
 
-def decode_verp_tag(text: str, secret: bytes) -> int | None:
-    """Return the letter number of a VERP tag in any case; None if the tag is invalid."""
+def decode_verp_tag(text: str, purpose: TagPurpose, secret: bytes) -> int | None:
+    """Return the letter number of a VERP tag in any case; None if the tag is invalid for this purpose."""
+    return _decode_tag(text, _MAC_PREFIXES[purpose], secret)
+
+
+def decode_old_verp_tag(text: str, secret: bytes) -> int | None:
+    """Return the letter number of a tag without a purpose; None if the tag is invalid."""
+    return _decode_tag(text, _OLD_MAC_PREFIX, secret)
+
+
+def _decode_tag(text: str, prefix: bytes, secret: bytes) -> int | None:
     lowered = text.strip().lower()
     if not _VERP_TAG.fullmatch(lowered):
         return None
@@ -173,22 +201,22 @@ def decode_verp_tag(text: str, secret: bytes) -> int | None:
         whole = base64.b32decode(lowered.upper())
     except binascii.Error:
         return None
-    genuine = hmac.compare_digest(whole[5:], _mac(whole[:5], secret))
+    genuine = hmac.compare_digest(whole[5:], _mac(whole[:5], prefix, secret))
     return int.from_bytes(whole[:5], "big") if genuine else None
 
 
 def return_path(number: int, secret: bytes, domain: str) -> str:
     """Return the envelope sender of a letter, which receives its bounces."""
-    return f"b-{make_verp_tag(number, secret)}@{domain}"
+    return f"b-{make_verp_tag(number, 'return', secret)}@{domain}"
 
 
 def reply_address(number: int, secret: bytes, domain: str) -> str:
-    return f"r-{make_verp_tag(number, secret)}@{domain}"
+    return f"r-{make_verp_tag(number, 'reply', secret)}@{domain}"
 
 
 def message_id(number: int, secret: bytes, domain: str) -> str:
     """Return the Message-ID with angle brackets; it is the same at every attempt (RFC 5322 3.6.4)."""
-    return f"<{make_verp_tag(number, secret)}@{domain}>"
+    return f"<{make_verp_tag(number, 'id', secret)}@{domain}>"
 
 
 # ── address headers ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,9 +7,14 @@ and the upper one is not a suffix under which strangers register. This is strict
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from mail import address
+from mail.message import header_names
 
 # ── DNS and DMARC ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -119,44 +124,80 @@ def _parse_record(texts: list[str]) -> dict[str, str]:
 # ── authentication ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 MAX_SIGNATURES = 5
+CLOCK_TOLERANCE = timedelta(hours=1)
+"""A signature made later than this from now is refused: clocks of mail servers differ."""
+CONTENT_FIELDS = ("subject", "date", "content-type", "content-transfer-encoding", "mime-version")
+"""Header fields that decide what readers of a message see."""
 MAX_HEADER_BYTES = 65536
 _SINGLE_HEADERS = (b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"mime-version", b"content-type")
 _FIELD = re.compile(rb"(?<![^\r\n])([!-9;-~]++)[ \t]*+:((?:[^\r\n]|\r?\n[ \t])*)\r?\n?")
 """Anchored at a line start: without it, one line of 64 kB without a colon took a minute."""
 
 
+MethodResults = dict[str, tuple[str, dict[str, str]]]
+
+
 @dataclass(frozen=True, slots=True)
 class AuthResult:
     """The authentication of the From domain. method: dkim, dmarc, spf, or "" if unproven.
 
-    dmarc_failed: our mail server reports a failure against the published policy. dns_failed: the DNS did not answer.
+    covered: lower-case names of the header fields every instance of which the proof covers; others may have been
+    changed or added by anybody who passed the message on. dmarc_failed: our mail server reports a failure against the
+    published policy. dns_failed: the DNS did not answer.
     """
 
     method: str = ""
     dmarc_failed: bool = False
     dns_failed: bool = False
+    covered: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     def __bool__(self) -> bool:
         return bool(self.method)
 
 
-def authenticate_message(raw: bytes, from_domain: str, lookup: TxtLookup, authserv_id: str = "") -> AuthResult:
-    """Authenticate a message as received. from_domain: of its From, lower case."""
+def authenticate_message(
+    raw: bytes,
+    author: str,
+    lookup: TxtLookup,
+    authserv_id: str = "",
+    *,
+    envelope: str = "",
+    now: datetime | None = None,
+) -> AuthResult:
+    """Authenticate a message as received. author: the single From address. envelope: the envelope sender."""
+    from_domain, now = address.domain_of(author), now or datetime.now(UTC)
     fields = _fields(raw)
     if _count(fields, b"from") != 1 or any(_count(fields, name) > 1 for name in _SINGLE_HEADERS):
         return AuthResult()  # a second Subject or Content-Type could hide the signed one
     trusted = _trusted_results(fields, authserv_id)
-    if not trusted and not any(_is_usable_signature(value, from_domain, strict=False) for value in _signatures(fields)):
+    if not trusted and not any(_is_usable_signature(one, from_domain, False, now) for one in _signatures(fields)):
         return AuthResult()  # unprovable, so no DNS lookup: a flood of forged messages must not wait for name servers
     try:
         published = find_policy(from_domain, lookup)
     except DnsError:
         return AuthResult(dns_failed=True)
-    if method := _aligned_method(trusted, from_domain, published):
-        return AuthResult(method)
-    if trusted.get("dmarc", ("", {}))[0] == "fail" and published.get("p") in ("quarantine", "reject"):
+    reported = _aligned_method(trusted, from_domain, published)
+    if reported and _came_from_author(trusted, author, envelope, published):
+        return AuthResult(reported, covered=frozenset(_count_fields(raw, fields)))
+    if not reported and trusted.get("dmarc", ("", {}))[0] == "fail" and published.get("p") in ("quarantine", "reject"):
         return AuthResult(dmarc_failed=True)
-    return _check_signatures(_with_crlf(raw), fields, from_domain, lookup, strict=published.get("adkim") == "s")
+    own = _check_signatures(raw, fields, from_domain, lookup, published.get("adkim") == "s", now)
+    return own if own or not reported else AuthResult(reported)
+
+
+def _came_from_author(results: MethodResults, author: str, envelope: str, published: dict[str, str]) -> bool:
+    """Tell whether a server of the author's domain handed the message over, with the author as envelope sender.
+
+    SPF covers the last hop only. Who passes a message on does so from another server or under another name, so here
+    the header is as the author's provider sent it.
+    """
+    is_author = address.comparison_key(envelope or "@") == address.comparison_key(author)
+    return is_author and _is_aligned_pass(results, "spf", address.domain_of(author), published)
+
+
+def _count_fields(raw: bytes, fields: list[tuple[bytes, bytes]]) -> Counter[str]:
+    """Count the header fields by lower-case name: as read here or as `mail.message` reads them, whichever is more."""
+    return Counter(name.decode("ascii") for name, _ in fields) | Counter(header_names(raw))
 
 
 def _fields(raw: bytes) -> list[tuple[bytes, bytes]]:
@@ -180,35 +221,59 @@ def _with_crlf(raw: bytes) -> bytes:
 
 
 def _check_signatures(
-    raw: bytes, fields: list[tuple[bytes, bytes]], domain: str, lookup: TxtLookup, strict: bool
+    raw: bytes, fields: list[tuple[bytes, bytes]], domain: str, lookup: TxtLookup, strict: bool, now: datetime
 ) -> AuthResult:
-    """Verify the usable signatures until one is valid."""
-    dns_failed = False
-    for index, value in enumerate(_signatures(fields)):
-        if not _is_usable_signature(value, domain, strict):
-            continue
+    """Verify the usable signatures until one is valid; the one that covers most is first."""
+    dns_failed, present = False, _count_fields(raw, fields)
+    candidates = [
+        (_covered_names(value, present), index)
+        for index, value in enumerate(_signatures(fields))
+        if _is_usable_signature(value, domain, strict, now)
+    ]
+    for covered, index in sorted(candidates, key=lambda one: -len(one[0] & _FIELDS_IN_USE)):
         try:
-            if _verify_signature(raw, index, lookup):
-                return AuthResult("dkim")
+            if _verify_signature(_with_crlf(raw), index, lookup):
+                return AuthResult("dkim", covered=covered)
         except DnsError:
             dns_failed = True
     return AuthResult(dns_failed=dns_failed)
+
+
+_FIELDS_IN_USE = frozenset((*CONTENT_FIELDS, "to", "cc", "message-id"))
+
+
+def _covered_names(value: bytes, present: Counter[str]) -> frozenset[str]:
+    """Return the names of which a signature covers every instance (RFC 6376 5.4.2: one for each mention in h=)."""
+    signed = Counter(_signed_names(_tags(value)))
+    return frozenset(name for name, number in present.items() if signed[name] >= number)
+
+
+def _signed_names(tags: dict[str, str]) -> list[str]:
+    return tags.get("h", "").lower().split(":")
 
 
 def _signatures(fields: list[tuple[bytes, bytes]]) -> list[bytes]:
     return [value for name, value in fields if name == b"dkim-signature"][:MAX_SIGNATURES]
 
 
-def _is_usable_signature(value: bytes, domain: str, strict: bool) -> bool:
-    """Tell whether a signature is aligned, covers From and the whole body, and does not use SHA-1."""
+def _is_usable_signature(value: bytes, domain: str, strict: bool, now: datetime) -> bool:
+    """Tell whether a signature is aligned and in force, covers From and the whole body, and does not use SHA-1."""
     tags = _tags(value)
-    names = {one.strip().lower() for one in tags.get("h", "").split(":")}
     return (
         is_aligned(tags.get("d", ""), domain, strict)
-        and "from" in names
+        and "from" in _signed_names(tags)
         and "l" not in tags
         and tags.get("a", "").lower() in ("rsa-sha256", "ed25519-sha256")
+        and _is_in_force(tags, now.timestamp())
     )
+
+
+def _is_in_force(tags: dict[str, str], now: float) -> bool:
+    """Tell whether the signature was made before now (t=) and has not expired (x=)."""
+    if any(not tags.get(name, "0").isdecimal() for name in ("t", "x")):
+        return False
+    made_at, expires_at = int(tags.get("t", "0")[:18]), int(tags.get("x", "0")[:18])
+    return made_at <= now + CLOCK_TOLERANCE.total_seconds() and ("x" not in tags or now < expires_at)
 
 
 def _tags(value: bytes) -> dict[str, str]:
@@ -238,8 +303,6 @@ def _verify_signature(raw: bytes, index: int, lookup: TxtLookup) -> bool:
 _METHOD = re.compile(r"\s*(dkim|dmarc|spf)\s*=\s*(\w+)(.*)", re.IGNORECASE | re.DOTALL)
 _PROPERTY = re.compile(r"(header\.d|header\.i|header\.from|smtp\.mailfrom)\s*=\s*\"?([^\s\";]+)", re.IGNORECASE)
 _COMMENT = re.compile(r"\([^()]*\)")
-
-MethodResults = dict[str, tuple[str, dict[str, str]]]
 
 
 def _trusted_results(fields: list[tuple[bytes, bytes]], authserv_id: str) -> MethodResults:
@@ -282,10 +345,11 @@ def _aligned_method(results: MethodResults, domain: str, published: dict[str, st
         return "dmarc"
     if result == "fail":
         return ""
-    for method, key, strict in (("dkim", "header.d", "adkim"), ("spf", "smtp.mailfrom", "aspf")):
-        result, properties = results.get(method, ("", {}))
-        spoken_for = properties.get(key) or properties.get("header.i", "")
-        spoken_for = spoken_for.rpartition("@")[2]
-        if result == "pass" and is_aligned(spoken_for, domain, published.get(strict) == "s"):
-            return method
-    return ""
+    return next((method for method in ("dkim", "spf") if _is_aligned_pass(results, method, domain, published)), "")
+
+
+def _is_aligned_pass(results: MethodResults, method: str, domain: str, published: dict[str, str]) -> bool:
+    key, strict = ("header.d", "adkim") if method == "dkim" else ("smtp.mailfrom", "aspf")
+    result, properties = results.get(method, ("", {}))
+    spoken_for = properties.get(key) or (properties.get("header.i", "") if method == "dkim" else "")
+    return result == "pass" and is_aligned(spoken_for.rpartition("@")[2], domain, published.get(strict) == "s")

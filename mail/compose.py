@@ -224,15 +224,16 @@ class LetterRenderer:
 
     def _head(self, reader: LetterRecipient) -> str:
         form = self._form
-        verp_tag = address.make_verp_tag(reader.number, form.secret)
-        reply_to = self._reply_to(verp_tag)
+        reply_to = self._reply_to(address.make_verp_tag(reader.number, "reply", form.secret))
+        return_tag = address.make_verp_tag(reader.number, "return", form.secret)
         return (
             f"{self._from}\r\n"
             f"To: {mime_encoding.encode_mailbox(merge.one_line(reader.name), _to_address(reader), 4)}\r\n"
             f"Reply-To: {reply_to}\r\n"
             f"{self._subject_header(reader)}\r\n"
             f"Date: {_date(reader.at.replace(microsecond=0), self._zone)}\r\n"
-            f"Message-ID: <{verp_tag}@{form.mail_domain}>\r\n"
+            f"Message-ID: {address.message_id(reader.number, form.secret, form.mail_domain)}\r\n"
+            f"{address.RETURN_TAG_HEADER}: {return_tag}\r\n"
             f"{_token(reader).join(self._list)}"
             f"{self._rest}"
         )

@@ -103,6 +103,11 @@ def parse_mime(raw: bytes, limit: int = MAX_BYTES) -> MimePart:
     return _parse_part(_without_envelope(whole), "text/plain", 0, [MAX_PARTS], len(raw) > limit)
 
 
+def header_names(raw: bytes) -> list[str]:
+    """Return the lower-case name of each header field of a message, as `parse_mime` reads them. Never raises."""
+    return [name for name, _ in parse_mime(raw[: MAX_HEADER_BYTES * 2]).fields]
+
+
 def _without_envelope(raw: bytes) -> bytes:
     """Drop blank lines and the mbox line `From sender date` before a message."""
     start = _ENVELOPE.match(raw)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 from migrations.helpers import Source, change_json, rewrite
@@ -115,12 +116,13 @@ STATEMENTS = (
     'CREATE INDEX "group_member_membership_id" ON "group_member" ("membership_id")',
     'CREATE UNIQUE INDEX "group_member_group_id_membership_id" ON "group_member" ("group_id", "membership_id")',
     'CREATE TABLE "imap_status" ("id" INTEGER NOT NULL PRIMARY KEY, "at" INTEGER, "last_success_at" INTEGER, "reason" VARCHAR(255) NOT NULL, "message" VARCHAR(255) NOT NULL, "detail" VARCHAR(255) NOT NULL, "taken" INTEGER NOT NULL, "others" INTEGER NOT NULL)',
-    'CREATE TABLE "inbound_message" ("id" INTEGER NOT NULL PRIMARY KEY, "digest" VARCHAR(255) NOT NULL, "recipient" VARCHAR(255) NOT NULL, "at" INTEGER NOT NULL, "envelope_sender" VARCHAR(255) NOT NULL, "address" VARCHAR(255) NOT NULL, "kind" VARCHAR(255) NOT NULL, "outcome" VARCHAR(255) NOT NULL, "reason" VARCHAR(255) NOT NULL, "list_id" INTEGER, "person_id" INTEGER, "letter_id" INTEGER, "notice_id" INTEGER, "subject" VARCHAR(255) NOT NULL, "text" TEXT NOT NULL, "attempts" INTEGER NOT NULL, "file" VARCHAR(255) NOT NULL, "files" TEXT NOT NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE SET NULL, FOREIGN KEY ("person_id") REFERENCES "person" ("id") ON DELETE SET NULL, FOREIGN KEY ("letter_id") REFERENCES "letter" ("id") ON DELETE SET NULL, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE SET NULL)',
+    'CREATE TABLE "inbound_message" ("id" INTEGER NOT NULL PRIMARY KEY, "digest" VARCHAR(255) NOT NULL, "recipient" VARCHAR(255) NOT NULL, "at" INTEGER NOT NULL, "envelope_sender" VARCHAR(255) NOT NULL, "address" VARCHAR(255) NOT NULL, "kind" VARCHAR(255) NOT NULL, "outcome" VARCHAR(255) NOT NULL, "reason" VARCHAR(255) NOT NULL, "list_id" INTEGER, "person_id" INTEGER, "letter_id" INTEGER, "notice_id" INTEGER, "subject" VARCHAR(255) NOT NULL, "text" TEXT NOT NULL, "attempts" INTEGER NOT NULL, "file" VARCHAR(255) NOT NULL, "files" TEXT NOT NULL, "message_key" VARCHAR(255) NOT NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE SET NULL, FOREIGN KEY ("person_id") REFERENCES "person" ("id") ON DELETE SET NULL, FOREIGN KEY ("letter_id") REFERENCES "letter" ("id") ON DELETE SET NULL, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE SET NULL)',
     'CREATE INDEX "inbound_message_at" ON "inbound_message" ("at")',
     'CREATE INDEX "inbound_message_list_id" ON "inbound_message" ("list_id")',
     'CREATE INDEX "inbound_message_person_id" ON "inbound_message" ("person_id")',
     'CREATE INDEX "inbound_message_letter_id" ON "inbound_message" ("letter_id")',
     'CREATE INDEX "inbound_message_notice_id" ON "inbound_message" ("notice_id")',
+    'CREATE INDEX "inbound_message_message_key" ON "inbound_message" ("message_key")',
     'CREATE UNIQUE INDEX "inbound_message_digest_recipient" ON "inbound_message" ("digest", "recipient")',
     'CREATE INDEX "inbound_message_kind_outcome" ON "inbound_message" ("kind", "outcome")',
     'CREATE TABLE "job" ("id" INTEGER NOT NULL PRIMARY KEY, "kind" VARCHAR(255) NOT NULL, "user_id" INTEGER, "list_id" INTEGER, "state" VARCHAR(255) NOT NULL, "made_at" INTEGER NOT NULL, "done" INTEGER NOT NULL, "total" INTEGER NOT NULL, "detail" TEXT NOT NULL, FOREIGN KEY ("user_id") REFERENCES "user" ("id") ON DELETE SET NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE CASCADE)',
@@ -138,7 +140,7 @@ STATEMENTS = (
     'CREATE UNIQUE INDEX "notice_template_once" ON "notice_template" ("key", COALESCE("list_id", 0)) WHERE key IS NOT NULL',
     'CREATE TABLE "notice_tracking" ("id" INTEGER NOT NULL PRIMARY KEY, "notice_id" INTEGER NOT NULL, "opens" INTEGER NOT NULL, "clicks" INTEGER NOT NULL, "totals" TEXT, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE CASCADE)',
     'CREATE UNIQUE INDEX "notice_tracking_notice_id" ON "notice_tracking" ("notice_id")',
-    'CREATE TABLE "organization" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "postal" VARCHAR(255) NOT NULL, "contact" VARCHAR(255) NOT NULL, "language" VARCHAR(255) NOT NULL, "mail_domain" VARCHAR(255) NOT NULL, "base_url" VARCHAR(255) NOT NULL, "smtp" VARCHAR(255) NOT NULL, "mail_mode" VARCHAR(255) NOT NULL, "imap" VARCHAR(255) NOT NULL, "mailbox" VARCHAR(255) NOT NULL, "plus" INTEGER NOT NULL, "recipient_header" VARCHAR(255) NOT NULL, "hour_rate" INTEGER NOT NULL, "rate" INTEGER NOT NULL, "domain_rate" INTEGER NOT NULL, "hold_s" INTEGER NOT NULL, "hold_urgent_s" INTEGER NOT NULL, "requires_approval" INTEGER NOT NULL, "carriers" TEXT NOT NULL, "public_urgent" INTEGER NOT NULL, "late_s" INTEGER NOT NULL, "set_up_at" INTEGER, "domain_until" DATE, "server_until" DATE, "renewal_reminders_sent" VARCHAR(255) NOT NULL, "handover" TEXT NOT NULL, "last_health_email" VARCHAR(255) NOT NULL, "purge_before_year" INTEGER NOT NULL, "purge_starts_at" INTEGER)',
+    'CREATE TABLE "organization" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "postal" VARCHAR(255) NOT NULL, "contact" VARCHAR(255) NOT NULL, "language" VARCHAR(255) NOT NULL, "mail_domain" VARCHAR(255) NOT NULL, "base_url" VARCHAR(255) NOT NULL, "smtp" VARCHAR(255) NOT NULL, "mail_mode" VARCHAR(255) NOT NULL, "imap" VARCHAR(255) NOT NULL, "mailbox" VARCHAR(255) NOT NULL, "plus" INTEGER NOT NULL, "recipient_header" VARCHAR(255) NOT NULL, "hour_rate" INTEGER NOT NULL, "rate" INTEGER NOT NULL, "domain_rate" INTEGER NOT NULL, "hold_s" INTEGER NOT NULL, "hold_urgent_s" INTEGER NOT NULL, "requires_approval" INTEGER NOT NULL, "carriers" TEXT NOT NULL, "public_urgent" INTEGER NOT NULL, "late_s" INTEGER NOT NULL, "set_up_at" INTEGER, "domain_until" DATE, "server_until" DATE, "renewal_reminders_sent" VARCHAR(255) NOT NULL, "handover" TEXT NOT NULL, "last_health_email" VARCHAR(255) NOT NULL, "tags_have_purpose_since" INTEGER, "purge_before_year" INTEGER NOT NULL, "purge_starts_at" INTEGER)',
     'CREATE TABLE "page_view" ("id" INTEGER NOT NULL PRIMARY KEY, "delivery_id" INTEGER NOT NULL, "at" INTEGER NOT NULL, "page" VARCHAR(255) NOT NULL, "inside" INTEGER NOT NULL, "agent" VARCHAR(255) NOT NULL, "automatic" INTEGER NOT NULL, FOREIGN KEY ("delivery_id") REFERENCES "delivery" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "page_view_delivery_id" ON "page_view" ("delivery_id")',
     'CREATE TABLE "passkey" ("id" INTEGER NOT NULL PRIMARY KEY, "user_id" INTEGER NOT NULL, "credential_id" VARCHAR(255) NOT NULL, "public_key" BLOB NOT NULL, "sign_count" INTEGER NOT NULL, "transports" TEXT NOT NULL, "rp_id" VARCHAR(255) NOT NULL, "name" VARCHAR(255) NOT NULL, "created_at" INTEGER NOT NULL, "used_at" INTEGER, FOREIGN KEY ("user_id") REFERENCES "user" ("id") ON DELETE CASCADE)',
@@ -206,6 +208,7 @@ SOURCES = {
             "renewal_reminders_sent": "renewal_told",
             "last_health_email": "well_told",
             "purge_before_year": "forget_year",
+            "tags_have_purpose_since": "NULL",
             "purge_starts_at": "forget_from",
         },
     ),
@@ -301,7 +304,7 @@ SOURCES = {
     "step_sent": Source("had"),
     "notice_template": Source("sample"),
     "digest_subscription": Source("digest"),
-    "inbound_message": Source("incoming"),
+    "inbound_message": Source("incoming", {"message_key": "''"}),
     "imap_status": Source("collection", {"last_success_at": "well_at"}),
     "throttle_bucket": Source("bucket"),
 }
@@ -317,6 +320,7 @@ def up(migrator, db):
     rewrite(db, STATEMENTS, SOURCES)
     change_json(db, "job", "detail", rename_in_import)
     convert_rollovers(db)
+    db.execute_sql("UPDATE organization SET tags_have_purpose_since = ?", (time.time_ns() // 1_000_000,))
 
 
 def rename_in_import(detail):

@@ -1,8 +1,10 @@
 """Mails for the tests: plain ones, signed ones, bounces of our own letters; a DNS that answers from a dict."""
 
 from base64 import b64encode
+from email.utils import format_datetime
 from functools import cache
 
+import clock
 from mail import auth_results
 from mail.dkim_signer import DkimSigner, dns_record, generate_key
 
@@ -15,7 +17,7 @@ def mail(sender: str, to: str, subject: str = "", text: str = "", **headers: str
         "From": sender,
         "To": to,
         "Subject": _word(subject),
-        "Date": "Sun, 22 Nov 2026 09:00:00 +0900",
+        "Date": today(),
         "Message-ID": f"<{abs(hash((sender, to, subject, text)))}@client.example>",
         "MIME-Version": "1.0",
         "Content-Type": "text/plain; charset=utf-8",
@@ -23,6 +25,11 @@ def mail(sender: str, to: str, subject: str = "", text: str = "", **headers: str
         **{name.replace("_", "-"): value for name, value in headers.items()},
     }
     return ("".join(f"{name}: {value}\n" for name, value in given.items()) + "\n" + text).encode()
+
+
+def today() -> str:
+    """Return a Date of this day, the same for all mails: the same mail written twice has the same bytes."""
+    return format_datetime(clock.now().replace(hour=0, minute=0, second=0, microsecond=0))
 
 
 def _word(text: str) -> str:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import clock
 from config import current_config
+from core.delivery.letter_tags import decode_letter_tag
 from core.notifications.kinds import KINDS, has_secrets
-from mail import address
+from core.settings import load_settings
 from models import Letter
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ READER_LINK_KINDS = ("join", "welcome", "registered", "page", "new-address")
 def _is_secret(message: EmailMessage) -> bool:
     """Tell whether the text must not be shown: a secret or unknown kind, or a letter without a row."""
     local = str(message.get("Message-ID", "")).strip().strip("<>").partition("@")[0]
-    number = address.decode_verp_tag(local, current_config().key("secret"))
+    number = decode_letter_tag(local, "id", load_settings())
     letter = Letter.get_or_none(Letter.id == number) if number else None
     if letter is None or letter.notice_id:
         return letter is None

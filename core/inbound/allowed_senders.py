@@ -13,13 +13,13 @@ from core.accounts import who_can
 from core.errors import DomainError
 from core.inbound.message import InboundResult
 from core.inbound.post_by_mail import notify_sender
+from core.inbound.proof import Proof
 from core.notifications.letter_limits import Caused, count_letter
 from core.notifications.notify import notify, notify_users
 from core.settings import load_settings
 from database import db
 from i18n import N_
 from mail import address as addresses
-from mail.auth_results import AuthResult
 from models import AllowedSender, Letter, MailingList, Person, User
 
 MAX_NOTIFICATIONS_PER_DAY = 10
@@ -153,7 +153,7 @@ def sender_being_verified(letter: Letter) -> AllowedSender | None:
 
 
 def record_verification_reply(
-    sender: AllowedSender, address: str, proof: AuthResult, letter: Letter, now: datetime
+    sender: AllowedSender, address: str, proof: Proof, letter: Letter, now: datetime
 ) -> InboundResult:
     """Record the authentication of the reply and notify the sender. Call inside the transaction that records the mail."""
     if addresses.comparison_key(address) != sender.address_key:
@@ -161,19 +161,20 @@ def record_verification_reply(
     record_authentication(sender, proof, now)
     if rate_limits.record_hit(f"trial:{sender.id}", now, 86400) <= 3:
         _send_to_sender(sender, "sender-passes" if proof else "sender-asks", now)
-    return InboundResult("reply", "done", proof.method or "unproven", sender.list, letter=letter)
+    return InboundResult("reply", "done", proof.method if proof else proof.weakness, sender.list, letter=letter)
 
 
-def record_authentication(sender: AllowedSender, proof: AuthResult, now: datetime) -> None:
+def record_authentication(sender: AllowedSender, proof: Proof, now: datetime) -> None:
     """Store the authentication of the latest message from the address, for the senders page."""
-    AllowedSender.update(last_post_at=now, last_auth_method=proof.method).where(AllowedSender.id == sender.id).execute()
+    method = "" if proof.weakness in ("unproven", "uncovered") else proof.method
+    AllowedSender.update(last_post_at=now, last_auth_method=method).where(AllowedSender.id == sender.id).execute()
 
 
 # ── unknown senders and role addresses ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def hold_post_of_unknown_sender(
-    mailing_list: MailingList, address: str, subject: str, proof: AuthResult, now: datetime
+    mailing_list: MailingList, address: str, subject: str, proof: Proof, now: datetime
 ) -> InboundResult:
     """Hold the post and notify the managers; also notify a member whose message is authenticated (T-31)."""
     person = Person.get_or_none(Person.address_key == addresses.comparison_key(address)) if "@" in address else None

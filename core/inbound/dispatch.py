@@ -15,15 +15,17 @@ from datetime import datetime, timedelta
 
 from config import current_config
 from core import audit, disk_space, rate_limits
+from core.delivery.letter_tags import decode_letter_tag
 from core.inbound import allowed_senders, bounces, join_leave, post_by_mail, replies, spool
 from core.inbound.message import InboundMail, InboundResult, RetryLater, read_inbound_mail
 from core.inbound.post_by_mail import PostedMessage
+from core.inbound.proof import Proof, judge_message
 from core.settings import Settings, imap_address, load_settings
 from core.signup import signup
 from database import db, is_write_refused, optional_write
 from mail import address as addresses
 from mail import auth_results
-from mail.auth_results import AuthResult, DnsError, TxtLookup, authenticate_message
+from mail.auth_results import DnsError, TxtLookup, authenticate_message
 from models import InboundMessage, Letter, LetterState, MailingList
 
 # ── DNS budget ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -129,7 +131,7 @@ _ADDRESS_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 def _resolve_letter_address(kind: str, local: str, match: re.Match[str], settings: Settings) -> InboundAddress | None:
-    number = addresses.decode_verp_tag(match[1], settings.secret)
+    number = decode_letter_tag(match[1], "return" if kind == "return" else "reply", settings)
     return InboundAddress(kind, local, letter=number) if number is not None else None
 
 
@@ -231,7 +233,7 @@ def _process_message(
     mail = read_inbound_mail(raw, envelope, load_settings())
     target = _resolve_mailbox_recipient(target, mail)
     handler = _choose_handler(target, mail)
-    proof = _authenticate(target, mail, handler)
+    proof = _authenticate(target, mail, handler, row.recipient, now)
     with rate_limits.rollback_on_error(), db.atomic():
         claimed = (
             InboundMessage.update(outcome="done")
@@ -239,11 +241,11 @@ def _process_message(
             .execute()
         )
         if claimed:
-            _save_result(row, handler(target, mail, proof, now), mail, raw)
+            _save_result(row, handler(target, mail, proof, now), mail, raw, proof.message_key)
     return InboundMessage.get_by_id(row.id)
 
 
-def _save_result(row: InboundMessage, result: InboundResult, mail: InboundMail, raw: bytes) -> None:
+def _save_result(row: InboundMessage, result: InboundResult, mail: InboundMail, raw: bytes, message_key: str) -> None:
     shown = {"text": mail.text[:MAX_TEXT_CHARS]} if result.keep_text else {}
     if result.keep_text or result.kind == "post":
         shown["subject"] = mail.subject[:500]
@@ -258,19 +260,23 @@ def _save_result(row: InboundMessage, result: InboundResult, mail: InboundMail, 
         address=mail.address[:320],
         file=spool.save_raw(raw) if result.keep_raw else "",
         files=[list(file) for file in result.files],
+        message_key=message_key,
         **shown,
     ).where(InboundMessage.id == row.id).execute()
 
 
-def _authenticate(target: InboundAddress, mail: InboundMail, handler: "MessageHandler") -> AuthResult:
+def _authenticate(
+    target: InboundAddress, mail: InboundMail, handler: "MessageHandler", recipient: str, now: datetime
+) -> Proof:
     """Authenticate only messages whose handler needs it; others cause no DNS lookup."""
     if handler not in _HANDLERS_NEEDING_AUTH or not mail.address:
-        return AuthResult()
+        return Proof()
     config = current_config()
     lookup = _dns_budget.limit_lookup(
         txt_lookup or auth_results.txt_resolver(config.dns), known=allowed_senders.is_known_address(mail.address)
     )
-    return authenticate_message(mail.raw, addresses.domain_of(mail.address), lookup, config.authserv_id)
+    auth = authenticate_message(mail.raw, mail.address, lookup, config.authserv_id, envelope=mail.envelope, now=now)
+    return judge_message(mail, _full_address(target.local), recipient, auth, now)
 
 
 _dns_budget = DnsBudget()
@@ -278,7 +284,7 @@ _dns_budget = DnsBudget()
 
 # ── handlers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-MessageHandler = Callable[[InboundAddress, InboundMail, AuthResult, datetime], InboundResult]
+MessageHandler = Callable[[InboundAddress, InboundMail, Proof, datetime], InboundResult]
 
 
 def _choose_handler(target: InboundAddress, mail: InboundMail) -> MessageHandler:
@@ -292,22 +298,27 @@ def _get_letter(number: int | None) -> Letter | None:
     return Letter.get_or_none(Letter.id == number) if number is not None else None
 
 
-def _handle_report(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
-    """Handle a report about a letter, known by the return path, else by our Message-ID in the returned message."""
-    letter = _get_letter(target.letter) or _get_letter(mail.letter_number)
+def _handle_report(target: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
+    """Handle a report about a letter, known by the return path, else by its tag in the returned message.
+
+    A reply address or a Message-ID does not count: whoever gets a copy of a reply knows both.
+    """
+    letter = _get_letter(target.letter if target.kind == "return" else mail.returned_letter)
+    if letter is None and (known := _get_letter(mail.letter_number) or _get_letter(target.letter)):
+        return InboundResult("bounce", "dropped", "no return tag", letter=known)
     if letter and letter.state == LetterState.SENDING:
         raise RetryLater  # the bounce came before the worker carried the reply into the tables
     return bounces.record_report(letter, mail.explain_report(letter.address if letter else ""), now)
 
 
-def _handle_loop(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
+def _handle_loop(target: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     name = target.list.id if target.list else 0
     if rate_limits.record_hit(f"loop:{name}", now, 3600) == LOOP_ALARM_PER_HOUR:
         audit.log_action(None, "mail.loop_alarm", name or None, kind="list")
     return InboundResult("loop", "dropped", mail.evidence, target.list)
 
 
-def _handle_auto_reply(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
+def _handle_auto_reply(target: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     """Record an automatic reply at its letter. It never posts or joins, and gets no answer."""
     letter = _get_letter(target.letter) or _get_letter(mail.letter_number)
     if letter:
@@ -315,7 +326,7 @@ def _handle_auto_reply(target: InboundAddress, mail: InboundMail, proof: AuthRes
     return InboundResult("automatic", "dropped", mail.evidence, target.list)
 
 
-def _handle_reply(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
+def _handle_reply(target: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     letter = _get_letter(target.letter)
     if letter is None:
         return InboundResult("reply", "held", "old letter", keep_text=True)
@@ -324,38 +335,29 @@ def _handle_reply(target: InboundAddress, mail: InboundMail, proof: AuthResult, 
     return replies.record_reply(letter, mail, now)
 
 
-def _handle_role_mail(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
+def _handle_role_mail(target: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     allowed_senders.notify_role_mail(
         load_settings().own_addresses.address(target.local), mail.address, mail.subject, now
     )
     return InboundResult("house", "held", "", keep_text=True, keep_raw=True)
 
 
-def _handle_join(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
+def _handle_join(target: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     assert target.list  # noqa: S101
     if not mail.address:
         return InboundResult("join", "dropped", "two senders", target.list, keep_raw=True)
     chars = len(mail.subject.strip()) + len(mail.text.strip())
-    if not _is_addressed_to(target, mail):
-        proof = AuthResult(
-            dmarc_failed=proof.dmarc_failed
-        )  # a genuine message to another recipient may be replayed here
     return join_leave.handle_join_mail(
         target.list, mail.address, mail.envelope, chars, proof, now, code=target.code, message_id=mail.parsed.message_id
     )
 
 
-def _is_addressed_to(target: InboundAddress, mail: InboundMail) -> bool:
-    """Tell whether To or Cc names the address, so that the signature covers this target."""
-    return addresses.comparison_key(load_settings().own_addresses.address(target.local)) in mail.recipients
-
-
-def _handle_leave(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
+def _handle_leave(target: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     assert target.list  # noqa: S101
     return join_leave.handle_leave_mail(target.list, mail.address, _get_letter(mail.letter_number), proof, now)
 
 
-def _handle_post(target: InboundAddress, mail: InboundMail, proof: AuthResult, now: datetime) -> InboundResult:
+def _handle_post(target: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     """A message to all members, from an allowed sender of this list or a stranger (T-30)."""
     assert target.list  # noqa: S101
     if not mail.address:
@@ -365,8 +367,9 @@ def _handle_post(target: InboundAddress, mail: InboundMail, proof: AuthResult, n
         return allowed_senders.hold_post_of_unknown_sender(target.list, mail.address, mail.subject, proof, now)
     if not proof.dns_failed:
         allowed_senders.record_authentication(sender, proof, now)
-    named = _is_addressed_to(target, mail) and not target.guessed
-    post = PostedMessage(mail.address, mail.subject, mail.text, mail.letter_number is not None, named, mail.attachments)
+    if proof and target.guessed:
+        proof = replace(proof, weakness="bcc")
+    post = PostedMessage(mail.address, mail.subject, mail.text, mail.letter_number is not None, mail.attachments)
     return post_by_mail.accept_post(target.list, sender, post, proof, now)
 
 

@@ -1,12 +1,12 @@
 """Handle mail to the -join and -leave addresses of a list (T-26, T-36; decisions 2 and 5).
 
-A proven leave mail, or one that carries the tag of a letter, stops the list at once; any other gets a link, sent to the
-member's own address. Mail from an unknown address gets no answer. The subject and text of a mail are never used.
+A proven leave mail stops the list at once; any other gets a link, sent to the member's own address. Mail from an unknown address gets no answer. The subject and text of a mail are never used.
 """
 
 from datetime import datetime
 
 from core.inbound.message import InboundResult
+from core.inbound.proof import Proof
 from core.members import join_codes, unsubscribe
 from core.members.members import person_by_address
 from core.members.signed_links import leave_url
@@ -14,7 +14,6 @@ from core.settings import load_settings
 from core.signup import emails, signup
 from core.signup.quotas import SignupRequest
 from mail import address as addresses
-from mail.auth_results import AuthResult
 from models import Letter, MailingList
 
 MAX_BLANK_MAIL_CHARS = 100
@@ -26,7 +25,7 @@ def handle_join_mail(
     address: str,
     envelope: str,
     chars: int,
-    proof: AuthResult,
+    proof: Proof,
     now: datetime,
     *,
     code: str = "",
@@ -58,24 +57,26 @@ def handle_join_mail(
 
 
 def _request_from_mail(
-    mailing_list: MailingList, clean: str, code: str, proof: AuthResult, message_id: str
+    mailing_list: MailingList, clean: str, code: str, proof: Proof, message_id: str
 ) -> SignupRequest:
     valid = join_codes.resolve_code(mailing_list, code) if code else None
     evidence: dict[str, object] = {"message": message_id[:300]} if message_id else {}
     kind, child = (valid.kind, valid.child) if valid else ("", None)
-    return SignupRequest(mailing_list, clean, "blank mail", kind, child, proof.method, evidence)
+    return SignupRequest(mailing_list, clean, "blank mail", kind, child, proof.method if proof else "", evidence)
 
 
 def handle_leave_mail(
-    mailing_list: MailingList, address: str, letter: Letter | None, proof: AuthResult, now: datetime
+    mailing_list: MailingList, address: str, letter: Letter | None, proof: Proof, now: datetime
 ) -> InboundResult:
-    """Stop the list for the sender, or ask to confirm. `letter`: of ours, whose tag the mail carries."""
-    person = letter.person if letter and letter.person_id else person_by_address(address)
+    """Stop the list for the sender, or ask to confirm. letter: the one whose Message-ID the mail names."""
+    person = person_by_address(address)
+    if person is None and letter and letter.person_id:
+        person, proof = letter.person, Proof()  # another address of the reader, or of somebody who got a copy
     if person is None or not unsubscribe.subscription_state(person, mailing_list):
         return InboundResult("leave", "silent", "no member", mailing_list, keep_text=True)
     url = leave_url(person, mailing_list)
-    if letter is not None or proof:
+    if proof:
         unsubscribe.unsubscribe_and_notify(person, mailing_list, url, now)
-        return InboundResult("leave", "done", "letter" if letter else proof.method, mailing_list, person)
+        return InboundResult("leave", "done", proof.method, mailing_list, person)
     unsubscribe.send_link_daily("leave", person, mailing_list, url, now)
     return InboundResult("leave", "held", "asked to confirm", mailing_list, person)

@@ -46,6 +46,7 @@ REASON_TEXTS: dict[str, str] = {
     "asked to confirm": N_("A link to confirm has been sent."),
     "too often": N_("The address asked too often."),
     "too many": N_("Too many mails from this address waited already."),
+    "no return tag": N_("The report does not contain the mark of the letter's return path, so it changed nothing."),
     "no member": N_("The address is in no list."),
     "old letter": N_("It answers a letter that is no longer here."),
     "empty": N_("The mail holds no words."),

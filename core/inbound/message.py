@@ -1,12 +1,15 @@
 """An incoming message with its classification, and the result of handling it."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from core.delivery.letter_tags import decode_letter_tag
 from core.settings import Settings
 from mail import address as addresses
+from mail.address import TagPurpose
 from mail.message import ParsedMessage, parse_message
 from models import Letter, MailingList, Notice, Person
 
@@ -46,8 +49,8 @@ MAX_SEARCHED_BYTES = 1 << 20
 class InboundMail:
     """A parsed and classified message. address: the single From, "" if there is not exactly one.
 
-    sender_kind, evidence: as `mail.classify` says. letter_number: the letter of ours that it answers or reports on.
-    recipients: comparison keys of the addresses in To and Cc.
+    sender_kind, evidence: as `mail.classify` says. letter_number: the letter of ours that it answers, by Message-ID.
+    returned_letter: the letter that a report returns, by the tag of its return path.
     """
 
     raw: bytes = field(repr=False)
@@ -56,6 +59,7 @@ class InboundMail:
     sender_kind: str
     evidence: str
     letter_number: int | None
+    returned_letter: int | None = None
 
     @property
     def address(self) -> str:
@@ -75,7 +79,11 @@ class InboundMail:
 
     @cached_property
     def recipients(self) -> frozenset[str]:
-        fields = [value for name, value in self.parsed.root.fields if name in ("to", "cc")]
+        return self.recipients_in({"to", "cc"})
+
+    def recipients_in(self, names: Collection[str]) -> frozenset[str]:
+        """Return the comparison keys of the addresses in To and Cc, if they are among these field names."""
+        fields = [value for name, value in self.parsed.root.fields if name in ("to", "cc") and name in names]
         return frozenset(
             addresses.comparison_key(box.address) for value in fields[:5] for box in addresses.parse_address_list(value)
         )
@@ -95,14 +103,19 @@ def read_inbound_mail(raw: bytes, envelope: str, settings: Settings) -> InboundM
     classification = classify.classify_message(
         parsed, envelope, classify.OwnIdentity(settings.mail_domain, mailbox=settings.own_addresses.mailbox)
     )
-    number = _find_letter_number(" ".join((*parsed.in_reply_to, *parsed.references)), settings)
-    if number is None and classification.sender_kind == "machine":
-        number = _find_letter_number(f"{raw[:MAX_SEARCHED_BYTES].decode('latin-1')} {parsed.text}", settings)
-    return InboundMail(raw, envelope, parsed, classification.sender_kind, classification.evidence, number)
+    mentioned = " ".join((*parsed.in_reply_to, *parsed.references))
+    returned = None
+    if classification.sender_kind == "machine":
+        text = f"{raw[:MAX_SEARCHED_BYTES].decode('latin-1')} {parsed.text}"
+        returned, mentioned = _find_letter_number(text, "return", settings), f"{mentioned} {text}"
+    number = _find_letter_number(mentioned, "id", settings)
+    return InboundMail(raw, envelope, parsed, classification.sender_kind, classification.evidence, number, returned)
 
 
-def _find_letter_number(text: str, settings: Settings) -> int | None:
-    """Return the number of the first letter whose Message-ID or VERP address stands in the text."""
-    pattern = re.compile(rf"(?<![a-z2-7])([a-z2-7]{{24}})@{re.escape(settings.mail_domain)}", re.IGNORECASE)
-    numbers = (addresses.decode_verp_tag(tag, settings.secret) for tag in pattern.findall(text))
+def _find_letter_number(text: str, purpose: TagPurpose, settings: Settings) -> int | None:
+    """Return the number of the first letter whose tag of this purpose stands in the text."""
+    before = rf"{addresses.RETURN_TAG_HEADER}:\s*([a-z2-7]{{24}})(?![a-z2-7])|" if purpose == "return" else ""
+    pattern = re.compile(rf"{before}(?<![a-z2-7])([a-z2-7]{{24}})@{re.escape(settings.mail_domain)}", re.IGNORECASE)
+    tags = ("".join(match.groups("")) for match in pattern.finditer(text))
+    numbers = (decode_letter_tag(tag, purpose, settings) for tag in tags)
     return next((number for number in numbers if number is not None), None)

@@ -14,6 +14,7 @@ import i18n
 from core import audit, rate_limits
 from core.errors import MissingFields, SendingStarted, WrongLetterCount
 from core.inbound.message import InboundResult
+from core.inbound.proof import Proof
 from core.notices.audience import Audience, resolve_audience
 from core.notices.author_copy import notice_cancel_token
 from core.notifications.notify import notify
@@ -21,7 +22,6 @@ from core.settings import Settings, load_settings
 from database import db, millis
 from i18n import N_
 from mail import clean_post
-from mail.auth_results import AuthResult
 from models import AllowedSender, InboundMessage, MailingList, Notice, NoticeState, Target, User, Wording
 
 MAX_HELD_PER_DAY = 10
@@ -35,7 +35,12 @@ HOLD_REASONS: dict[str, str] = {
     "whole": N_("This goes to everybody."),
     "ask": N_("This list always asks before it distributes."),
     "again": N_("The same words were posted here within a day."),
-    "bcc": N_("The address of the list does not stand in the mail itself."),
+    "bcc": N_("The address of the list does not stand in the mail itself, or it may have been added on the way."),
+    "uncovered": N_(
+        "Its subject, date or form may have been changed on the way: your mail provider does not sign them."
+    ),
+    "date": N_("The date of the mail is missing, more than a day old or in the future."),
+    "seen": N_("This mail arrived here before."),
     "many": N_("More than ten mails were posted from this address within a day."),
 }
 """Why a post is held: sentences for the letter and the page."""
@@ -43,21 +48,17 @@ HOLD_REASONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class PostedMessage:
-    """A message to a list. address: the single From. refers_to_letter: it answers a letter of ours.
-
-    addressed_to_list: To or Cc names the list, so a signature covers this list and no other recipient.
-    """
+    """A message to a list. address: the single From. refers_to_letter: it answers a letter of ours."""
 
     address: str
     subject: str
     text: str
     refers_to_letter: bool = False
-    addressed_to_list: bool = True
     attachments: int = 0
 
 
 def accept_post(
-    mailing_list: MailingList, sender: AllowedSender, post: PostedMessage, proof: AuthResult, now: datetime
+    mailing_list: MailingList, sender: AllowedSender, post: PostedMessage, proof: Proof, now: datetime
 ) -> InboundResult:
     """Create a notice from an allowed sender's post, or drop it. Call inside the transaction that records the mail."""
     settings = load_settings()
@@ -89,21 +90,19 @@ def _find_hold_reason(
     mailing_list: MailingList,
     sender: AllowedSender,
     post: PostedMessage,
-    proof: AuthResult,
+    proof: Proof,
     subject_and_text: tuple[str, str],
     now: datetime,
 ) -> str:
     """Return the key of HOLD_REASONS for which the post is held, "" if it is sent without release."""
-    if not proof:
-        return "unproven"
+    if proof.weakness:
+        return proof.weakness
     if clean_post.looks_like_reply(post.subject, post.refers_to_letter):
         return "reply"
     if mailing_list.whole:
         return "whole"
     if mailing_list.post_ask:
         return "ask"
-    if not post.addressed_to_list:
-        return "bcc"
     if _is_duplicate_post(mailing_list, subject_and_text, now):
         return "again"
     return "many" if rate_limits.record_hit(f"post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY else ""

@@ -293,12 +293,14 @@ def test_a_stranger_who_leaves_gets_silence(the_list):
     assert Letter.select().count() == 0
 
 
-def test_the_mark_of_a_letter_leaves_at_once(member, the_list):
+def test_who_names_a_letter_from_another_address_is_asked_at_the_members_own(member, the_list):
+    """The Message-ID of a letter stands in every copy of a reply to it."""
     sent = cast_notices.send([the_list])
     letter = Letter.get(Letter.delivery == sent.deliveries["石川 直樹"])
     ours = message_id(letter.id, load_settings().secret, DOMAIN)
-    come(mail("other@example.net", LEAVE, In_Reply_To=ours), LEAVE, "other@example.net")
-    assert state(member, the_list) == "stopped"
+    row = come(signed(mail("other@example.jp", LEAVE, In_Reply_To=ours), "example.jp"), LEAVE, "other@example.jp")
+    assert (row.outcome, row.reason, state(member, the_list)) == ("held", "asked to confirm", "active")
+    assert [one.address for one in letters("leave")] == ["a@example.jp"]
 
 
 def test_who_waits_for_approval_does_not_become_a_member_by_leaving_and_coming_back(member, the_list):

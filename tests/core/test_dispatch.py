@@ -9,8 +9,8 @@ from core.inbound import allowed_senders, dispatch, replies, spool
 from core.inbound.message import read_inbound_mail
 from core.notices.questions import QuestionDraft
 from core.settings import load_settings
-from mail.address import make_verp_tag, message_id, reply_address, return_path
-from models import Answer, AuditLog, Delivery, InboundMessage, Letter, Notice, Person
+from mail.address import make_old_verp_tag, make_verp_tag, message_id, reply_address, return_path
+from models import Answer, AuditLog, Delivery, InboundMessage, Letter, Notice, Organization, Person
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail
 
@@ -72,6 +72,7 @@ From: 1nen1kumi@{DOMAIN}
 To: {letter.address}
 Subject: x
 Message-ID: {ours}
+X-Kairan-Letter: {make_verp_tag(letter.id, "return", load_settings().secret)}
 
 text
 --B--
@@ -113,7 +114,7 @@ def test_marks_lead_to_their_letter_whatever_their_case(school):
         for written in (address, address.upper()):
             place = dispatch.resolve_recipient(written)
             assert (place.kind, place.letter, place.has_verp_tag) == (kind, 7, True)
-    forged = make_verp_tag(7, b"another key")
+    forged = make_verp_tag(7, "return", b"another key")
     assert dispatch.resolve_recipient(f"b-{forged}@{DOMAIN}") is None
 
 
@@ -210,8 +211,8 @@ def test_a_delay_by_its_return_path_is_noted_only(sent):
     assert Person.get_by_id(letter.person_id).address_state == "fine"
 
 
-def test_a_bounce_to_the_list_is_matched_by_our_message_id(sent):
-    """Inbound 3: broken servers answer From; it counts only with the mark of a letter of ours."""
+def test_a_bounce_to_the_list_is_matched_by_its_return_tag(sent):
+    """Inbound 3: broken servers answer From; it counts only with the tag of the return path of a letter of ours."""
     letter = letter_of(sent)
     come(dsn(letter), LIST, "")
     assert Person.get_by_id(letter.person_id).address_state == "bounced"
@@ -220,12 +221,47 @@ def test_a_bounce_to_the_list_is_matched_by_our_message_id(sent):
 def test_a_forged_bounce_excludes_nobody(sent):
     """Without a mark anybody could stop a member."""
     letter = letter_of(sent)
-    forged = dsn(letter).replace(
-        make_verp_tag(letter.id, load_settings().secret).encode(), make_verp_tag(letter.id, b"guess").encode()
-    )
+    secret = load_settings().secret
+    forged = dsn(letter)
+    for purpose in ("return", "id"):
+        forged = forged.replace(
+            make_verp_tag(letter.id, purpose, secret).encode(), make_verp_tag(letter.id, purpose, b"guess").encode()
+        )
     row = come(forged, LIST, "")
     assert row.outcome == "dropped"
     assert Person.get_by_id(letter.person_id).address_state == "fine"
+
+
+def test_a_report_by_what_a_reply_shows_excludes_nobody(sent):
+    """Who gets a copy of a reply knows its reply address and our Message-ID, never the tag of the return path."""
+    letter, secret = letter_of(sent), load_settings().secret
+    shown = reply_address(letter.id, secret, DOMAIN)
+    report = dsn(letter).replace(make_verp_tag(letter.id, "return", secret).encode(), b"a" * 24)
+    assert message_id(letter.id, secret, DOMAIN).encode() in report
+    for to in (shown, LIST, f"postmaster@{DOMAIN}"):
+        row = come(report, to, "")
+        assert (row.kind, row.outcome, row.reason, row.letter_id) == ("bounce", "dropped", "no return tag", letter.id)
+    assert dispatch.resolve_recipient(shown.replace("r-", "b-")) is None
+    tag = message_id(letter.id, secret, DOMAIN)[1:25]
+    assert dispatch.resolve_recipient(f"b-{tag}@{DOMAIN}") is dispatch.resolve_recipient(f"r-{tag}@{DOMAIN}") is None
+    assert Person.get_by_id(letter.person_id).address_state == "fine" and letter_of(sent).state == "accepted"
+    assert come(report, return_path(letter.id, secret, DOMAIN), "").reason == "unknown_user"
+
+
+def test_old_tags_are_valid_for_letters_older_than_the_upgrade(sent):
+    """Version 0.1 wrote one tag for all purposes."""
+    letter = letter_of(sent)
+    tag = make_old_verp_tag(letter.id, load_settings().secret)
+    addresses = [f"b-{tag}@{DOMAIN}", f"r-{tag}@{DOMAIN}"]
+    assert [dispatch.resolve_recipient(one) for one in addresses] == [None, None], "a new installation"
+    Organization.update(tags_have_purpose_since=letter.made_at - timedelta(seconds=1)).execute()
+    assert [dispatch.resolve_recipient(one) for one in addresses] == [None, None], "a letter after the upgrade"
+    Organization.update(tags_have_purpose_since=letter.made_at + timedelta(seconds=1)).execute()
+    assert [dispatch.resolve_recipient(one).letter for one in addresses] == [letter.id, letter.id]
+    old = dsn(letter)
+    for purpose in ("return", "id"):
+        old = old.replace(make_verp_tag(letter.id, purpose, load_settings().secret).encode(), tag.encode())
+    assert come(old, LIST, "").reason == "unknown_user"
 
 
 def test_a_machine_is_never_answered_distributed_or_joined(sent):

@@ -93,35 +93,48 @@ def test_parts_for_pages():
     assert address.mask_address("hanako@example.com") == "h***@example.com"
 
 
-@given(st.integers(0, 2**40 - 1))
-def test_a_mark_is_read_back_whatever_its_case(number):
-    made = address.make_verp_tag(number, SECRET)
+PURPOSES = ("return", "reply", "id")
+
+
+@given(st.integers(0, 2**40 - 1), st.sampled_from(PURPOSES))
+def test_a_tag_is_read_back_in_any_case_and_for_its_purpose_only(number, purpose):
+    made = address.make_verp_tag(number, purpose, SECRET)
     assert len(made) == 24 and made == made.lower() and made.isalnum()
-    assert address.decode_verp_tag(made.upper(), SECRET) == number
+    assert address.decode_verp_tag(made.upper(), purpose, SECRET) == number
+    others = [one for one in PURPOSES if one != purpose]
+    assert [address.decode_verp_tag(made, one, SECRET) for one in others] == [None, None]
+    assert address.decode_old_verp_tag(made, SECRET) is None
+
+
+@given(st.integers(0, 2**40 - 1))
+def test_an_old_tag_has_no_purpose(number):
+    made = address.make_old_verp_tag(number, SECRET)
+    assert address.decode_old_verp_tag(made.upper(), SECRET) == number
+    assert [address.decode_verp_tag(made, one, SECRET) for one in PURPOSES] == [None] * 3
 
 
 @given(st.integers(0, 2**40 - 1), st.integers(0, 23), st.sampled_from("abcdefghijklmnopqrstuvwxyz234567"))
 def test_a_changed_mark_is_nobodys(number, place, letter):
-    made = address.make_verp_tag(number, SECRET)
+    made = address.make_verp_tag(number, "reply", SECRET)
     forged = made[:place] + letter + made[place + 1 :]
-    assert (address.decode_verp_tag(forged, SECRET) == number) is (forged == made)
+    assert (address.decode_verp_tag(forged, "reply", SECRET) == number) is (forged == made)
 
 
 @given(st.text(max_size=30) | st.binary(max_size=30).map(lambda raw: raw.decode("latin-1")))
 def test_other_text_is_no_mark(text):
-    assert address.decode_verp_tag(text, SECRET) is None
+    assert address.decode_verp_tag(text, "return", SECRET) is None
 
 
 def test_another_secret_opens_nothing():
-    assert address.decode_verp_tag(address.make_verp_tag(17, SECRET), b"another") is None
+    assert address.decode_verp_tag(address.make_verp_tag(17, "return", SECRET), "return", b"another") is None
 
 
 def test_addresses_of_one_letter():
-    made = address.make_verp_tag(17, SECRET)
-    assert address.return_path(17, SECRET, "mail.example") == f"b-{made}@mail.example"
-    assert address.reply_address(17, SECRET, "mail.example") == f"r-{made}@mail.example"
-    assert address.message_id(17, SECRET, "mail.example") == f"<{made}@mail.example>"
-    assert len(f"b-{made}") <= 64
+    back, reply, own_id = (address.make_verp_tag(17, purpose, SECRET) for purpose in PURPOSES)
+    assert address.return_path(17, SECRET, "mail.example") == f"b-{back}@mail.example"
+    assert address.reply_address(17, SECRET, "mail.example") == f"r-{reply}@mail.example"
+    assert address.message_id(17, SECRET, "mail.example") == f"<{own_id}@mail.example>"
+    assert len({back, reply, own_id}) == 3 and len(f"b-{back}") <= 64
 
 
 @pytest.mark.parametrize(

@@ -34,13 +34,14 @@ def head_of(raw: bytes) -> str:
 
 def test_a_letter_holds_each_header_once():
     mail = read(LetterRenderer(NOTICE).letter(HANAKO))
-    mark = address.make_verp_tag(17, SECRET)
+    back, reply, own_id = (address.make_verp_tag(17, purpose, SECRET) for purpose in ("return", "reply", "id"))
     assert mail["From"] == "かえで原小学校 3年2組 <3nen2kumi@mail.kaedehara.example>"
     assert mail["To"] == "鈴木 花子 <hanako@parents.example>"
-    assert mail["Reply-To"] == f"r-{mark}@mail.kaedehara.example"
+    assert mail["Reply-To"] == f"r-{reply}@mail.kaedehara.example"
     assert mail["Subject"] == "授業参観のお知らせ"
     assert mail["Date"] == "Sun, 08 Nov 2026 06:12:03 +0900"
-    assert mail["Message-ID"] == f"<{mark}@mail.kaedehara.example>"
+    assert mail["Message-ID"] == f"<{own_id}@mail.kaedehara.example>"
+    assert mail["X-Kairan-Letter"] == back
     assert mail["List-Id"] == "3年2組 <3nen2kumi.mail.kaedehara.example>"
     assert mail["List-Unsubscribe"] == f"<https://mail.kaedehara.example/u/{HANAKO.token}/one-click>"  # RFC 8058
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
@@ -140,9 +141,9 @@ def test_english_letters_are_english_and_dated_in_utc():
 def test_no_other_address_and_no_secret_stands_in_a_letter():
     raw = LetterRenderer(NOTICE).letter(HANAKO)
     everything = head_of(raw) + text_of(raw)
-    mark = address.make_verp_tag(17, SECRET)
+    reply, own_id = (address.make_verp_tag(17, purpose, SECRET) for purpose in ("reply", "id"))
     domain = "mail.kaedehara.example"
-    allowed = {f"3nen2kumi@{domain}", "hanako@parents.example", f"r-{mark}@{domain}", f"{mark}@{domain}"}
+    allowed = {f"3nen2kumi@{domain}", "hanako@parents.example", f"r-{reply}@{domain}", f"{own_id}@{domain}"}
     assert set(re.findall(r"[\w.+-]+@[\w.-]+", everything)) == allowed
 
 

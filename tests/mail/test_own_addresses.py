@@ -21,7 +21,8 @@ def test_with_one_mailbox_letters_come_from_it_alone():
     for own in (PLUS, PLAIN):
         assert own.sender("1-1") == own.return_path(7, SECRET) == own.mailbox
     assert WHOLE.sender("1-1") == "1-1@mail.school.example"
-    assert WHOLE.return_path(7, SECRET) == f"b-{make_verp_tag(7, SECRET)}@mail.school.example"
+    tag = make_verp_tag(7, "return", SECRET)
+    assert WHOLE.return_path(7, SECRET) == f"b-{tag}@mail.school.example"
 
 
 @pytest.mark.parametrize(

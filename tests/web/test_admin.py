@@ -43,7 +43,7 @@ def caught(config, kind="notice", html="", **fields) -> str:
     letter = Letter.create(
         kind=kind, notice=notice, address="a@example.jp", domain="example.jp", expires_at=clock.now(), payload={}
     )
-    mark = address.make_verp_tag(letter.id, config.key("secret"))
+    mark = address.make_verp_tag(letter.id, "id", config.key("secret"))
     head = f"Message-ID: <{mark}@mail.school.example>\r\nFrom: =?utf-8?b?5qCh?= <zenko@mail.school.example>\r\n"
     head += "To: a@example.jp\r\nSubject: =?utf-8?b?6YGL5YuV5Lya?=\r\nMIME-Version: 1.0\r\n"
     text = "下のURLを開いてください。\r\nhttps://x.example/r/abc?x=1&y=2\r\n<b>"
