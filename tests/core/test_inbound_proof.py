@@ -146,12 +146,7 @@ def acted(door: str, row: InboundMessage) -> bool:
             Membership.select().join(Person).where(Person.address_key == AUTHOR, Membership.list == row.list).exists()
         )
     if door == "leave":
-        return (
-            Membership.get(
-                Membership.list == row.list, Membership.person == row.person
-            ).state
-            == "stopped"
-        )
+        return Membership.get(Membership.list == row.list, Membership.person == row.person).state == "stopped"
     return AllowedSender.get(AllowedSender.address_key == AUTHOR).last_auth_method != "" and row.reason in (
         "dkim",
         "spf",
