@@ -2,7 +2,7 @@
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: check lint format types lock vendor words bench test hours
+.PHONY: check lint format types lock vendor words bench test hours security
 
 check: lint types test
 
@@ -34,6 +34,10 @@ vendor:
 # Sentences of the source into translations/ja; `tools/catalogue.py add FILE.json` fills them in.
 words:
 	$(BIN)/python tools/catalogue.py extract
+
+# The whole matrix of requests, bandit, pip-audit, wapiti and sqlmap against a sample school; the counts go into docs/security.md.
+security:
+	$(BIN)/python -m tools.security_run
 
 bench:
 	$(BIN)/python -m benchmarks

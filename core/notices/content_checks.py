@@ -21,7 +21,7 @@ from core.notices.related_notices import latest_to_same_list
 from core.settings import Settings, load_settings
 from i18n import N_, LazyMessage
 from mail import merge
-from models import Delivery, MailingList, Notice, NoticeState, NoticeStats, Target, User, Wording
+from models import Delivery, DeliveryMembership, MailingList, Notice, NoticeState, NoticeStats, Target, User, Wording
 
 _DATE_WITH_WEEKDAY = re.compile(r"(?<!\d)(\d{1,2})(?:月(\d{1,2})日|/(\d{1,2}))[（(]([月火水木金土日])[）)]")
 _ANY_DATE = re.compile(r"(?<!\d)(\d{1,2})(?:月(\d{1,2})日|/(\d{1,2})(?=[（(]))")
@@ -364,8 +364,10 @@ def compare_with_previous(notice: Notice, audience: Audience) -> PreviousSend | 
     previous = latest_to_same_list(notice) if len(audience.lists) == 1 and not audience.groups else None
     if previous is None or previous.started_at is None or previous.purged_at:
         return None
+    # The previous notice may have gone to other lists too, whose families this sender may not see.
+    of_list = DeliveryMembership.select(DeliveryMembership.delivery).where(DeliveryMembership.list == audience.lists[0])
     rows = Delivery.select(Delivery.person, Delivery.name).where(
-        Delivery.notice == previous, Delivery.reason == "", Delivery.person.is_null(False)
+        Delivery.notice == previous, Delivery.reason == "", Delivery.person.is_null(False), Delivery.id.in_(of_list)
     )
     before = dict(rows.order_by(Delivery.kana, Delivery.id).tuples())
     now = {recipient.person_id: recipient.name for recipient in audience.receiving}

@@ -9,7 +9,7 @@ import click
 import cli
 import models
 from config import Config
-from tools import commands_page, requirements_table
+from tools import commands_page, requirements_table, security_page
 
 HERE = Path(__file__).parents[2]
 DOCS = HERE / "docs"
@@ -119,6 +119,10 @@ def test_every_id_that_the_code_quotes_exists():
     quoted = {one: path.name for path in files for one in requirements_table.ID.findall(path.read_text("utf-8"))}
     assert {one: where for one, where in quoted.items() if one not in rows()} == {}
     assert len(quoted) > 140
+
+
+def test_the_page_of_security_says_who_may_use_each_address():
+    assert read("docs/security.md") == security_page.written_page(), "run: python -m tools.security_page"
 
 
 # ── links and pictures ───────────────────────────────────────────────────────────────────────────────────────────

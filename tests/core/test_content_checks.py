@@ -148,6 +148,14 @@ def test_who_is_new_and_who_is_gone_since_the_last_one(school):
     assert (found.new, found.gone, found.count, found.more) == (("石川 直樹",), ("青山 健太",), 3, 0)
 
 
+def test_the_comparison_names_no_family_of_another_list(school):
+    """T-33: the last notice also went to a class that the sender may not see."""
+    cast_notices.send([school.lists["1-1"], school.lists["2-1"]], by=school.users["守"], at=NOON - timedelta(days=1))
+    made = draft(school)
+    found = content_checks.compare_with_previous(made, audience.resolve_audience(made))
+    assert found is not None and (found.count, found.gone, found.more) == (4, (), 0)
+
+
 def test_the_same_words_twice_are_pointed_out(school):
     """field 5.3 no. 3."""
     cast_notices.send([school.lists["1-1"]], subject="お知らせ", text="遠足です。", at=NOON - timedelta(days=2))
