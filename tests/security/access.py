@@ -34,20 +34,40 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 ACCESS: dict[str, str] = {
     "account.accept_invitation": "open",
+    "account.add_passkey": "own",
+    "account.ask_second_factor": "open",
     "account.change_password": "own",
+    "account.check_second_factor": "open",
+    "account.confirm_app": "own",
     "account.confirm_email": "open",
+    "account.confirm_identity": "own",
+    "account.confirm_passkey_options": "own",
+    "account.confirm_with_code": "own",
+    "account.confirm_with_passkey": "own",
+    "account.confirm_with_password": "own",
     "account.end_session": "own",
     "account.forget_pending_email": "own",
     "account.index": "own",
+    "account.log_in_with_passkey": "open",
     "account.login": "open",
     "account.login_by_link": "open",
+    "account.login_passkey_options": "open",
     "account.logout": "own",
+    "account.passkey_options": "own",
+    "account.remove_app": "own",
+    "account.remove_device": "own",
+    "account.remove_passkey": "own",
+    "account.rename_device": "own",
+    "account.replace_recovery_codes": "own",
     "account.request_email_change": "own",
     "account.request_login_link": "open",
     "account.request_password_link": "open",
     "account.resend_confirmation": "own",
     "account.reset_password": "open",
     "account.save_profile": "own",
+    "account.show_app": "own",
+    "account.show_second_factor": "own",
+    "account.start_app": "own",
     "admin.add_carrier": "admin",
     "admin.edit_carrier": "admin",
     "admin.health": "admin",
@@ -287,6 +307,7 @@ ACCESS: dict[str, str] = {
     "users.index": "admin",
     "users.invite_user": "admin",
     "users.resend_invitation": "admin",
+    "users.reset_second_factor": "admin",
     "users.revoke_role": "admin",
     "users.show_user": "admin",
 }
@@ -389,13 +410,13 @@ ROLES = (
     RoleCase("administrator", {"*": 4}),
 )
 
-LISTS_OF = {"a": ("a",), "next": ("a",), "b": ("b",), "both": ("a", "b"), "whole": ("whole",)}
-"""The lists that an object stands in: a person, or a notice by its recipients."""
+LISTS_OF = {"chief": (), "a": ("a",), "next": ("a",), "b": ("b",), "both": ("a", "b"), "whole": ("whole",)}
+"""The lists that an object stands in: a person, or a notice by its recipients. chief: what belongs to one user."""
 
 
 def is_allowed(role: RoleCase, kind: str, need: str, owner: str) -> bool:
     """Say whether a role may use a route of this kind on an object of this owner."""
-    if role.name == NOBODY:
+    if role.name == NOBODY or owner == "chief":
         return False
     enough = NEEDS.index(need) + 1 if need else 0
     levels = [role.level(key) for key in LISTS_OF[owner]]

@@ -34,6 +34,8 @@ def owners(route: Route) -> tuple[str, ...]:
         return ("a", "b", "both", "whole") if kind != "direct" else ("a", "b", "both")
     if kind == "person":
         return ("a", "b", "both")
+    if kind == "own":
+        return ("chief",)
     if kind in ("list", "template"):
         return ("a", "b")
     return ("a",)
@@ -44,6 +46,8 @@ def value(world: World, route: Route, name: str, owner: str) -> Any:
     made, kind = world.numbers[owner], main_kind(route)
     if name in world.house and kind not in NOTICE_STATES:
         return world.house[name]
+    if name == "number" and kind == "own":
+        return made[route.rule.split("/")[2]]
     if name == "number":
         if kind == "direct":
             return made["person"]

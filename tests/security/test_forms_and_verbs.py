@@ -8,7 +8,7 @@ import pytest
 from tests.architecture.test_routes import WITHOUT_TOKEN
 from tests.security import addresses
 from tests.security.access import METHODS, ROLES, Route, classify, rules
-from tests.security.walk import Walker, in_group
+from tests.security.walk import Walker, in_group, set_cookies
 
 ADMINISTRATOR = ROLES[-1]
 TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
@@ -28,16 +28,17 @@ def token_of_another_session(walker: Walker) -> str:
 @pytest.mark.proves("T-12")
 @pytest.mark.parametrize("kind", [in_group(kind, kind) for kind in ("missing", "empty", "foreign", "query")])
 def test_a_form_without_the_token_of_its_session_is_refused(walker, kind):
-    browser = walker.browsers[ADMINISTRATOR.name]
     walker.app.config["WTF_CSRF_ENABLED"] = True
-    own = TOKEN.search(browser.get("/account").get_data(as_text=True))[1]
+    page, _changes = walker.ask(ADMINISTRATOR, "GET", "/account")
+    walker.cookies[ADMINISTRATOR.name] |= set_cookies(page)
+    own = TOKEN.search(page.get_data(as_text=True))[1]
     found, foreign = [], token_of_another_session(walker)
     fields = {"missing": {}, "empty": {"csrf_token": ""}, "foreign": {"csrf_token": foreign}, "query": {}}[kind]
     query = {"csrf_token": own} if kind == "query" else {}
     for route in all_routes(walker):
         if route.method != "POST" or route.endpoint.startswith("public.") or route.endpoint in WITHOUT_TOKEN:
             continue
-        url = addresses.address(walker.world, route, "a")
+        url = addresses.address(walker.world, route, addresses.owners(route)[0])
         data = addresses.form(walker.world, "a") | fields
         answer, changes = walker.ask(ADMINISTRATOR, "POST", url, data=data, query_string=query)
         if answer.status_code != 403 or changes:
@@ -57,7 +58,7 @@ def test_other_methods_are_refused(walker):
         methods.setdefault(rule.rule, set()).add(method)
     found = []
     for route in {one.rule: one for one in all_routes(walker) if one.endpoint != "static"}.values():
-        url = addresses.address(walker.world, route, "a")
+        url = addresses.address(walker.world, route, addresses.owners(route)[0])
         for method in sorted(set(METHODS) - methods[route.rule]):
             answer, changes = walker.ask(ADMINISTRATOR, method, url, data={})
             if answer.status_code not in (404, 405) or changes:

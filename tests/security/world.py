@@ -32,6 +32,7 @@ from models import (
     Child,
     Delivery,
     DeliveryMembership,
+    Device,
     DigestSubscription,
     Group,
     GroupMember,
@@ -42,10 +43,12 @@ from models import (
     Membership,
     Notice,
     NoticeReview,
+    Passkey,
     Person,
     QueuedSignup,
     Reminder,
     Role,
+    Session,
     Target,
     TrackedLink,
     User,
@@ -112,6 +115,7 @@ def build() -> World:
         for owner, part in (("house", _house), ("a", _class), ("b", _class), ("both", _shared), ("whole", _whole)):
             _owned(world, owner, part, now)
         _users(world, now)
+        _owned(world, "chief", _things_of_a_user, now)
     _give_deliveries_to_families(world)
     return world
 
@@ -427,6 +431,15 @@ def _users(world: World, now: datetime) -> None:
         for key, level in role.levels.items():
             Role.create(user=user, list_id=keys[key], kind=kinds[level], until=until)
         world.users[role.name] = user
+
+
+def _things_of_a_user(world: World, owner: str, now: datetime) -> None:
+    """Add what the account page of one user lists: nobody else ends, renames or removes it, an administrator neither."""
+    chief = world.users["chief"]
+    device = Device.create(user=chief, digest="d", name=canary("house"))
+    session = Session.create(user=chief, digest="s", expires_at=now + timedelta(days=1), device=device)
+    passkey = Passkey.create(user=chief, credential_id="p", public_key=b"p", rp_id="kairan.test", name=canary("house"))
+    world.numbers[owner] = {"sessions": session.id, "devices": device.id, "passkeys": passkey.id}
 
 
 def canaries_in(text: str) -> Iterator[tuple[str, str, str]]:
