@@ -63,7 +63,8 @@ class Target:
 def run_smtpd(data: Path, **settings: object) -> Iterator[tuple[Target, Parts]]:
     """Start the door of an installation as a process of its own."""
     port = free_port()
-    with parts(data, inlet=f"lmtp://127.0.0.1:{port}", mail_domain=DOMAIN, dns="127.0.0.1:9", **settings) as made:
+    settings = {"inlet": f"lmtp://127.0.0.1:{port}", "mail_domain": DOMAIN, "dns": "127.0.0.1:9", **settings}
+    with parts(data, **settings) as made:
         process = made.start("serve", "--only", "inlet")
         assert until(lambda: _is_listening(port), 40), made.said()
         yield Target(port, process.pid, data / "kairan.db", (data / "keys" / "secret").read_bytes()), made
