@@ -7,6 +7,7 @@ and the upper one is not a suffix under which strangers register. This is strict
 """
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -195,9 +196,10 @@ def _came_from_author(results: MethodResults, author: str, envelope: str, publis
     return is_author and _is_aligned_pass(results, "spf", address.domain_of(author), published)
 
 
-def _count_fields(raw: bytes, fields: list[tuple[bytes, bytes]]) -> Counter[str]:
-    """Count the header fields by lower-case name: as read here or as `mail.message` reads them, whichever is more."""
-    return Counter(name.decode("ascii") for name, _ in fields) | Counter(header_names(raw))
+def _count_fields(raw: bytes, fields: list[tuple[bytes, bytes]]) -> dict[str, int]:
+    """Count the header fields by lower-case name. No signature covers a name that `mail.message` counts otherwise."""
+    here, there = Counter(name.decode("ascii") for name, _ in fields), Counter(header_names(raw))
+    return {name: here[name] if here[name] == there[name] else sys.maxsize for name in here | there}
 
 
 def _fields(raw: bytes) -> list[tuple[bytes, bytes]]:
@@ -242,7 +244,7 @@ def _check_signatures(
 _FIELDS_IN_USE = frozenset((*CONTENT_FIELDS, "to", "cc", "message-id"))
 
 
-def _covered_names(value: bytes, present: Counter[str]) -> frozenset[str]:
+def _covered_names(value: bytes, present: dict[str, int]) -> frozenset[str]:
     """Return the names of which a signature covers every instance (RFC 6376 5.4.2: one for each mention in h=)."""
     signed = Counter(_signed_names(_tags(value)))
     return frozenset(name for name, number in present.items() if signed[name] >= number)

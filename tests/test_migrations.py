@@ -25,9 +25,12 @@ from cli import common
 from cli.work import open_worker
 from core import install, scheduler, schema
 from core.accounts import accounts
+from core.delivery.letter_tags import decode_letter_tag
 from core.imports import jobs
 from core.rollover import year_end
+from core.settings import load_settings
 from database import db, open_database
+from mail.address import make_old_verp_tag
 from migrations.helpers import ColumnMismatch, Source, rewrite, set_check
 from models import Job, Letter, Membership, Notice, Rollover, User
 from tests import cast
@@ -560,3 +563,15 @@ def test_the_tool_makes_a_database_with_every_table_and_every_checked_value(conf
     assert [log for log in undo_logs if "joined_via" in json.dumps(log)] and [
         log for log in undo_logs if log.get("roster")
     ]
+
+
+def test_letters_of_version_0_1_keep_their_return_and_reply_addresses(upgraded):
+    """They carry one tag for all purposes; letters made from now on do not."""
+    since = models.Organization.load_row().tags_have_purpose_since
+    assert since is not None
+    settings = load_settings()
+    number = models.Letter.select(models.Letter.id).order_by(models.Letter.id.desc()).scalar()
+    tag = make_old_verp_tag(number, settings.secret)
+    assert [decode_letter_tag(tag, purpose, settings) for purpose in ("return", "reply", "id")] == [number] * 3
+    models.Letter.update(made_at=since).where(models.Letter.id == number).execute()
+    assert decode_letter_tag(tag, "return", settings) is None

@@ -80,6 +80,68 @@ def test_a_signature_over_a_part_of_the_body_is_refused():
     assert not proven(raw)
 
 
+def stamped(**tags: int) -> bytes:
+    """Sign with t= and x= at a distance from now, in seconds."""
+    now = int(time.time())
+    made = POST.replace(b"\n", b"\r\n")
+    signature = dkim.DKIM(made)
+    plain = signature.gen_header
+
+    def with_tags(fields, *rest, **options):
+        fields = [(name, value) for name, value in fields if name.decode() not in tags]
+        at = [name for name, _ in fields].index(b"h")
+        fields[at:at] = [(name.encode(), str(now + seconds).encode()) for name, seconds in tags.items()]
+        return plain(fields, *rest, **options)
+
+    signature.gen_header = with_tags
+    return signature.sign(b"s1", b"example.jp", key("example.jp")) + made
+
+
+@pytest.mark.parametrize(
+    ("tags", "valid"),
+    [
+        ({"t": 0, "x": 3600}, True),
+        ({"t": -7200, "x": -60}, False),
+        ({"t": -172800, "x": -86400}, False),
+        ({"t": 1800}, True),
+        ({"t": 7200}, False),
+    ],
+)
+def test_a_signature_of_another_time_is_refused(tags, valid):
+    raw = stamped(**tags)
+    assert all(f" {name}=".encode() in raw for name in tags)
+    assert bool(proven(raw)) is valid
+
+
+@pytest.mark.parametrize(
+    ("names", "covered"),
+    [
+        ("from:to:subject:date", {"from", "to", "subject", "date"}),
+        ("from:from:to:to:subject:subject", {"from", "to", "subject"}),
+        ("from:cc:x-absent:date", {"from", "date"}),
+    ],
+)
+def test_which_fields_a_signature_covers(names, covered):
+    raw = hand_signed(POST, include_headers=names.encode().split(b":"))
+    assert set(proven(raw).covered) == covered
+    assert "cc" not in proven(b"Cc: list@mail.school.example\r\n" + raw).covered
+
+
+def test_of_several_signatures_the_one_that_covers_most_counts():
+    weak = hand_signed(POST, include_headers=[b"from", b"date"])
+    both = hand_signed(POST).partition(b"From: ")[0] + weak
+    assert {"subject", "to"} <= proven(both).covered and not {"subject", "to"} & proven(weak).covered
+    assert {"subject", "to"} <= proven(weak.partition(b"From: ")[0] + hand_signed(POST)).covered
+
+
+def test_a_field_that_only_our_parser_sees_is_not_covered():
+    """The name of a field may not be read by the signature check and by us in two ways."""
+    raw = hand_signed(POST, include_headers=[b"from", b"to", b"cc", b"subject"])
+    for line in (b"Cc : a@example.jp\r\n", b"From x\r\nCc: a@example.jp\r\n", b"X: y\rCc: a@example.jp\r\n"):
+        found = proven(line + raw)
+        assert "cc" not in found.covered
+
+
 def test_sha1_is_refused():
     assert proven(hand_signed(POST))
     raw = hand_signed(POST, signature_algorithm=b"rsa-sha1")
