@@ -32,7 +32,9 @@ MAX_LINE_LENGTH = 2**20
 MAX_CONNECTIONS = 40
 """Concurrent sessions; Postfix opens up to 20."""
 MAX_UNANSWERED_OCTETS = MAX_MESSAGE_SIZE + 4 * 2**20
-"""Octets that a client may send between two replies; without it a line without end would fill the memory."""
+"""Octets that a client may send between two replies; a line without end would fill the memory."""
+MAX_DISCARDED_OCTETS = 96 * 2**20
+"""Octets of one content after which the session is closed."""
 MAX_RECIPIENTS = 50
 MAX_RECIPIENTS_PER_MINUTE = 200
 """Recipients without a VERP tag per minute; address verification by the mail server in front counts too."""
@@ -51,6 +53,9 @@ class LimitedSMTP(SMTP):
 
     line_length_limit = MAX_LINE_LENGTH
     _octets = 0
+    _tail = b""
+    _in_content = False
+    _discards = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept the session, or reply 421 (RFC 5321 3.8) if there are too many."""
@@ -73,15 +78,39 @@ class LimitedSMTP(SMTP):
         return super().eof_received() if self._is_taken else False
 
     def data_received(self, data: bytes) -> None:
-        """Close the session if the client sends more than the limit; its data is discarded."""
+        """Discard what exceeds the limit: the rest of a content up to its end, which gets 552 (RFC 5321 4.5.3.1.9).
+
+        A command that exceeds the limit, and a content without end, close the session.
+        """
         self._octets += len(data)
         if not self._is_taken or self.transport is None:
             return
-        if self._octets > MAX_UNANSWERED_OCTETS:
+        seen = self._tail + data
+        self._tail = seen[-4:]
+        if self._octets <= MAX_UNANSWERED_OCTETS:
+            super().data_received(data)
+        elif not self._in_content or self._octets > MAX_DISCARDED_OCTETS:
             self.transport.write(b"552 5.3.4 too much\r\n")
             self.transport.abort()
-            return
-        super().data_received(data)
+        else:
+            self._discard_content(data, seen)
+
+    def _discard_content(self, data: bytes, seen: bytes) -> None:
+        _, end, following = seen.partition(b"\r\n.\r\n")
+        if end:
+            self._octets = 0
+            super().data_received(b".\r\n" + following if self._discards else data)
+        elif not self._discards:
+            super().data_received(data + b"x\r\n")  # the reader now waits at the beginning of a line
+        self._discards = not end
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 (the name is aiosmtpd's)
+        """Receive the content."""
+        self._in_content = True
+        try:
+            await super().smtp_DATA(arg)
+        finally:
+            self._in_content = False
 
     async def push(self, status: str | bytes) -> None:
         """Send a reply line and reset the octet counter."""

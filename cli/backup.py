@@ -29,8 +29,10 @@ def backup(file: Path) -> None:
         written = backups.create_backup(current_config(), file.absolute(), clock.now())
     except schema.DatabaseDamaged as wrong:
         common.exit_with_error(f"The database is damaged, nothing was written: {wrong}")
+    except backups.InvalidBackup as wrong:
+        common.exit_with_error(f"The backup could not be read again, so it was deleted: {wrong}")
     except OSError as wrong:
-        common.exit_with_error(f"{file} cannot be written ({wrong.strerror}).")
+        common.exit_with_error(f"{file} cannot be written ({wrong.strerror or wrong}).")
     common.print_note(f"{written.files} files, {max(1, written.octets // 1024):,} kB, checked.")
     click.echo(str(written.path))
 

@@ -1,8 +1,10 @@
 """The database file: upgrade its tables to this version, copy it, check it."""
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from peewee import Database, DatabaseError, SqliteDatabase
 from playhouse.migrations import Runner
 
 from config import PROJECT_DIR
+from database import is_full_error
 from models import TABLES
 
 MIGRATIONS_DIR = PROJECT_DIR / "migrations"
@@ -88,11 +91,17 @@ def _find_stray_row(database: SqliteDatabase | sqlite3.Connection) -> str:
 def copy_database(database: Path, copy: Path) -> None:
     """Copy a database that may be in use (SQLite's backup), mode 0600, and check it. Raises DatabaseDamaged, OSError."""
     os.close(os.open(copy, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as source, sqlite3.connect(copy) as target:
-        source.backup(target)
-        target.execute("PRAGMA journal_mode = DELETE")
-    source.close()
-    target.close()
+    with (
+        closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        try:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.OperationalError as error:
+            if not is_full_error(error):
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(copy)) from error
     check_integrity(copy)
 
 

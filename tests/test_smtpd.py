@@ -3,6 +3,7 @@
 import smtplib
 import socket
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -89,6 +90,41 @@ def test_lmtp_says_once_for_each_that_a_mail_is_too_large(school, monkeypatch):
         assert [client.getreply()[0] for _ in range(2)] == [552, 552]
         assert client.noop()[0] == 250
     assert spool.list_messages() == []
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [b"Subject: x\r\n\r\n", b"a line\r\n" * 60_000, b"the end\r\n.\r\n"],
+        [b"a line without end" * 30_000, b"\r", b"\n", b".", b"\r", b"\n"],
+        [b"a line\r\n" * 60_000 + b".x", b"y\r\n.\r\n"],
+        [b"a line\r\n" * 60_000, b".\r\n"],
+    ],
+)
+def test_over_long_content_without_size_gets_552_and_the_session_goes_on(school, monkeypatch, protocol, chunks):
+    """The sender must learn that the mail is too large; a cut connection makes it try again for days."""
+    monkeypatch.setattr(smtpd, "MAX_MESSAGE_SIZE", 100_000)
+    monkeypatch.setattr(smtpd, "MAX_UNANSWERED_OCTETS", 200_000)
+    with door(protocol) as client:
+        client.ehlo("mx.example")
+        client.mail("x@example.jp")
+        assert client.rcpt(LIST)[0] == 250
+        assert client.docmd("DATA")[0] == 354
+        for chunk in chunks:
+            client.send(chunk)
+            time.sleep(0.02)  # so that the pieces arrive one by one
+        assert client.getreply()[0] in (500, 552)
+        assert spool.list_messages() == []
+        assert client.sendmail("x@example.jp", [LIST], mail("x@example.jp", LIST, "a", "b")) == {}
+    assert len(spool.list_messages()) == 1
+
+
+def test_command_without_end_closes_the_session(school, monkeypatch):
+    monkeypatch.setattr(smtpd, "MAX_UNANSWERED_OCTETS", 200_000)
+    with door("smtp") as client, pytest.raises((smtplib.SMTPException, OSError)):
+        client.docmd("NOOP " + "x" * 1_000_000)
+        client.docmd("NOOP")
 
 
 def test_long_lines_pass(school):

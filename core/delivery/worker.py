@@ -20,6 +20,7 @@ from peewee import OperationalError
 
 import clock
 from config import Config
+from core import disk_space
 from core.delivery import dev_outbox, lifecycle, outage, queue, throttle
 from core.delivery import ledger as ledgers
 from core.delivery.ledger import Ledger, LedgerError, Line
@@ -379,6 +380,7 @@ class SmtpWorker:
                 self._wait_for_storage(fault)
 
     def _wait_for_storage(self, fault: Exception) -> None:
+        disk_space.note_if_full(fault.__cause__ or fault)
         now_s = time.monotonic()
         if now_s - self._last_storage_log > STORAGE_LOG_S:
             log.warning("the database cannot be written (%s); trying again", fault)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, Expression, ModelSelect, fn
 
-from core import visibility
+from core import disk_space, visibility
 from core.delivery import outage, throttle
 from core.delivery.lifecycle import letters_possibly_twice
 from core.reports import poll_results, summaries
@@ -83,10 +83,12 @@ def notice_progress(
     letters = sum(counts.values())
     counts[LetterState.SKIPPED] += skipped_deliveries(notice, lists).count()
     going = counts[LetterState.WAITING] + counts[LetterState.SENDING]
-    ends_at = now + _time_left(notice, letters - going, going, settings, now) if going else None
+    full = disk_space.is_full()
+    ends_at = now + _time_left(notice, letters - going, going, settings, now) if going and not full else None
     twice = letters_possibly_twice(notice).where(_visible_letters(lists)).select(fn.COUNT(Letter.delivery.distinct()))
     possibly_twice: int = twice.scalar()
-    serial = "-".join(str(counts[state]) for state in LetterState) + f"-{possibly_twice}-{notice.serial}"
+    states = "-".join(str(counts[state]) for state in LetterState)
+    serial = f"{states}-{possibly_twice}-{notice.serial}{'-full' * full}"
     slow = notice.state == NoticeState.SENDING and outage.is_server_slow(now)
     return Progress(counts, letters, ends_at, f"{serial}-slow" if slow else serial, slow, possibly_twice)
 

@@ -5,7 +5,6 @@ left since the backup was made. All users are logged out.
 """
 
 import gzip
-import hashlib
 import json
 import os
 import shutil
@@ -18,17 +17,13 @@ from pathlib import Path, PurePosixPath
 import clock
 from config import Config
 from core import audit, install, schema
-from core.backup import DATABASE_NAME, MANIFEST, MANIFEST_FORMAT
+from core.backup import COPY_OCTETS, DATABASE_NAME, MANIFEST, MANIFEST_FORMAT, HashingReader, InvalidBackup
 from core.delivery import lifecycle
 from database import db
 from models import PENDING_STATES, Letter, LetterState, Notice, NoticeState, Session
 
 NOT_REPLACED = ("run", "backups", "lock", "restoring")
 SQLITE_MAGIC = b"SQLite format 3\0"
-
-
-class InvalidBackup(Exception):
-    """This file cannot be restored; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +88,10 @@ def _extract_entry(tar: tarfile.TarFile, entry: tarfile.TarInfo, into: Path) -> 
         raise ValueError(entry.name)
     target = into / place
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    content = opened.read()
+    hashed = HashingReader(opened)
     with open(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "wb") as written:
-        written.write(content)
-    return hashlib.sha256(content).hexdigest()
+        shutil.copyfileobj(hashed, written, COPY_OCTETS)
+    return hashed.hexdigest()
 
 
 def _check_database(database: Path) -> None:

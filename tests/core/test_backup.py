@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +15,7 @@ from io import BytesIO
 import pytest
 
 import clock
+from config import PROJECT_DIR
 from core import backup, install, schema
 from core.accounts import sessions
 from core.system import restore
@@ -59,7 +63,50 @@ def test_a_backup_holds_what_counts_and_is_for_its_owner_alone(made, config):
     assert mode(made.path) == 0o600
     assert AuditLog.select().where(AuditLog.action == "house.backed_up").exists()
     assert clock.now() - backup.last_backup_at() < timedelta(minutes=1)
-    assert not list(config.data.glob("backups/.copy-*")) and not list(made.path.parent.glob(".*part"))
+    assert not list(config.data.glob("backups/.copy-*")) and not list(made.path.parent.glob(".*-part"))
+
+
+def test_backup_is_opened_and_its_rows_are_counted(made, config, tmp_path):
+    counted = backup.verify_backup(made.path, tmp_path / "copy.db")
+    assert counted["person"] == Person.select().count() > 10
+    assert counted["schema_migration"] >= 2 and not (tmp_path / "copy.db").exists()
+
+
+def test_unreadable_backup_gets_no_name(school, config, tmp_path, monkeypatch):
+    counts = iter(({"person": 1}, {"person": 2}))
+    monkeypatch.setattr(backup, "count_rows", lambda path: next(counts))
+    with pytest.raises(backup.InvalidBackup, match="numbers of rows"):
+        backup.create_backup(config, tmp_path / "b.tar.gz", clock.now())
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert backup.last_backup_at() is None
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+import clock, config
+from core import backup, install
+config.set_current_config(config.Config(data=Path(sys.argv[1])))
+install.prepare_data_folder(config.current_config())
+def verify(part, copy):
+    print("written", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+backup.verify_backup = verify
+backup.create_backup(config.current_config(), Path(sys.argv[2]), clock.now())
+"""
+
+
+def test_backup_that_was_killed_leaves_no_half_file(school, config, tmp_path):
+    """kill -9 leaves a hidden file, never one by the name of a backup; the next backup removes it."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    (folder / ".other.part").write_text("of another program")
+    done = subprocess.run([sys.executable, "-c", _KILLED, config.data, folder / "b.tar.gz"], cwd=PROJECT_DIR)
+    assert done.returncode == -signal.SIGKILL
+    assert sorted(path.name for path in folder.iterdir()) == [".b.tar.gz.kairan-part", ".other.part"]
+    backup.create_backup(config, folder / "c.tar.gz", clock.now())
+    assert sorted(path.name for path in folder.iterdir()) == [".other.part", "c.tar.gz"]
+    assert list(config.data.glob("backups/.copy-*")) == []
 
 
 def test_it_is_whole_while_somebody_writes(school, config, tmp_path):

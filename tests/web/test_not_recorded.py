@@ -15,7 +15,7 @@ import web_security
 from core import demo, disk_space, install
 from core.accounts import accounts
 from database import db
-from models import AuditLog, Delivery, Notice, PageView, Session, User
+from models import AuditLog, Delivery, Letter, Notice, PageView, Session, User
 from tests import cast, cast_notices
 from tests.full_disk import locked, small_disk
 
@@ -98,6 +98,18 @@ def test_export_is_given_and_its_audit_line_written_later(config, as_, sent, imp
         assert exports.count() == 0
     browser.get(path)
     assert [row.number for row in exports] == [sent.notice.id] * 2
+
+
+def test_full_disk_promises_no_end_of_sending(as_, school, monkeypatch):
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], state="sending")
+    Letter.update(state="waiting").execute()
+    browser, pages = as_("花子"), ("/", f"/notices/{sent.notice.id}")
+    assert all("ごろ" in browser.get(path).text for path in pages)
+    monkeypatch.setattr(disk_space, "MIN_FREE_BYTES", 2**60)
+    for path in pages:
+        text = browser.get(path).text
+        assert "空きができるまで待っています" in text and "ディスクがいっぱい" in text
+        assert "終わりは" not in text
 
 
 def test_no_rollback_hides_that_the_disk_is_full(school):
