@@ -13,7 +13,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -190,6 +190,13 @@ def open_database(path: Path | str) -> SqliteDatabase:
     )
     db.initialize(database)
     return database
+
+
+def checkpoint() -> None:
+    """Copy what is committed into the main file, as far as readers allow. Never waits; a failure does no harm."""
+    if not db.in_transaction():
+        with suppress(OperationalError):
+            db.execute_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def load_rows(table: type[M], sql: str, *values: object) -> list[M]:

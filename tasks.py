@@ -4,13 +4,15 @@ The tables alone say what is due (law 1). If huey's file is lost, the periodic t
 """
 
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-from huey import SqliteHuey, crontab
+from huey import Huey, crontab
+from huey.storage import SqliteStorage
 from peewee import OperationalError
 
 import clock
@@ -43,10 +45,40 @@ HOURLY_JOBS: tuple[Callable[[datetime], object], ...] = (
 )
 
 
+class QueueFile(SqliteStorage):
+    """huey's queue in an SQLite file. A file that was deleted or replaced is made and opened again, in every process.
+
+    The journal is no WAL: a process that closes a deleted file would delete the WAL of its successor.
+    """
+
+    _conn: sqlite3.Connection | None
+    _file_id: tuple[int, int] | None = None
+
+    @property
+    def conn(self) -> sqlite3.Connection:
+        if self._conn is not None and self._file_id != self._find_file():
+            self._conn.close()
+            self._conn = None
+        if self._conn is None:
+            connection: sqlite3.Connection = self._create_connection()
+            for statement in self.ddl:
+                connection.execute(statement)
+            self._conn, self._file_id = connection, self._find_file()
+        return self._conn
+
+    def _find_file(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.filename)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+
 @cache
-def get_huey(folder: Path) -> SqliteHuey:
+def get_huey(folder: Path) -> Huey:
     """Return the huey instance of a data folder, its three tasks registered."""
-    huey = SqliteHuey("kairan", filename=str(folder / "huey.db"), fsync=True, results=False)
+    file = str(folder / "huey.db")
+    huey = Huey("kairan", storage_class=QueueFile, filename=file, fsync=True, journal_mode="truncate", results=False)
     huey.kairan_run_due_jobs = huey.task(name="ring")(_run_due_jobs)
     huey.periodic_task(crontab(minute="*"), name="sweep")(_run_every_minute)
     huey.periodic_task(crontab(minute="7"), name="hourly")(_housekeeping)

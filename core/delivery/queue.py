@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from peewee import JOIN, fn
+from peewee import JOIN, SQL, Case, fn
 
 from core.delivery import throttle
 from core.settings import Settings
-from database import bulk_insert, claim_letters, db, due_letters
+from database import bulk_insert, claim_letters, db, due_letters, millis
 from mail import address as addresses
 from models import DELIVERABLE_STATES, Delivery, DeliveryMembership, Letter, LetterState, Membership, Notice, Person
 
 RETRY_DELAYS_MIN = (1, 5, 15, 60, 240)
 BATCH_SIZE = 100
+MAX_WAIT = (timedelta(hours=1), timedelta(minutes=RETRY_DELAYS_MIN[-1]))
+"""The longest wait of a letter: before the last step of the delays, and from then on. A carrier pauses for an hour."""
 
 
 class NewLetter(NamedTuple):
@@ -229,3 +231,16 @@ def _without_direct_messages(inactive: dict[int, str]) -> dict[int, str]:
 def next_retry_at(attempts: int, now: datetime) -> datetime:
     """Return when a letter is tried again after its n-th failed attempt (1, 5, 15, 60 min, 4 h …)."""
     return now + timedelta(minutes=RETRY_DELAYS_MIN[min(attempts, len(RETRY_DELAYS_MIN) - 1)])
+
+
+def bound_waits(now: datetime) -> int:
+    """Make letters due whose next attempt is further away than any delay: the clock was set back. Return how many."""
+    last_step = Letter.attempts >= len(RETRY_DELAYS_MIN)
+    longest = Case(None, [(last_step, millis(now + MAX_WAIT[1]))], millis(now + MAX_WAIT[0]))
+    queued = SQL("(state IN ('waiting','deferred'))") & Letter.urgent.in_((True, False))  # as the index has it
+    too_far = queued & (Letter.next_attempt_at > longest) & (Letter.kind != "test")
+    numbers = [letter.id for letter in Letter.select(Letter.id).where(too_far)]
+    if not numbers:
+        return 0
+    bound: int = Letter.update(next_attempt_at=now).where(Letter.id.in_(numbers), queued).execute()
+    return bound

@@ -19,6 +19,8 @@ SLOW_SERVER = "status:slow"
 BURST_S = 2.0
 TOKEN = 1000
 """Tokens are stored in thousandths."""
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""If a bucket was used later than this after now, the clock was set back: the bucket starts anew, a pause is over."""
 
 # Letters per minute to the Japanese carriers, which ask senders to be slow (field 3.4).
 CARRIER_RATES: dict[str, int] = {
@@ -103,7 +105,11 @@ def hourly_allowance(settings: Settings, now: datetime) -> int | None:
     since = now - timedelta(seconds=3600 + SLOT_S)
     sent = (
         ThrottleBucket.select(fn.SUM(ThrottleBucket.tokens))
-        .where(ThrottleBucket.name.startswith(HOUR_PREFIX), ThrottleBucket.at > since)
+        .where(
+            ThrottleBucket.name.startswith(HOUR_PREFIX),
+            ThrottleBucket.at > since,
+            ThrottleBucket.at <= now + CLOCK_TOLERANCE,
+        )
         .scalar()
     )
     return max(0, settings.hour_rate - (sent or 0))
@@ -128,15 +134,26 @@ def _refill(names: list[str], limits: dict[str, int], now: datetime) -> dict[str
     rows = {row.name: row for row in ThrottleBucket.select().where(ThrottleBucket.name.in_(names))}
     tokens = {}
     for name in names:
-        cap = max(TOKEN, int(limits[name] * TOKEN * BURST_S / 60))
         row = rows.get(name)
         if row is None:
-            ThrottleBucket.create(name=name, tokens=cap, at=now)
-            tokens[name] = cap
-        else:
-            elapsed_ms = max(0, millis(now) - millis(row.at))
-            tokens[name] = min(cap, row.tokens + elapsed_ms * limits[name] // 60)
+            row = ThrottleBucket.create(name=name, tokens=_cap(limits[name]), at=now)
+        tokens[name] = _tokens_now(row, limits[name], now)
     return tokens
+
+
+def _cap(limit: int) -> int:
+    return max(TOKEN, int(limit * TOKEN * BURST_S / 60))
+
+
+def _tokens_now(row: ThrottleBucket, limit: int, now: datetime) -> int:
+    if _clock_went_back(row, now):
+        return _cap(limit)
+    elapsed_ms = max(0, millis(now) - millis(row.at))
+    return min(_cap(limit), row.tokens + elapsed_ms * limit // 60)
+
+
+def _clock_went_back(row: ThrottleBucket, now: datetime) -> bool:
+    return bool(row.at > now + CLOCK_TOLERANCE)
 
 
 def blocked_buckets(settings: Settings, now: datetime) -> list[str]:
@@ -146,24 +163,25 @@ def blocked_buckets(settings: Settings, now: datetime) -> list[str]:
         ~ThrottleBucket.name.startswith(HOUR_PREFIX), ThrottleBucket.name != SLOW_SERVER
     ):
         limit = _bucket_rate(row.name, settings)
-        elapsed_ms = max(0, millis(now) - millis(row.at))
-        if _is_paused(row, now) or (limit and row.tokens + elapsed_ms * limit // 60 < TOKEN):
+        if _is_paused(row, now) or (limit and _tokens_now(row, limit, now) < TOKEN):
             blocked.append(row.name)
     return blocked
 
 
 def _is_paused(row: ThrottleBucket, now: datetime) -> bool:
-    return row.paused_until is not None and row.paused_until > now
+    return row.paused_until is not None and row.paused_until > now and not _clock_went_back(row, now)
 
 
 def paused_buckets(now: datetime) -> list[str]:
     """Return the names of the paused buckets; new tokens do not end a pause."""
-    return [row.name for row in ThrottleBucket.select().where(ThrottleBucket.paused_until > now)]
+    paused = ThrottleBucket.select().where(ThrottleBucket.paused_until > now)
+    return [row.name for row in paused if _is_paused(row, now)]
 
 
 def pause_bucket(name: str, until: datetime, why: str, now: datetime) -> None:
     ThrottleBucket.insert(name=name, at=now, tokens=0, paused_until=until, why=why).on_conflict(
-        conflict_target=[ThrottleBucket.name], update={ThrottleBucket.paused_until: until, ThrottleBucket.why: why}
+        conflict_target=[ThrottleBucket.name],
+        update={ThrottleBucket.at: now, ThrottleBucket.paused_until: until, ThrottleBucket.why: why},
     ).execute()
 
 

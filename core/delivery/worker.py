@@ -489,6 +489,7 @@ class SmtpWorker:
         self._last_housekeeping = time.monotonic()
         lifecycle.recover_orphans(self.lock.is_dead, self.boot, now, self._hooks.subject_of)
         ledgers.carry_waiting(self._hooks.subject_of)
+        queue.bound_waits(now)
         lifecycle.expire_letters(now)
         lifecycle.cancel_requeued_letters(now)
         lifecycle.restore_previous_round()

@@ -30,7 +30,7 @@ from core.notices.drafts import reload_notice
 from core.notices.merge_fields import display_subject
 from core.permissions import person_scope_for_user
 from core.settings import load_settings
-from database import db, millis
+from database import checkpoint, db, millis
 from i18n import N_
 from models import QUEUED_STATES, STARTED_STATES, Letter, LetterState, Notice, NoticeState, User
 
@@ -120,6 +120,7 @@ def schedule_send(
         audit.log_action(approved_by or by, "notice.booked" if at else "notice.confirmed", notice.id, detail=detail)
         if window or at:
             send_author_copy(notice, by, now)
+    checkpoint()  # the notice stands in the main file, also if the WAL is lost
     return notice
 
 
