@@ -13,7 +13,6 @@ from models import Letter
 from tests import smarthost
 from tests.smarthost import begun, drained, later, states
 
-
 SERVER = SmtpServer("127.0.0.1", 25)
 
 
