@@ -38,7 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _place_of_group(item: pytest.Item) -> int:
     mark = item.get_closest_marker("xdist_group")
-    return LONG_GROUPS.index(mark.args[0]) if mark else len(LONG_GROUPS)
+    if not mark:
+        return len(LONG_GROUPS) + 1
+    return LONG_GROUPS.index(mark.args[0]) if mark.args[0] in LONG_GROUPS else len(LONG_GROUPS)
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,18 @@ def run_matrix(folder: Path) -> Iterator[Row]:
     counted = folder / "counts"
     counted.mkdir()
     more = {**os.environ, "KAIRAN_SECURITY": "whole", "KAIRAN_SECURITY_COUNTS": str(counted)}
-    command = (BIN / "python", "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "tests/security")
+    command = (
+        BIN / "python",
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+        "--no-loadscope-reorder",
+        "tests/security",
+    )
     done = run(*command, timeout=3600, env=more)
     failed = re.findall(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
     for name, what in PARTS.items():
@@ -86,12 +97,13 @@ def run_matrix(folder: Path) -> Iterator[Row]:
         for path in counted.glob(f"{name}*.json"):
             counts.update(json.loads(path.read_text("utf-8")))
         parts = ", ".join(f"{counts[key]:,} {key}" for key in ("denied", "allowed", "mixed") if counts[key])
-        bad = [one for one in failed if _part_of(one) == name]
-        yield row(
-            what,
-            counts["requests"],
-            f"{f'{len(bad)} tests failed' if bad else 'no leak, no change'}{f' ({parts})' * bool(parts)}",
-        )
+        bad = len([one for one in failed if _part_of(one) == name])
+        said = f"{bad} tests failed" if bad else "no leak, no change"
+        if not counts["requests"]:
+            said = "failed to run"
+        yield row(what, counts["requests"], f"{said} ({parts})" if parts else said)
+    if done.returncode:
+        print(done.stdout[-8000:], file=sys.stderr)
 
 
 def _part_of(test: str) -> str:

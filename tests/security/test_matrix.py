@@ -1,12 +1,15 @@
 """Every route × method × role × object: a refused request shows nothing and changes nothing (T-33, D-08)."""
 
 import os
+import re
 import zlib
 from collections.abc import Iterator
 
 import pytest
 from werkzeug.test import TestResponse
 
+import web
+from models import Group
 from tests.security import addresses
 from tests.security.access import ROLES, RoleCase, Route, guarded_routes, is_allowed
 from tests.security.walk import (
@@ -20,6 +23,7 @@ from tests.security.walk import (
     may_touch,
     tables_of,
 )
+from tests.security.world import rows_by_table
 
 PARTS = 8
 WHOLE = os.environ.get("KAIRAN_SECURITY") == "whole"
@@ -127,3 +131,39 @@ def test_no_role_sees_or_changes_what_it_may_not(walker, part):
     walker.keep_counts(f"matrix{part}")
     assert not found, "\n".join(found)
     assert walker.counts["denied"] > 100 and walker.counts["allowed"] > 50
+
+
+def problems_of(walker: Walker, endpoint: str, role: str, owner: str, child_owner: str = "") -> str:
+    """Return all problems of a POST in one text."""
+    route = next(one for one in guarded_routes(walker.app) if (one.endpoint, one.method) == (endpoint, "POST"))
+    user = next(one for one in ROLES if one.name == role)
+    return " | ".join(problems(walker, user, route, owner, child_owner))
+
+
+@pytest.mark.xdist_group("matrix0")
+def test_the_matrix_notices_a_permission_that_is_not_asked_for(walker, monkeypatch):
+    assert problems_of(walker, "lists.export_csv", "viewer of a", "a") == ""
+    monkeypatch.setattr(
+        "blueprints.lists.views.get_list_or_404", lambda number, need="view": web.get_list_or_404(number)
+    )
+    found = problems_of(walker, "lists.export_csv", "viewer of a", "a")
+    assert "not refused but answered with 200" in found and re.search(r"shows \['zq\w+sx\d+'", found)
+
+
+@pytest.mark.xdist_group("matrix1")
+def test_the_matrix_notices_an_object_of_another_list(walker, monkeypatch):
+    assert problems_of(walker, "lists.close_group", "sender of a", "a", "b") == ""
+    monkeypatch.setattr("blueprints.lists.groups._group_or_404", lambda _list, number: Group.get_by_id(number))
+    found = problems_of(walker, "lists.close_group", "sender of a", "a", "b")
+    assert "member_group" in found and "of b changed" in found
+
+
+@pytest.mark.xdist_group("matrix2")
+def test_the_matrix_puts_everything_back(walker):
+    before = walker.rows
+    administrator = ROLES[-1]
+    _answer, changes = walker.ask(
+        administrator, "POST", f"/notices/{walker.world.numbers['a']['draft']}/delete", data={}
+    )
+    assert {"notice", "wording", "target"} <= tables_of(changes)
+    assert rows_by_table() == before
