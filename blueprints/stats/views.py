@@ -178,8 +178,9 @@ def _filtered_rows() -> tuple[int | None, list[DeadAddress]]:
 
 @bp.get("/addresses.csv")
 def address_report_csv() -> Response:
-    """Send the report as CSV; the download is logged."""
+    """Send the report as CSV, after password or second factor; the download is logged."""
     list_id, rows = _filtered_rows()
+    web.ensure_confirmed("stats.address_report_page", list=list_id)
     audit.log_view(current_user, "addresses.exported", list_id, detail={"lines": len(rows)})
     return web.csv_response(_csv_rows(rows), "kairan-addresses.csv")
 

@@ -9,6 +9,7 @@ import pytest
 import clock
 from models import AuditLog, Delivery, PageView
 from tests import cast_notices, smarthost
+from tests.cast import PASSWORD
 from tests.cast_notices import PHONE, outcome
 from tests.web.notice_factory import get_page
 
@@ -100,6 +101,10 @@ def test_addresses_to_look_at_are_shown_printed_and_written_to_a_file(as_, schoo
     assert "雑音 三" in text and "宛先不明で停止" in text and "noise3@example.net" in text and "data-print" in text
     assert "雑音 三" not in get_page(hanako, "/figures/addresses?why=stopped")
     assert get_page(hanako, "/figures/addresses?why=nonsense")
+    asked = hanako.get("/figures/addresses.csv")
+    assert (asked.status_code, asked.location) == (303, "/account/confirm?next=/figures/addresses")
+    assert not AuditLog.select().where(AuditLog.action == "addresses.exported").exists()
+    hanako.post("/account/confirm/password", data={"password": PASSWORD})
     answer = hanako.get("/figures/addresses.csv")
     rows = list(csv.DictReader(StringIO(answer.get_data().decode("utf-8-sig"))))
     assert [row["名前"] for row in rows] == ["雑音 三", "雑音 一"] and rows[0]["リスト"] == "1年1組"
@@ -109,11 +114,11 @@ def test_addresses_to_look_at_are_shown_printed_and_written_to_a_file(as_, schoo
 
 
 @pytest.mark.parametrize("path", ["/figures", "/figures/figures.csv", "/figures/addresses", "/figures/addresses.csv"])
-def test_a_foreign_list_is_not_there_and_nothing_is_recorded(as_, school, path):
+def test_a_foreign_list_is_not_there_and_nothing_is_recorded(as_confirmed, school, path):
     """T-33, N-08"""
     for number in (school.lists["1-1"].id, 99):
-        assert as_("太郎").get(f"{path}?list={number}").status_code == 404
-    assert as_("花子").get(f"{path}?list={school.lists['1-1'].id}").status_code == 200
+        assert as_confirmed("太郎").get(f"{path}?list={number}").status_code == 404
+    assert as_confirmed("花子").get(f"{path}?list={school.lists['1-1'].id}").status_code == 200
     assert (
         AuditLog.select().where(AuditLog.action.contains("exported"), AuditLog.user == school.users["太郎"]).count()
         == 0
