@@ -176,7 +176,7 @@ STATEMENTS = (
     'CREATE TABLE "target" ("id" INTEGER NOT NULL PRIMARY KEY, "notice_id" INTEGER NOT NULL, "include" INTEGER NOT NULL, "kind" VARCHAR(255) NOT NULL CONSTRAINT "target_kind" CHECK (kind IN (\'list\', \'group\', \'person\')), "number" INTEGER NOT NULL, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "target_notice_id" ON "target" ("notice_id")',
     'CREATE UNIQUE INDEX "target_notice_id_kind_number" ON "target" ("notice_id", "kind", "number")',
-    'CREATE TABLE "throttle_bucket" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "tokens" INTEGER NOT NULL, "at" INTEGER NOT NULL, "paused_until" INTEGER, "why" VARCHAR(255) NOT NULL)',
+    'CREATE TABLE "throttle_bucket" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "tokens" INTEGER NOT NULL, "at" INTEGER NOT NULL, "paused_until" INTEGER, "why" VARCHAR(255) NOT NULL, "said" VARCHAR(255) NOT NULL)',
     'CREATE UNIQUE INDEX "throttle_bucket_name" ON "throttle_bucket" ("name")',
     'CREATE TABLE "totp_key" ("id" INTEGER NOT NULL PRIMARY KEY, "user_id" INTEGER NOT NULL, "secret" VARCHAR(255) NOT NULL, "last_step" INTEGER NOT NULL, "created_at" INTEGER NOT NULL, "confirmed_at" INTEGER, FOREIGN KEY ("user_id") REFERENCES "user" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "totp_key_user_id" ON "totp_key" ("user_id")',

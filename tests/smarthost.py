@@ -32,12 +32,14 @@ class Smarthost:
     """Take letters and answer by rule: `rules` maps a recipient, or what it begins with, to what happens.
 
     "550 …" answers so at RCPT; "data 550 …" after the content; "cut" hangs up at RCPT; "vanish" takes the content and
-    hangs up; a list gives one after the other, then takes the letter. `mails`: (sender, recipients, raw, connection).
+    hangs up; a list gives one after the other, then takes the letter. `at_mail`: what MAIL is answered, empty: ok.
+    `mails`: (sender, recipients, raw, connection).
     """
 
     rules: dict[str, object] = field(default_factory=dict)
     mails: list[tuple[str, list[str], bytes, int]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    at_mail: str = ""
 
     def to(self) -> list[str]:
         """Return who has a letter, one entry a letter, without quotes."""
@@ -52,6 +54,10 @@ class Smarthost:
         if isinstance(found, list):
             return found.pop(0) if found else ""
         return str(found)
+
+    async def handle_MAIL(self, server, session, envelope, address, options):  # noqa: N802
+        envelope.mail_from = address
+        return self.at_mail or "250 2.1.0 ok"
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
         address = server.path  # with its quotes, which aiosmtpd takes off

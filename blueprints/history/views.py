@@ -56,6 +56,8 @@ ACTION_LABELS = {
     "notice.reminder_missed": N_("Not sent again: Kairan was not running at that time"),
     "notice.reminded": N_("Sent again to those who had not confirmed"),
     "notice.unknown_sent_again": N_("Letters of unknown outcome sent again"),
+    "notice.failed_sent_again": N_("Letters that had failed sent again"),
+    "notice.held_content": N_("Held: the mail server refuses its text"),
 }
 
 

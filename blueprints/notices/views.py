@@ -15,7 +15,7 @@ import web
 from blueprints.notices import bp, check, draft_access
 from blueprints.notices.draft_access import get_draft_or_redirect
 from core.accounts import accounts
-from core.delivery import alerts, lifecycle
+from core.delivery import alerts, lifecycle, outage, smtp_results
 from core.errors import DomainError, NotADraft, SendingStarted, TimeInPast
 from core.notices import audience as audiences
 from core.notices import drafts, merge_fields, recipients, related_notices, reminders, workflow
@@ -50,8 +50,8 @@ def index() -> str:
     latest = notice_list.notice_rows(notice_list.finished_notices(rights).limit(LATEST))
     return render_template(
         "notices/index.html",
-        asking=[row for row in waiting if row.notice.hold_reason in ("late", "changed", "proof")],
-        waiting=[row for row in waiting if row.notice.hold_reason not in ("late", "changed", "proof")],
+        asking=[row for row in waiting if row.notice.hold_reason in workflow.DECISION_REASONS],
+        waiting=[row for row in waiting if row.notice.hold_reason not in workflow.DECISION_REASONS],
         asked=notice_list.notice_rows(notice_list.notices_in_review(rights)),
         running=notice_list.notice_rows(notice_list.sending_notices(rights)),
         drafts=notice_list.notice_rows(notice_list.editable_drafts(rights).limit(50)),
@@ -170,6 +170,9 @@ def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "blocked": alerts.blocked_carriers(clock.now(), notice)
         if notice.state in (NoticeState.SENDING, NoticeState.PAUSED)
         else [],
+        "outage": outage.current_outage(notice),
+        "refused_content": smtp_results.content_refusal(notice) if notice.hold_reason == "content" else "",
+        "failed": workflow.failed_letters(notice).count() if begun else 0,
         "reminders": reminders.reminders_of_notice(notice),
         "reminder_states": reminders.STATE_LABELS,
     }
@@ -293,15 +296,15 @@ def stop_sending(number: int) -> str | Response:
         return run_and_flash(notice, lambda: workflow.stop_sending(notice, current_user, clock.now()), done)
     if notice.state not in (NoticeState.SENDING, NoticeState.PAUSED):
         return redirect(url_for("notices.show", number=number))  # type: ignore[return-value]
-    seen = _progress_of(notice)
+    seen, unsent = _progress_of(notice), workflow.count_unsent(notice)
     return draft_access.render_confirmation(
         notice,
         title=web._("Stop the rest?"),
         sentences=[
-            web._("%(n)s letters have not left yet; they will not be sent.", n=seen.stoppable),
+            web._("%(n)s letters have not left yet; they will not be sent.", n=unsent),
             web._("%(n)s letters have left and will arrive.", n=seen.counts["accepted"]),
         ],
-        button=web._("Stop %(n)s letters", n=seen.stoppable),
+        button=web._("Stop %(n)s letters", n=unsent),
     )
 
 
@@ -395,3 +398,12 @@ def resend_unknown(number: int) -> Response:
     notice = web.get_notice_or_404(number, "send")
     done = N_("%(n)s letters are being sent once more.")
     return run_and_flash(notice, lambda: workflow.resend_unknown(notice, current_user, clock.now()), done)
+
+
+@bp.post("/<int:number>/again/failed")
+@web.requires("send")
+def resend_failed(number: int) -> Response:
+    """Resend the letters that servers refused or that expired."""
+    notice = web.get_notice_or_404(number, "send")
+    done = N_("%(n)s letters are being sent once more.")
+    return run_and_flash(notice, lambda: workflow.resend_failed(notice, current_user, clock.now()), done)

@@ -28,10 +28,12 @@ TRANSITIONS: dict[LetterState, frozenset[LetterState]] = {
     LetterState.SENDING: frozenset(LetterState) - {LetterState.SENDING, LetterState.BOUNCED},
     LetterState.UNKNOWN: frozenset({LetterState.WAITING, LetterState.ACCEPTED, LetterState.BOUNCED}),
     LetterState.ACCEPTED: frozenset({LetterState.BOUNCED}),
-    LetterState.REFUSED: frozenset({LetterState.DEFERRED}),  # when a paused carrier's letters are requeued
+    LetterState.REFUSED: frozenset(
+        {LetterState.DEFERRED, LetterState.WAITING}
+    ),  # a paused domain, our fault, or a button
     LetterState.SKIPPED: frozenset(),
     LetterState.BOUNCED: frozenset(),
-    LetterState.EXPIRED: frozenset(),
+    LetterState.EXPIRED: frozenset({LetterState.WAITING}),  # by a button
     LetterState.CANCELLED: frozenset(),
 }
 HANDED_OVER_STATES = (LetterState.SENDING, LetterState.ACCEPTED, LetterState.BOUNCED, LetterState.UNKNOWN)
@@ -54,7 +56,9 @@ REASON_LABELS: dict[str, str] = {
     "filtered": N_("Probably refused by the phone's mail filter."),
     "full": N_("The mailbox is full; only its owner can make room."),
     "policy": N_("The receiving server does not trust our mail server: the fault is ours."),
-    "temporary": N_("The receiving server is busy."),
+    "temporary": N_("The mail server asks to try again later."),
+    "content": N_("The mail server refused the text of this letter."),
+    "broken": N_("The mail server hung up twice at this letter."),
     "other": N_("The receiving server refused it."),
     "stopped": N_("Stopped the mail in the meantime."),
     "left": N_("Has left the list in the meantime."),
@@ -193,14 +197,6 @@ def finish_notices(now: datetime) -> int:
         .execute()
     )
     return changed
-
-
-def hold_notice(notice: Notice, reason: str, now: datetime) -> None:
-    """Hold a notice for a decision of its organizer."""
-    holdable = Notice.state.in_((NoticeState.HELD, NoticeState.SCHEDULED, NoticeState.PAUSED))
-    changes = {"state": NoticeState.HELD, "hold_reason": reason, "updated_at": now, "serial": Notice.serial + 1}
-    if Notice.update(**changes).where(Notice.id == notice.id, holdable).execute():
-        audit.log_action(None, f"notice.held_{reason}", notice.id)
 
 
 def cancel_requeued_letters(now: datetime) -> int:

@@ -178,10 +178,12 @@ def paused_buckets(now: datetime) -> list[str]:
     return [row.name for row in paused if _is_paused(row, now)]
 
 
-def pause_bucket(name: str, until: datetime, why: str, now: datetime) -> None:
-    ThrottleBucket.insert(name=name, at=now, tokens=0, paused_until=until, why=why).on_conflict(
+def pause_bucket(name: str, until: datetime, why: str, now: datetime, said: str = "") -> None:
+    """Pause a bucket. said: the mail server's words."""
+    changes = {"at": now, "paused_until": until, "why": why, "said": said}
+    ThrottleBucket.insert(name=name, tokens=0, **changes).on_conflict(
         conflict_target=[ThrottleBucket.name],
-        update={ThrottleBucket.at: now, ThrottleBucket.paused_until: until, ThrottleBucket.why: why},
+        update={getattr(ThrottleBucket, column): value for column, value in changes.items()},
     ).execute()
 
 
@@ -192,6 +194,7 @@ def pause_reason(name: str, now: datetime) -> str | None:
 
 
 def resume_bucket(name: str) -> None:
+    """End a pause. The server's words stay until the next one: the outage may go on."""
     ThrottleBucket.update(paused_until=None, why="").where(ThrottleBucket.name == name).execute()
 
 

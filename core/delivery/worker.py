@@ -21,13 +21,14 @@ from peewee import OperationalError
 import clock
 from config import Config
 from core import disk_space
-from core.delivery import dev_outbox, lifecycle, outage, queue, throttle
+from core.delivery import dev_outbox, holding, lifecycle, outage, queue, smtp_results, throttle
 from core.delivery import ledger as ledgers
 from core.delivery.ledger import Ledger, LedgerError, Line
 from core.delivery.queue import QueuedMessage
 from core.settings import Settings, load_settings
 from database import db, due_letters, millis, record_result
 from mail import address as addresses
+from mail.bounce.fault import same_words, whose_fault
 from mail.dkim_signer import DkimSigner
 from mail.server_urls import SmtpServer
 from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, Unreachable, rcpt_address
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("kairan.sending")
 
 RECONNECT_DELAYS_S = (5, 10, 20, 40, 60)
+REFUSAL_DELAYS_S = (5, 30, 60, 120, 300, 600)
+"""Probes while the server refuses us; a changed setting probes at once."""
+SAME_REFUSALS = 3
+"""After so many letters to different domains that were refused in the same words, the fault is ours."""
 IDLE_POLL_S = 0.2
 POLL_S = 0.1
 STALE_LOCK_S = 3600.0
@@ -122,6 +127,21 @@ def _data_version() -> int:
     return version
 
 
+class _RefusesUs(Unreachable):
+    """The server's answer to a letter is about us (law 9). wait: how long to wait, if it is a limit."""
+
+    def __init__(self, reason: str, reply: SmtpReply, wait: timedelta | None = None) -> None:
+        super().__init__("", reason, f"{reply.code} {reply.text}")
+        self.wait = wait
+
+
+def _mark_of(failure: Unreachable) -> str:
+    """Return how a letter that met this failure is marked: the server hung up at it, or refused us with it."""
+    if isinstance(failure, _RefusesUs):
+        return "" if failure.reason == "limit" else "us"
+    return "broken" if failure.reason == "broken" else ""
+
+
 class _RenderError(Exception):
     """A letter could not be rendered or signed."""
 
@@ -152,8 +172,14 @@ class SmtpWorker:
         self._failures = self._unknown_in_a_row = 0
         self._last_housekeeping = self._last_finish_check = self._last_urgent_check = self._last_sent = 0.0
         self._blocked_domains: set[str] = set()
+        self._held_notices: set[int | None] = set()
         self._renderer: Renderer | None = None
         self._renderer_settings: Settings | None = None
+        self._settings_at_failure: Settings | None = None
+        self._accepted_at: datetime | None = None
+        self._got_reply = False
+        self._refusing_domains: set[str] = set()  # of refusals in a row in the same words
+        self._refusal_words = ""
 
     # ── run and drain ──
 
@@ -245,13 +271,13 @@ class SmtpWorker:
         renderer = self._renderer_for(settings)
         letters = self._recheck_batch(numbers)
         handed_over = False
-        self._blocked_domains = set()
+        self._blocked_domains, self._held_notices = set(), set()
         self._last_urgent_check = time.monotonic()
         for place, letter in enumerate(letters):
             if stopped() or self._should_yield_to_urgent(letter, settings):
                 self._requeue(letters[place:])
                 return
-            if letter.domain in self._blocked_domains:
+            if letter.domain in self._blocked_domains or letter.notice_id in self._held_notices:
                 self._requeue([letter])
                 handed_over = False
                 continue
@@ -262,12 +288,22 @@ class SmtpWorker:
                 following = letters[place + 1] if place + 1 < len(letters) else None
                 handed_over = self._send_one(letter, renderer, settings, following)
             except Unreachable as failure:
-                # This letter may be why the server closed the connection: after the outage the others go first.
-                self._requeue([letter], BROKEN_CONNECTION_RETRY_S if failure.reason == "broken" else 0)
                 self._requeue(letters[place + 1 :])
+                if self._put_aside(letter, failure):
+                    return
+                # This letter may be why the server closed the connection or refused: the others go first.
+                mark = _mark_of(failure)
+                self._requeue([letter], BROKEN_CONNECTION_RETRY_S if mark else 0, mark)
                 if failure.reason != "stopped":
                     self._on_connection_failure(failure)
                 return
+
+    def _put_aside(self, letter: QueuedMessage, failure: Unreachable) -> bool:
+        """Refuse a letter at which the server hung up twice while others got through: no outage, the others go on."""
+        if failure.reason != "broken" or not smtp_results.fails_alone(letter, "broken", self._accepted_at, clock.now()):
+            return False
+        self._record_state([letter.id], LetterState.REFUSED, reason="broken")
+        return True
 
     def _renderer_for(self, settings: Settings) -> Renderer:
         if self._renderer is None or self._renderer_settings != settings:
@@ -316,9 +352,43 @@ class SmtpWorker:
             self._record_state([letter.id], LetterState.DEFERRED, reason="other", wait_s=RENDER_ERROR_RETRY_S)
             return False
         self._unknown_in_a_row = 0
+        fault = self._raise_if_about_us(letter, reply)
         handed_over = self._record_reply(letter, reply, following, bare)
+        if fault == "message" and holding.is_held(letter.notice_id):
+            self._held_notices.add(letter.notice_id)
         self._on_connection_ok()
         return handed_over
+
+    def _raise_if_about_us(self, letter: QueuedMessage, reply: SmtpReply) -> str:
+        """Raise Unreachable for an answer that is about us (law 9): then nothing is counted or registered.
+
+        Return whose fault another answer is, "" for an acceptance.
+        """
+        now = clock.now()
+        if reply.accepted:
+            self._accepted_at, self._refusal_words = now, ""
+            return ""
+        fault = whose_fault(reply, letter.address)
+        if fault.of == "limit":
+            raise _RefusesUs("limit", reply, fault.wait)
+        all_refuse = (
+            fault.of == "reader"
+            and self._all_domains_refuse(letter, reply)
+            and not smtp_results.is_refused_among_few(letter)
+        )
+        if (fault.of == "us" or all_refuse) and not smtp_results.fails_alone(letter, "us", self._accepted_at, now):
+            if all_refuse:
+                self._record(lambda: smtp_results.take_back_refusals(letter, reply, now))
+            raise _RefusesUs(fault.why or "refused", reply)
+        return fault.of
+
+    def _all_domains_refuse(self, letter: QueuedMessage, reply: SmtpReply) -> bool:
+        """Return whether letters to different domains were refused in a row in the same words: one relay says it."""
+        words = same_words(reply.code, reply.text)
+        if self._refusal_words != words:
+            self._refusal_words, self._refusing_domains = words, set()
+        self._refusing_domains.add(letter.domain)
+        return len(self._refusing_domains) >= SAME_REFUSALS
 
     def _transmit(
         self, connection: SmtpConnection, letter: QueuedMessage, renderer: Renderer, settings: Settings, bare: bool
@@ -401,10 +471,14 @@ class SmtpWorker:
 
         self._record(write)
 
-    def _requeue(self, letters: list[QueuedMessage], wait_s: float = 0) -> None:
-        """Return claimed letters to the queue without counting an attempt. No server has them."""
-        if letters:
-            self._record_state([letter.id for letter in letters], LetterState.WAITING, counted=False, wait_s=wait_s)
+    def _requeue(self, letters: list[QueuedMessage], wait_s: float = 0, mark: str = "") -> None:
+        """Return claimed letters to the queue without counting an attempt. No server has them.
+
+        mark: how the letter failed ("broken", "us"), for `smtp_results.fails_alone`.
+        """
+        numbers = [letter.id for letter in letters]
+        if numbers:
+            self._record_state(numbers, LetterState.WAITING, reason=mark, counted=False, wait_s=wait_s)
 
     # ── connection and signature ──
 
@@ -443,22 +517,34 @@ class SmtpWorker:
     def _on_connection_failure(self, failure: Unreachable) -> None:
         """Pause all sending for a growing delay. Pages then show the outage and offer the text and the phone list."""
         now = clock.now()
-        self.failure = failure.reason
-        delay = RECONNECT_DELAYS_S[min(self._failures, len(RECONNECT_DELAYS_S) - 1)]
+        self.failure, self._settings_at_failure = failure.reason, load_settings()
+        delays = REFUSAL_DELAYS_S if _mark_of(failure) == "us" else RECONNECT_DELAYS_S
+        until = now + timedelta(seconds=delays[min(self._failures, len(delays) - 1)])
+        if isinstance(failure, _RefusesUs) and failure.wait:
+            until = now + failure.wait
         self._failures += 1
-        log.warning("mail server cannot be used (%s); trying again in %s s", failure.reason, delay)
-        throttle.pause_bucket(throttle.GLOBAL_BUCKET, now + timedelta(seconds=delay), failure.reason, now)
+        log.warning("mail server cannot be used (%s); trying again in %s", failure.reason, until - now)
+        throttle.pause_bucket(throttle.GLOBAL_BUCKET, until, failure.reason, now, failure.detail)
         outage.pause_notices(failure.reason, now)
 
     def _on_connection_ok(self) -> None:
-        """End the outage: a letter got its reply."""
+        """End the outage: a letter got its reply. If another worker saw the outage, `_housekeeping` ends it."""
+        self._got_reply = True
         if self._failures:
             self._failures = 0
+            self._end_outage()
+
+    def _end_outage(self) -> None:
+        if self._got_reply:
+            self._got_reply = False
             outage.clear_outage()
 
     def _retry_connection(self) -> None:
-        """Connect again while notices are paused; resume them if that succeeds."""
+        """Connect again while notices are paused; resume them if that succeeds. Changed settings are tried at once."""
         now, settings = clock.now(), load_settings()
+        if self._settings_at_failure not in (None, settings):
+            self._settings_at_failure, self._failures = None, 0
+            throttle.resume_bucket(throttle.GLOBAL_BUCKET)
         if not outage.has_paused_notices() or throttle.pause_reason(throttle.GLOBAL_BUCKET, now):
             return
         try:
@@ -479,6 +565,7 @@ class SmtpWorker:
         if now_s - self._last_housekeeping >= HOUSEKEEPING_S:
             self._recover_and_finish(clock.now())
         elif now_s - self._last_finish_check >= FINISH_CHECK_S:
+            self._end_outage()
             lifecycle.finish_notices(clock.now())
             self._retry_connection()
         else:
@@ -487,6 +574,7 @@ class SmtpWorker:
 
     def _recover_and_finish(self, now: datetime) -> None:
         self._last_housekeeping = time.monotonic()
+        self._end_outage()
         lifecycle.recover_orphans(self.lock.is_dead, self.boot, now, self._hooks.subject_of)
         ledgers.carry_waiting(self._hooks.subject_of)
         queue.bound_waits(now)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from peewee import JOIN, ModelSelect, fn
 
 from core import audit
-from core.delivery.lifecycle import hold_notice
+from core.delivery.holding import hold_notice
 from core.delivery.queue import NewLetter, enqueue
 from core.notices import reminders, tracking_options
 from core.notices.audience import Audience, Recipient, resolve_audience

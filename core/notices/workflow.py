@@ -7,7 +7,7 @@ Starting: `core.notices.start`. Review: `core.notices.approval`.
 from datetime import datetime, timedelta
 from typing import Any
 
-from peewee import fn
+from peewee import ModelSelect, fn
 
 from core import audit
 from core.delivery import ledger, lifecycle
@@ -32,7 +32,20 @@ from core.permissions import person_scope_for_user
 from core.settings import load_settings
 from database import checkpoint, db, millis
 from i18n import N_
-from models import QUEUED_STATES, STARTED_STATES, Letter, LetterState, Notice, NoticeState, User
+from models import (
+    DELIVERABLE_STATES,
+    QUEUED_STATES,
+    STARTED_STATES,
+    Letter,
+    LetterState,
+    Notice,
+    NoticeState,
+    Person,
+    User,
+)
+
+DECISION_REASONS = ("late", "changed", "proof", "content")
+"""Why a held notice waits for a person."""
 
 STATE_LABELS: dict[str, str] = {
     "draft": N_("Draft"),
@@ -187,7 +200,7 @@ def discard_held(notice: Notice, by: User | None, now: datetime) -> None:
 
 
 def _change_held(notice: Notice, now: datetime, **changes: Any) -> None:
-    awaits_decision = Notice.hold_reason.in_(("late", "changed", "proof"))
+    awaits_decision = Notice.hold_reason.in_(DECISION_REASONS)
     change_state(notice, (NoticeState.HELD,), SendingStarted(), awaits_decision, updated_at=now, **changes)
 
 
@@ -243,36 +256,68 @@ def withdraw_notice(notice: Notice, by: User | None, now: datetime) -> int:
 
 def _cancel_letters(notice: Notice, now: datetime) -> int:
     """Cancel waiting, deferred and claimed letters that no mail server has. Call inside `ledger.all_carried`."""
-    unsent = Letter.state.in_(QUEUED_STATES) | ((Letter.state == LetterState.SENDING) & Letter.handed_over_at.is_null())
     cancelled: int = (
         Letter.update(state=lifecycle.unsent_as(LetterState.CANCELLED), done_at=now)
-        .where(Letter.notice == notice, Letter.delivery.is_null(False), unsent)
+        .where(_unsent_letters(notice))
         .execute()
     )
     lifecycle.restore_previous_round()
     return cancelled
 
 
+def _unsent_letters(notice: Notice) -> Any:
+    unsent = Letter.state.in_(QUEUED_STATES) | ((Letter.state == LetterState.SENDING) & Letter.handed_over_at.is_null())
+    return (Letter.notice == notice) & Letter.delivery.is_null(False) & unsent
+
+
+def count_unsent(notice: Notice) -> int:
+    """Return how many letters `stop_sending` would cancel now, claimed ones included."""
+    count: int = Letter.select().where(_unsent_letters(notice)).count()
+    return count
+
+
+def failed_letters(notice: Notice) -> "ModelSelect[Letter]":
+    """Select the letters that can be sent again: refused or expired, to a reader whose address is not excluded."""
+    deliverable = Person.select(Person.id).where(Person.address_state.in_(DELIVERABLE_STATES))
+    return Letter.select(Letter.id).where(
+        Letter.notice == notice,
+        Letter.is_current == True,  # noqa: E712
+        Letter.delivery.is_null(False),
+        Letter.state.in_((LetterState.REFUSED, LetterState.EXPIRED)),
+        Letter.person.in_(deliverable),
+    )
+
+
+def resend_failed(notice: Notice, by: User | None, now: datetime) -> int:
+    """Queue the letters anew that servers refused or that expired; return how many. Raises NotADraft."""
+    changes = {"state": LetterState.WAITING, "attempts": 0, "reason": "", "owner": "", "next_attempt_at": now}
+    return _resend(notice, failed_letters(notice), changes, "notice.failed_sent_again", by, now)
+
+
 def resend_unknown(notice: Notice, by: User | None, now: datetime) -> int:
     """Requeue the letters with an unknown outcome; return how many. Some may arrive twice. Raises NotADraft."""
+    unknown = Letter.select(Letter.id).where(
+        Letter.notice == notice,
+        Letter.is_current == True,  # noqa: E712
+        Letter.state == LetterState.UNKNOWN,
+    )
+    changes = {"state": LetterState.WAITING, "auto_resent": True, "owner": "", "next_attempt_at": now}
+    return _resend(notice, unknown, changes, "notice.unknown_sent_again", by, now)
+
+
+def _resend(
+    notice: Notice, letters: "ModelSelect[Letter]", changes: dict[str, Any], action: str, by: User | None, now: datetime
+) -> int:
     with db.atomic():
         change_state(notice, STARTED_STATES, NotADraft(), updated_at=now)
-        count: int = (
-            Letter.update(
-                state=LetterState.WAITING,
-                auto_resent=True,
-                owner="",
-                next_attempt_at=now,
-                expires_at=now + timedelta(seconds=notice.useful_s),
-            )
-            .where(Letter.notice == notice, Letter.is_current == True, Letter.state == LetterState.UNKNOWN)
-            .execute()
-        )
+        numbers = [letter.id for letter in letters]
+        until = now + timedelta(seconds=notice.useful_s)
+        count: int = Letter.update(expires_at=until, **changes).where(Letter.id.in_(numbers)).execute()
         if count:
             Notice.update(state=NoticeState.SENDING, finished_at=None).where(
                 Notice.id == notice.id, Notice.state.in_((NoticeState.SENT, NoticeState.STOPPED))
             ).execute()
-            audit.log_action(by, "notice.unknown_sent_again", notice.id, detail={"letters": count})
+            audit.log_action(by, action, notice.id, detail={"letters": count})
     return count
 
 

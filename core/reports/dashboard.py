@@ -17,6 +17,7 @@ from core.delivery import alerts
 from core.household_reads import HouseholdCount
 from core.members import unsubscribe
 from core.notices import drip as steps_after
+from core.notices import workflow
 from core.notices.reminders import find_recipients
 from core.permissions import Permissions
 from core.reports import notice_list, progress, summaries
@@ -28,6 +29,8 @@ from models import (
     Child,
     Delivery,
     DripStep,
+    Letter,
+    LetterState,
     MailingList,
     Membership,
     Notice,
@@ -89,6 +92,7 @@ class Dashboard:
     second: list[NoticeRow]
     missed: list[tuple[NoticeRow, Reminder]]
     running: list[tuple[NoticeRow, Progress]]
+    unclear: list[tuple[NoticeRow, int]]
     unread: list[NoticeLine]
     strange: list[Delivery]
     pending: MemberCount
@@ -115,6 +119,7 @@ class Dashboard:
             *self.second,
             *self.missed,
             *self.running,
+            *self.unclear,
             *self.unread,
             *self.strange,
             *self.gone,
@@ -130,7 +135,7 @@ class Dashboard:
 
 def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
     booked = notice_list.notice_rows(notice_list.scheduled_notices(rights).limit(4 * MAX_SHOWN))
-    asking = [row for row in booked if row.notice.hold_reason in ("late", "changed", "proof")]
+    asking = [row for row in booked if row.notice.hold_reason in workflow.DECISION_REASONS]
     latest = notice_list.notice_rows(notice_list.finished_notices(rights).limit(MAX_SHOWN))
     unread = notice_list.notice_rows(_select_maybe_unread(rights, now))
     counts = count_households([row.notice.id for row in (*latest, *unread)], countable_lists(rights))
@@ -141,6 +146,7 @@ def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
         ),
         missed=_missed_reminders(rights, now),
         running=sending_with_progress(rights, now),
+        unclear=_unclear_notices(rights, now),
         unread=[line for line in _lines(unread, counts) if line.count.left][:MAX_SHOWN],
         strange=_misdirected_deliveries(rights, now),
         pending=_count_people(_select_memberships(rights, "manage").where(Membership.state == "pending")),
@@ -169,6 +175,27 @@ def sending_with_progress(rights: Permissions, now: datetime) -> list[tuple[Noti
     current = load_settings()
     rows = notice_list.notice_rows(notice_list.sending_notices(rights).limit(MAX_SHOWN))
     return [(row, progress.notice_progress(row.notice, current, now, rights.visible_lists(row.notice))) for row in rows]
+
+
+def _unclear_notices(rights: Permissions, now: datetime) -> list[tuple[NoticeRow, int]]:
+    """Return recent finished notices with letters of unknown outcome and their number: only a person can decide."""
+    if not rights.may("send"):
+        return []
+    counts = dict(
+        Letter.select(Letter.notice, fn.COUNT(Letter.id))
+        .where(
+            Letter.state == LetterState.UNKNOWN,
+            Letter.is_current == True,  # noqa: E712
+            Letter.delivery.is_null(False),
+            Letter.done_at > now - UNREAD_FOR,
+        )
+        .group_by(Letter.notice)
+        .tuples()
+    )
+    mine = notice_list.finished_notices(rights).where(
+        Notice.id.in_(list(counts)), Notice.state.in_((NoticeState.SENT, NoticeState.STOPPED))
+    )
+    return [(row, counts[row.notice.id]) for row in notice_list.notice_rows(mine.limit(MAX_SHOWN))]
 
 
 def _missed_reminders(rights: Permissions, now: datetime) -> list[tuple[NoticeRow, Reminder]]:

@@ -215,18 +215,19 @@ def children_by_delivery(deliveries: Iterable[int], lists: Collection[int] | Non
 
 
 def _count_retrying(numbers: list[int]) -> dict[int, int]:
-    """Count deferred letters of notices without other pending letters."""
+    """Count deferred letters of notices that are sent but for these."""
     if not numbers:
         return {}
     fresh = fn.SUM(Letter.state.in_((LetterState.WAITING, LetterState.SENDING)).cast("integer"))
     later = fn.SUM((Letter.state == LetterState.DEFERRED).cast("integer"))
+    sent = fn.SUM((Letter.state == LetterState.ACCEPTED).cast("integer"))
     rows = (
-        Letter.select(Letter.notice, fresh, later)
+        Letter.select(Letter.notice, fresh, later, sent)
         .where(Letter.notice.in_(numbers), Letter.is_current == True, Letter.delivery.is_null(False))  # noqa: E712
         .group_by(Letter.notice)
         .tuples()
     )
-    return {notice: deferred for notice, open_lists, deferred in rows if not open_lists}
+    return {notice: deferred for notice, pending, deferred, accepted in rows if accepted and not pending}
 
 
 def _subjects(numbers: list[int]) -> dict[int, str]:

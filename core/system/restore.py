@@ -18,7 +18,7 @@ import clock
 from config import Config
 from core import audit, install, schema
 from core.backup import COPY_OCTETS, DATABASE_NAME, MANIFEST, MANIFEST_FORMAT, HashingReader, InvalidBackup
-from core.delivery import lifecycle
+from core.delivery import holding
 from database import db
 from models import PENDING_STATES, Letter, LetterState, Notice, NoticeState, Session
 
@@ -139,7 +139,7 @@ def _hold_restored_notices(now: datetime) -> int:
         asking = list(Notice.select().where(going | due))
         Notice.update(state=NoticeState.PAUSED).where(Notice.state == NoticeState.SENDING).execute()
         for notice in asking:
-            lifecycle.hold_notice(notice, "late", now)
+            holding.hold_notice(notice, "late", now)
         Letter.update(state=LetterState.CANCELLED, done_at=now, payload={}).where(
             Letter.delivery.is_null(), Letter.state.in_(PENDING_STATES)
         ).execute()

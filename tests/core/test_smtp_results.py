@@ -7,7 +7,7 @@ from core.delivery import queue, smtp_results, throttle
 from core.notices.audience import resolve_audience
 from core.notices.merge_fields import display_subject
 from mail.smtp import SmtpReply
-from models import AuditLog, Letter, Person
+from models import AuditLog, Letter, Person, ThrottleBucket
 from tests import smarthost
 from tests.smarthost import begun, fresh, letter_to
 
@@ -33,12 +33,14 @@ def reply(code, text="", phase="rcpt"):
         (reply(550, "5.1.1 User unknown"), "example.com", "refused", "unknown_user"),
         (reply(550, "Unknown user"), "docomo.ne.jp", "refused", "unknown_user"),
         (reply(550, "Unknown user", "end"), "docomo.ne.jp", "refused", "filtered"),
-        (reply(550, "5.7.1 spam", "end"), "example.com", "refused", "policy"),
+        (reply(550, "5.7.1 spam", "end"), "example.com", "refused", "content"),
+        (reply(550, "5.7.1 access denied"), "example.com", "refused", "policy"),
+        (reply(552, "5.3.4 too big", "end"), "example.com", "refused", "content"),
         (reply(554, "transaction failed", "end"), "example.com", "refused", "other"),
     ],
 )
 def test_an_answer_becomes_an_outcome(answer, domain, state, reason):
-    assert smtp_results.classify_reply(answer, domain) == smtp_results.SmtpResult(state, reason)
+    assert smtp_results.classify_reply(answer, f"a@{domain}") == smtp_results.SmtpResult(state, reason)
 
 
 def refuse(letter, reason, state="refused"):
@@ -132,9 +134,25 @@ def test_a_carrier_that_refuses_more_than_a_fifth_and_five_is_paused_and_nobody_
         assert AuditLog.select().where(AuditLog.action == "carrier.paused").exists()
 
 
-def test_other_domains_know_their_own_users(school, hanako):
-    _, blocked, bounced = run_at(school, hanako, "parents.example", 0, 9)
-    assert not any(blocked) and bounced == 9
+@pytest.mark.parametrize(
+    ("accepted", "refused", "guarded"), [(0, 4, False), (0, 5, True), (40, 10, False), (0, 40, True)]
+)
+def test_the_guard_holds_for_every_domain(school, hanako, accepted, refused, guarded):
+    """A broken directory (5.1.1 for all) excludes nobody."""
+    _, blocked, bounced = run_at(school, hanako, "parents.example", accepted, refused)
+    assert any(blocked) == guarded and bounced == (0 if guarded else refused)
+
+
+def test_the_guard_holds_for_the_whole_run_of_many_domains(school, hanako):
+    """Three of each domain are no reason to pause it, but eighteen dead addresses of twenty-two exclude nobody."""
+    for number in range(6):
+        smarthost.families(school.lists["1-1"], 3, f"d{number}.example", start=10 * number)
+    notice = begun(hanako, [school.lists["1-1"]])
+    rows = Letter.select().where(Letter.notice == notice, Letter.domain.startswith("d")).order_by(Letter.id)
+    blocked = [refuse(letter, "unknown_user") for letter in rows]
+    assert len(blocked) == 18 and not any(blocked)
+    assert Person.select().where(Person.address_state == "bounced", Person.address ** "p%").count() == 0
+    assert not [one for one in ThrottleBucket.select() if one.paused_until]
 
 
 def test_who_bounced_before_stays_registered_when_a_carrier_blocks(school, hanako):
