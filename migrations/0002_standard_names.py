@@ -306,7 +306,7 @@ SOURCES = {
     "digest_subscription": Source("digest"),
     "inbound_message": Source("incoming", {"message_key": "''"}),
     "imap_status": Source("collection", {"last_success_at": "well_at"}),
-    "throttle_bucket": Source("bucket"),
+    "throttle_bucket": Source("bucket", {"said": "''"}),
 }
 
 UNDO_COLUMNS = {

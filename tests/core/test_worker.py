@@ -200,7 +200,7 @@ def test_letters_are_signed(school, host, hanako):
         ("452 4.2.2 mailbox full", "deferred", "full", 452),
         ("421 4.3.2 closing", "deferred", "temporary", 421),
         ("550 5.1.1 User unknown", "refused", "unknown_user", 550),
-        ("data 550 5.7.1 spam", "refused", "policy", 550),
+        ("data 550 5.7.1 spam", "refused", "content", 550),
         ("data 552 5.2.2 mailbox full", "deferred", "full", 552),
         ("data 451 4.3.0 trouble", "deferred", "temporary", 451),
         ("vanish", "unknown", "", None),

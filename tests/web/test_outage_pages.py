@@ -125,7 +125,7 @@ def test_sent_with_letters_being_tried_again_is_never_said_while_none_was_sent(a
     settle(notice, "deferred", reason="temporary", code=451)
     page = as_("花子")
     for address in (f"/notices/{notice.id}", "/notices", "/history"):
-        assert "送信済み（" not in shown(page, address)
+        assert "人に再送中" not in shown(page, address)
     text = shown(page, f"/notices/{notice.id}")
     assert "まだ1通も送れていません。4通を再送中です。" in text and "相手が混み合って" not in text
     Letter.update(state="accepted").where(Letter.id == letter_to(notice, "naoki@example.jp").id).execute()
