@@ -546,12 +546,16 @@ class Notice(BaseModel):
     expected = JsonField(default=list)  # [person id, child id or 0] of each letter at confirmation
     send_at = UtcMillisField(null=True, index=True)  # end of the hold window, or the scheduled time
     booked = BooleanField(default=False)
-    hold_reason = CharField(default="")  # window, late, changed, proof (sender must release), content (refused by the mail server)
+    hold_reason = CharField(
+        default=""
+    )  # window, late, changed, proof (sender must release), content (refused by the mail server)
     started_at = UtcMillisField(null=True)
     finished_at = UtcMillisField(null=True)
     stopped_at = UtcMillisField(null=True)
     withdrawn_at = UtcMillisField(null=True)
-    pause_reason = CharField(default="")  # a key of `core.delivery.outage.OUTAGE_LABELS`; kept until a letter goes again
+    pause_reason = CharField(
+        default=""
+    )  # a key of `core.delivery.outage.OUTAGE_LABELS`; kept until a letter goes again
     paused_at = UtcMillisField(null=True)
     rounds = IntegerField(default=0)
     serial = IntegerField(default=0)
