@@ -222,6 +222,7 @@ ACCESS: dict[str, str] = {
     "notices.remove_question": "draft send",
     "notices.reschedule": "scheduled send",
     "notices.resend_unknown": "sent send",
+    "notices.resend_failed": "sent send",
     "notices.retry_carrier": "any send",
     "notices.return_to_author": "asked send",
     "notices.review_file": "draft send",
