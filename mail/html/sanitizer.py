@@ -28,6 +28,10 @@ from mail.html.normalize import (
 MAX_HTML_CHARS = 200_000
 MAX_TAGS = 20_000
 """Limits; the rest is cut off. Forms refuse longer input earlier."""
+MAX_DEPTH = 100
+"""Elements in one another. What browsers and word processors copy has fewer."""
+MAX_FORMATTING = 8
+"""Formatting elements that wait for their end tag. A parser opens all of them anew in every following block."""
 PICTURE_ID = re.compile(r"p-[0-9a-f]{32}")
 """The id of a picture is a hash of its content."""
 
@@ -53,6 +57,11 @@ _DROPPED_TAGS = {
     "object",
 }
 _TAG = re.compile(r"<[A-Za-z/!?]")
+_ELEMENT = re.compile(r"<(/?)([A-Za-z][^\s/>]*)[^>]*>")
+_VOID_TAGS = {"br", "hr", "img", "col", "wbr", "input", "meta", "link", "area", "base", "embed", "source", "track"}
+_FORMATTING = {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"}
+_IMPLIED_END = {"p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "option", "rb", "rt"}
+_CONTAINERS = {"ul", "ol", "dl", "table", "div", "blockquote", "section", "article"}
 _SPACES = re.compile(r"[ \t\r\n]+")
 _MAX_LIST_DEPTH = 4  # lists in lists
 _MAX_NESTING = 60  # whatever else in one another
@@ -73,14 +82,17 @@ class RichDocument:
 def sanitize_html(html: str, known: Collection[str] = ()) -> RichDocument:
     """Parse untrusted HTML. known: ids of the allowed pictures; others are dropped."""
     html = merge.clean_text(html)[:MAX_HTML_CHARS]
-    if html.count("<") > MAX_TAGS:
-        html = "<".join(html.split("<", MAX_TAGS)[:MAX_TAGS])
+    html = _cut_tags(html)
     if not _TAG.search(html):
         return document_from_text(_unescaped(html))
     parser = _Reader(known)
-    parser.feed(_strip_active_content(html))
+    parser.feed(_cut_tags(_strip_active_content(_limit_depth(html)), 3 * MAX_TAGS))
     parser.close()
     return RichDocument(normalize_blocks(parser.blocks, MAX_HTML_CHARS))
+
+
+def _cut_tags(html: str, most: int = MAX_TAGS) -> str:
+    return "<".join(html.split("<", most)[:most]) if html.count("<") > most else html
 
 
 def document_from_text(text: str) -> RichDocument:
@@ -95,6 +107,54 @@ def _unescaped(text: str) -> str:
 def _indented(text: str) -> str:
     """Replace runs of spaces by no-break spaces."""
     return re.sub(r"(?<=[ \n])[ \t]|^[ \t]|\t", "\xa0", text)
+
+
+def _limit_depth(html: str) -> str:
+    """Drop the start tags below MAX_DEPTH open elements. nh3 looks through all open elements at most tags.
+
+    An element whose end tag may be left out ends at the next one of its kind. Formatting elements are counted until
+    their own end tag, because a parser opens them anew in every block. The result is not yet safe: nh3 comes after.
+    """
+    open_elements: list[str] = []
+    formatting: list[str] = []
+    kept: list[str] = []
+    end = 0
+    for found in _ELEMENT.finditer(html):
+        closing, name = found[1] == "/", found[2].lower()
+        if name in _VOID_TAGS:
+            continue
+        if name in _FORMATTING:
+            if closing:
+                if name in formatting:
+                    formatting.remove(name)
+            elif len(formatting) < MAX_FORMATTING:
+                formatting.append(name)
+            else:
+                kept.append(html[end : found.start()])
+                end = found.end()
+        elif closing:
+            if name in open_elements:
+                while open_elements.pop() != name:
+                    pass
+        else:
+            if name in _IMPLIED_END:
+                _close_implied(open_elements, name)
+            if len(open_elements) >= MAX_DEPTH:
+                kept.append(html[end : found.start()])
+                end = found.end()
+            else:
+                open_elements.append(name)
+    return "".join(kept) + html[end:]
+
+
+def _close_implied(open_elements: list[str], name: str) -> None:
+    """End the open element of this kind, unless it stands outside of the innermost list, table or division."""
+    for place in range(len(open_elements) - 1, -1, -1):
+        if open_elements[place] == name:
+            del open_elements[place:]
+            return
+        if open_elements[place] in _CONTAINERS:
+            return
 
 
 @cache
