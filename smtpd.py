@@ -18,9 +18,10 @@ from peewee import PeeweeException
 import clock
 import tasks
 from config import current_config, is_loopback
-from core import disk_space
+from core import disk_space, rate_limits
 from core.inbound import dispatch, imap_poller, spool
 from core.inbound.message import RetryLater
+from core.notices.link_check import is_public_address
 from core.settings import load_settings
 from database import db
 
@@ -31,6 +32,10 @@ MAX_MESSAGE_SIZE = imap_poller.MAX_MESSAGE_BYTES
 MAX_LINE_LENGTH = 2**20
 MAX_CONNECTIONS = 40
 """Concurrent sessions; Postfix opens up to 20."""
+MAX_CONNECTIONS_PER_NETWORK = 8
+"""Concurrent sessions from one network of the internet; a mail server on this machine or its network has no such limit."""
+MAX_SESSION_S = 600.0
+"""From the start of a session, or from its last stored message, to its end. Commands such as NOOP do not extend it."""
 MAX_UNANSWERED_OCTETS = MAX_MESSAGE_SIZE + 4 * 2**20
 """Octets that a client may send between two replies; a line without end would fill the memory."""
 MAX_DISCARDED_OCTETS = 96 * 2**20
@@ -52,25 +57,44 @@ class LimitedSMTP(SMTP):
     """
 
     line_length_limit = MAX_LINE_LENGTH
+    network = ""
     _octets = 0
     _tail = b""
     _in_content = False
     _discards = False
+    _end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept the session, or reply 421 (RFC 5321 3.8) if there are too many."""
         open_now = self.event_handler.sessions
-        if len(open_now) >= MAX_CONNECTIONS and isinstance(transport, asyncio.Transport):
+        self.network = limited_network(transport.get_extra_info("peername"))
+        of_network = sum(session.network == self.network for session in open_now) if self.network else 0
+        too_many = len(open_now) >= MAX_CONNECTIONS or of_network >= MAX_CONNECTIONS_PER_NETWORK
+        if too_many and isinstance(transport, asyncio.Transport):
             transport.write(b"421 4.3.2 too many connections, please try again later\r\n")
             transport.close()
             self._is_taken = False
             return
         self._is_taken = True
         open_now.add(self)
+        self.extend_session()
         super().connection_made(transport)
+
+    def extend_session(self) -> None:
+        """Begin the time of the session anew. Called at its start and for each stored message."""
+        if self._end:
+            self._end.cancel()
+        self._end = self.loop.call_later(MAX_SESSION_S, self._close_session)
+
+    def _close_session(self) -> None:
+        if self.transport is not None:
+            self.transport.write(b"421 4.4.2 this session takes too long\r\n")
+            self.transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.event_handler.sessions.discard(self)
+        if self._end:
+            self._end.cancel()
         if self._is_taken:
             super().connection_lost(error)
 
@@ -118,6 +142,12 @@ class LimitedSMTP(SMTP):
         await super().push(status)
 
 
+def limited_network(peer: object) -> str:
+    """Return the network whose sessions are counted together; "" for an address that is not of the internet."""
+    address = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+    return rate_limits.client_network(address) if address and is_public_address(address) else ""
+
+
 class SmtpSession(LimitedSMTP):
     """A session by SMTP."""
 
@@ -149,7 +179,7 @@ class InboundHandler:
         self._now = now
         self._recipient_times: deque[float] = deque()
         self._wrong_code_times: deque[float] = deque()
-        self.sessions: set[SMTP] = set()
+        self.sessions: set[LimitedSMTP] = set()
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -199,6 +229,8 @@ class InboundHandler:
             disk_space.note_if_full(full)
             log.error("incoming mail could not be written down (%s)", type(full).__name__)
             return "452 4.3.1 no room, please try again later"
+        if isinstance(server, LimitedSMTP):
+            server.extend_session()
         return "250 2.0.0 taken"
 
 

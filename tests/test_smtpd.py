@@ -17,6 +17,7 @@ from database import db
 from models import InboundMessage
 from smtpd import InboundServer, SpoolWorker
 from tests.cast_mail import mail
+from tests.processes import until
 
 LIST = "1nen1kumi@mail.school.example"
 OTHER = "2nen1kumi@mail.school.example"
@@ -301,3 +302,68 @@ def test_codes_cannot_be_guessed_at_the_door(school, monkeypatch):
         wrong = [client.rcpt(f"1nen1kumi-join-acdefghjk{sign}@mail.school.example")[0] for sign in "acdef"]
         assert wrong == [550, 550, 550, 452, 452] and client.rcpt(right)[0] == 452
         assert client.rcpt(LIST)[0] == 250 and client.rcpt("1nen1kumi-join@mail.school.example")[0] == 250
+
+
+# ── sessions that stay ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_session_ends_whatever_commands_it_sends(school, monkeypatch):
+    """NOOP now and then keeps no place: only a stored message begins the time anew."""
+    monkeypatch.setattr(smtpd, "MAX_SESSION_S", 0.5)
+    with door("smtp") as client:
+        client.ehlo("client.example")
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            for _ in range(1000):
+                code, text = client.noop()
+                if code == 421:
+                    assert b"takes too long" in text
+                    client.noop()
+                time.sleep(0.02)
+
+
+def test_stored_messages_extend_the_session(school, monkeypatch):
+    monkeypatch.setattr(smtpd, "MAX_SESSION_S", 1.0)
+    raw = mail("hanako@example.jp", LIST, "練習", "本文\n")
+    with door("smtp") as client:
+        began = time.monotonic()
+        while time.monotonic() - began < 1.6:
+            assert client.sendmail("hanako@example.jp", [LIST], raw) == {}
+            time.sleep(0.2)
+
+
+def test_one_network_of_the_internet_has_few_sessions_and_the_own_machine_all(school, monkeypatch):
+    monkeypatch.setattr(smtpd, "MAX_CONNECTIONS_PER_NETWORK", 2)
+    opened = InboundServer("smtp", "127.0.0.1", 0)
+    port = opened.open()
+    clients = []
+
+    def greeting() -> bytes:
+        clients.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+        return clients[-1].recv(200)
+
+    try:
+        assert all(greeting().startswith(b"220") for _ in range(4)), "a mail server on this machine"
+        monkeypatch.setattr(smtpd, "limited_network", lambda peer: "198.41.0.0/24")
+        assert [greeting()[:3] for _ in range(3)] == [b"220", b"220", b"421"]
+        clients[4].close()
+        assert until(lambda: greeting().startswith(b"220"), 5), "a place that was left is free again"
+    finally:
+        for client in clients:
+            client.close()
+        opened.close()
+
+
+@pytest.mark.parametrize(
+    ("peer", "network"),
+    [
+        (("127.0.0.1", 1), ""),
+        (("172.17.0.1", 1), ""),
+        (("::1", 1, 0, 0), ""),
+        (("198.41.0.4", 1), "198.41.0.0/24"),
+        (("2001:503:ba3e::2:30", 1, 0, 0), "2001:503:ba3e::/48"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_sessions_are_counted_by_networks_of_the_internet(peer, network):
+    assert smtpd.limited_network(peer) == network

@@ -18,6 +18,8 @@ from i18n import N_
 
 MAX_BYTES = 4 * 2**20
 MAX_ROWS = 20_000
+MAX_LINES = 5 * MAX_ROWS
+"""Lines with empty ones, and with those inside of cells."""
 MAX_COLUMNS = 200
 MAX_RECIPIENT_LENGTH = 300
 
@@ -58,6 +60,8 @@ def read_cells(content: bytes, filename: str, encoding: str = "") -> Cells:
 def read_pasted(text: str) -> Cells:
     """Read pasted text: cells of a sheet (tabs), CSV, or one name and address a line. Raises UnreadableFile."""
     text = text.replace("\0", "").lstrip("\ufeff")
+    if text.count("\n") > MAX_LINES:
+        raise UnreadableFile(N_("This file has more than %(number)s rows. Please split it."), number=MAX_ROWS)
     lone = _recipient_lines(text)
     if lone is not None:
         return Cells(_checked_rows(lone), "", True)
@@ -163,6 +167,8 @@ def _recipient_lines(text: str) -> list[tuple[int, list[str]]] | None:
             if match is None or re.search(r"[,、;@＠]", match["name"]):
                 return None
             recipients.append((number, [match["name"].strip().strip("\"'"), match["address"]]))
+            if len(recipients) > MAX_ROWS:
+                return recipients
     return recipients or None
 
 

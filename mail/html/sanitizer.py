@@ -96,7 +96,8 @@ def _cut_tags(html: str, most: int = MAX_TAGS) -> str:
 
 
 def document_from_text(text: str) -> RichDocument:
-    cells: list[Cell] = [(one, PLAIN_STYLE) for one in _indented(merge.clean_text(text).strip("\n"))]
+    text = merge.clean_text(text[:MAX_HTML_CHARS]).strip("\n")
+    cells: list[Cell] = [(one, PLAIN_STYLE) for one in _indented(text)]
     return RichDocument(normalize_blocks([Block(cells=cells)], MAX_HTML_CHARS))
 
 

@@ -2,6 +2,7 @@
 
 import re
 import time
+from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
