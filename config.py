@@ -63,6 +63,10 @@ class Config:
     hold_s: int | None = field(
         default=None, metadata={"help": N_("seconds in which a confirmed notice can be cancelled")}
     )
+    backup_copy: str = field(
+        default="",
+        metadata={"help": N_("second place of the nightly backups: a folder, or s3://KEY:SECRET@host/bucket/folder")},
+    )
     dns: str = field(default="", metadata={"help": N_("host:port of a DNS resolver; empty: the system's")})
     clock_offset_s: float = field(default=0.0, metadata={"help": N_("moves the clock; only with letters to loopback")})
     dkim_selector: str = field(default="kairan", metadata={"help": N_("DKIM selector of the published key")})
@@ -169,6 +173,8 @@ def validate_config(config: Config) -> Config:
         if (getattr(config, name) or 0) < 0:
             raise ConfigError(f"KAIRAN_{name.upper()} cannot be negative")
     parse_domain_rates(config.domain_rates)
+    if config.backup_copy and not is_backup_place(config.backup_copy):
+        raise ConfigError("KAIRAN_BACKUP_COPY must be like /mnt/backup or s3://KEY:SECRET@s3.example.com/bucket/folder")
     if not abs(config.clock_offset_s) <= MAX_CLOCK_OFFSET_S:  # also refuses nan
         raise ConfigError("KAIRAN_CLOCK_OFFSET_S moves the clock by 20 years at most")
     if config.clock_offset_s and config.smtp and not is_loopback(config.smtp):
@@ -198,6 +204,18 @@ def is_loopback(url: str) -> bool:
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_backup_place(place: str) -> bool:
+    """Say whether backups can be copied there: an absolute folder, or a bucket with its keys (s3+http: loopback only)."""
+    try:
+        parts = urlsplit(place)
+        whole = bool(parts.hostname and parts.username and parts.password and parts.path.strip("/"))
+        return place.startswith("/") or (
+            whole and parts.port != 0 and (parts.scheme == "s3" or (parts.scheme == "s3+http" and is_loopback(place)))
+        )
     except ValueError:
         return False
 

@@ -23,7 +23,7 @@ from core.notices import attachments, html_body
 from core.reports import digests, stats, undeliverable
 from core.responses import tracking
 from core.retention import purge
-from core.system import health_email
+from core.system import health_email, nightly_backup
 from database import db, is_write_refused
 
 log = logging.getLogger("kairan.tasks")
@@ -41,6 +41,7 @@ HOURLY_JOBS: tuple[Callable[[datetime], object], ...] = (
     tracking.delete_old_visits,
     sessions.delete_old_sessions,
     devices.delete_old_devices,
+    nightly_backup.run_nightly_backup,
     purge.run_purge,
 )
 

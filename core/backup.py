@@ -37,7 +37,8 @@ COPIES_KEPT = 5
 COPY_OCTETS = 2**20
 OVERDUE_AFTER = timedelta(days=2)
 """More than one nightly backup has been missed when the last one is older."""
-MADE, FAILED = "house.backed_up", "house.backup_failed"
+MADE, COPIED, FAILED = "house.backed_up", "house.backup_copied", "house.backup_failed"
+"""Actions in the audit log; a failure counts until one of the others follows it."""
 
 
 class InvalidBackup(Exception):
@@ -237,7 +238,7 @@ def _add_entry(tar: tarfile.TarFile, name: str, file: IO[bytes], size: int, now:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.mtime = size, 0o600, int(now.timestamp())
     hashed = HashingReader(file)
-    tar.addfile(entry, hashed)  # type: ignore[arg-type]
+    tar.addfile(entry, hashed)
     return hashed.hexdigest()
 
 
@@ -246,16 +247,14 @@ def _add_entry(tar: tarfile.TarFile, name: str, file: IO[bytes], size: int, now:
 
 def current_status(now: datetime) -> BackupStatus:
     """Return the backup status. A new installation has as many days until its first backup as between two backups."""
-    last = _last_entry(MADE)
+    last, failed = _last_entry(MADE), last_failure()
     since = (last.at if last else None) or Organization.load_row().set_up_at or now
-    failed = _last_entry(FAILED)
-    newest_failed = failed is not None and (last is None or failed.at > last.at)
     return BackupStatus(
         last.at if last else None,
         now - since > OVERDUE_AFTER,
         _backup_command(),
         last.detail.get("octets", 0) if last else 0,
-        failed.detail.get("why", "") if failed and newest_failed else "",
+        failed.detail.get("why", "") if failed else "",
     )
 
 
@@ -265,8 +264,17 @@ def last_backup_at() -> datetime | None:
     return last.at if last else None
 
 
-def _last_entry(action: str) -> AuditLog | None:
-    return AuditLog.select().where(AuditLog.action == action).order_by(AuditLog.at.desc(), AuditLog.id.desc()).first()
+def last_failure() -> AuditLog | None:
+    """Return the entry of a failed nightly backup or second copy, if none has succeeded since."""
+    newest = _last_entry(MADE, COPIED, FAILED)
+    return newest if newest and newest.action == FAILED else None
+
+
+def _last_entry(*actions: str) -> AuditLog | None:
+    entry: AuditLog | None = (
+        AuditLog.select().where(AuditLog.action.in_(actions)).order_by(AuditLog.at.desc(), AuditLog.id.desc()).first()
+    )
+    return entry
 
 
 def newest_backup() -> Path | None:

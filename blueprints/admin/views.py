@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 import clock
 import tasks
 from blueprints.admin import bp
-from core import backup, settings
+from core import audit, backup, settings
 from core.delivery.dev_outbox import RETENTION_DAYS
 from core.inbound import spool
 from core.notifications.letter_limits import Caused, count_letter
@@ -18,13 +18,14 @@ from core.responses import tracking
 from core.retention import purge
 from core.settings import RENEWAL_NAMES, near_renewals, purge_starts_at
 from core.signup import carrier_help
-from core.system import health_email, setup
+from core.system import health_email, nightly_backup, setup
 from core.system.diagnostics import CheckResult
 from i18n import LANGUAGES, N_
 from models import MailingList, Organization
 from web import (
     Form,
     _,
+    ensure_confirmed,
     errors_in,
     flash_message,
     is_htmx,
@@ -33,6 +34,7 @@ from web import (
     redirect_to,
     render_page,
     requires,
+    send_stored_file,
 )
 
 REQUIRED = InputRequired(N_("Please fill in this field."))
@@ -244,7 +246,19 @@ def _health_page(form: RenewalDatesForm, findings: list[CheckResult] | None, sta
         RENEWALS=RENEWAL_NAMES,
         renewals=near_renewals(clock.today(), 60),
         safety=backup.current_status(clock.now()),
+        backups=nightly_backup.list_backups(),
+        second_place=nightly_backup.second_place(),
     )
+
+
+@bp.post("/admin/health/backups/<name>")
+@requires("admin")
+def download_backup(name: str) -> Response:
+    """Send a nightly backup, after the second factor or the password: it holds all addresses and the keys."""
+    ensure_confirmed("admin.health", _anchor="backup")
+    path = nightly_backup.backup_path(name) or abort(404)
+    audit.log_action(current_user, "house.backup_downloaded", detail={"name": name})
+    return send_stored_file(path, name, "application/gzip")
 
 
 @bp.post("/admin/health/renewals")

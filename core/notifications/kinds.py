@@ -535,6 +535,19 @@ KINDS: dict[str, MessageKind] = {
         ),
         urgent=True,
     ),
+    "backup_failed": MessageKind(
+        N_("The nightly backup has failed"),
+        N_(
+            "Kairan could not make its backup of this night, or could not copy it to the second place:\n"
+            "\n"
+            "%(why)s\n"
+            "\n"
+            "It tries again in three hours. Nothing else is affected; but should the machine break, everything since "
+            "the last backup is gone. When that was, and what to do:\n"
+            "%(url)s\n"
+        ),
+        urgent=True,
+    ),
     "blocked": MessageKind(
         N_("%(domain)s refuses many letters of “%(notice)s”"),
         N_(

@@ -159,7 +159,7 @@ def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
         following=steps_after.steps_awaiting_decision(rights.lists("manage").select(MailingList.id).order_by()),
         forgetting=settings.purge_starts_at(now) if rights.is_admin else None,
         renewals=near_renewals(clock.to_local(now).date()) if rights.is_admin else [],
-        unsafe=[found] if rights.is_admin and (found := backup.current_status(now)).old else [],
+        unsafe=[found] if rights.is_admin and (found := backup.current_status(now)).needs_attention else [],
         waiting=[row for row in booked if row not in asking][:MAX_SHOWN],
         drafts=notice_list.notice_rows(notice_list.nonempty_drafts(rights).limit(MAX_SHOWN)),
         latest=_lines(latest, counts),

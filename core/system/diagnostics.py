@@ -194,7 +194,7 @@ def check_system(config: Config, settings: Settings, now: datetime) -> Iterator[
 def _check_backup(now: datetime) -> CheckResult:
     last = backup.last_backup_at()
     fresh = None if last is None else now - last < backup.OVERDUE_AFTER
-    advice = "" if fresh else N_("Write a backup every night: ./kairan backup FOLDER (docs/administrator.md, 7).")
+    advice = "" if fresh else N_("The nightly backup is missing: is the worker running? More → Is all well? says why.")
     return CheckResult("backup", fresh, "never" if last is None else f"{(now - last).days} days ago", advice)
 
 

@@ -70,6 +70,7 @@ ACCESS: dict[str, str] = {
     "account.start_app": "own",
     "admin.add_carrier": "admin",
     "admin.edit_carrier": "admin",
+    "admin.download_backup": "admin",
     "admin.health": "admin",
     "admin.index": "user",
     "admin.list_audit_log": "admin",

@@ -6,7 +6,7 @@ import pytest
 
 import clock
 import config as ground
-from core import audit
+from core import audit, backup
 from core.system import health_email
 from core.system.diagnostics import CheckResult
 from models import AuditLog, Letter, Organization
@@ -45,7 +45,7 @@ def test_dates_are_saved_and_shown_on_the_first_page_when_near(as_):
 def test_a_missed_backup_stands_where_an_administrator_looks(as_):
     """Shown with the command for this machine; on the first page only once it is too long ago."""
     browser = as_("守")
-    Organization.update(set_up_at=clock.now() - timedelta(days=2)).execute()
+    Organization.update(set_up_at=clock.now() - timedelta(days=1)).execute()
     page = browser.get("/admin/health").get_data(as_text=True)
     assert "バックアップはまだありません" in page and f"KAIRAN_DATA={ground.current_config().data} " in page
     assert "バックアップ" not in browser.get("/").get_data(as_text=True)
@@ -55,8 +55,43 @@ def test_a_missed_backup_stands_where_an_administrator_looks(as_):
     audit.log_action(None, "house.backed_up", detail={"files": 3})
     assert "バックアップは" not in browser.get("/").get_data(as_text=True)
     assert "最後のバックアップは" in browser.get("/admin/health").get_data(as_text=True)
-    AuditLog.update(at=clock.now() - timedelta(days=9)).where(AuditLog.action == "house.backed_up").execute()
+    AuditLog.update(at=clock.now() - timedelta(days=3)).where(AuditLog.action == "house.backed_up").execute()
     assert "最後のバックアップは" in browser.get("/").get_data(as_text=True)
+
+
+@pytest.fixture
+def stored(school):
+    """A nightly backup that lies in the data folder."""
+    folder = ground.current_config().data / "backups"
+    folder.mkdir()
+    path = folder / "nightly-20261014-020700.tar.gz"
+    backup.create_backup(ground.current_config(), path, clock.now())
+    return path
+
+
+def test_size_and_age_of_backups_stand_on_the_health_page(as_, stored):
+    text = get_page(as_("守"), "/admin/health")
+    assert "14日分" in text and "10月14日" in text and "KAIRAN_BACKUP_COPY" in text
+    assert f"{stored.stat().st_size / 1000:.1f} kB" in text
+    audit.log_action(None, backup.FAILED, detail={"why": "No space left on device"})
+    for page in ("/", "/admin/health"):
+        assert "No space left on device" in get_page(as_("守"), page)
+    assert "No space left on device" not in get_page(as_("花子"), "/")
+
+
+def test_backup_is_downloaded_by_an_administrator_who_confirms(as_, as_confirmed, stored):
+    path = f"/admin/health/backups/{stored.name}"
+    asked = as_("守").post(path)
+    assert asked.status_code == 303 and "/account/confirm" in asked.location
+    browser = as_confirmed("守")
+    answer = browser.post(path)
+    assert answer.status_code == 200 and answer.data == stored.read_bytes()
+    answer.close()
+    assert "attachment" in answer.headers["Content-Disposition"] and answer.headers["Cache-Control"] == "no-store"
+    assert AuditLog.select().where(AuditLog.action == "house.backup_downloaded").count() == 1
+    for name in ("before-roster-20261014-020700.tar.gz", "..%2Fkairan.db", "nightly-20261015-020700.tar.gz"):
+        assert browser.post(f"/admin/health/backups/{name}").status_code == 404
+    assert as_confirmed("花子").post(path).status_code == 403
 
 
 def test_what_is_no_date_is_said_at_the_field(as_):
