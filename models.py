@@ -283,7 +283,8 @@ class MailingList(BaseModel):
 class Person(BaseModel):
     """A person who receives letters, or a family reached by telephone (`address` is null).
 
-    `address` is as typed, unquoted; `address_key` is its form for comparison. `bare`: the server accepted the
+    `address` is as typed, unquoted; `address_key` is its form for comparison, null while another row holds it
+    (`core.members.merge`). `bare`: the server accepted the
     RFC-violating local part unquoted. `address_state`: fine, refusing (filter), bounced, complained.
     """
 
@@ -320,7 +321,7 @@ class Child(BaseModel):
     class_name = CharField(default="")
     household = CharField(default="", index=True)
     attributes = JsonField(default=dict)
-    join_code = CharField(default=new_join_code, unique=True)  # on the slip: links a guardian to this child
+    join_code = CharField(default=new_join_code, unique=True)  # secret from which the code of each list is computed
     created_at = UtcMillisField(default=clock.now)
 
     @property
@@ -383,6 +384,42 @@ class Membership(BaseModel):
                 ' ("person_id", "list_id", COALESCE("child_id", 0))'
             ),
         )
+
+
+class ChangeRequest(BaseModel):
+    """A change that waits for a user with rights over all lists of the person (decision 78).
+
+    `changes`: wanted values of the person, or of the child, by column; `household`: "" (one of their own) or the id of a
+    person to join. `duplicate`: a second row of perhaps the same person, made by a manager who may not see the first
+    one; agreement merges it into `person`. `list`: the list of the requester.
+    """
+
+    person = ForeignKeyField(Person, backref="change_requests", on_delete="CASCADE")
+    person_id: int
+    child = ForeignKeyField(Child, null=True, on_delete="CASCADE")
+    child_id: int | None
+    duplicate = ForeignKeyField(Person, null=True, unique=True, backref="merge_requests", on_delete="CASCADE")
+    duplicate_id: int | None
+    list = ForeignKeyField(MailingList, on_delete="CASCADE")
+    list_id: int
+    by = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    by_id: int | None
+    changes = JsonField(default=dict)
+    at = UtcMillisField(default=clock.now)
+    mailed_at = UtcMillisField(null=True)  # when the holder of the address got the link that merges
+
+
+class ChildCode(BaseModel):
+    """A renewed code of a child in a list. Without a row the code is computed (`core.members.join_codes`)."""
+
+    list = ForeignKeyField(MailingList, on_delete="CASCADE")
+    list_id: int
+    child = ForeignKeyField(Child, on_delete="CASCADE")
+    child_id: int
+    code = CharField(default=new_join_code)
+
+    class Meta:
+        indexes = ((("list", "child"), True),)
 
 
 class ConsentText(BaseModel):
@@ -1256,6 +1293,8 @@ TABLES: tuple[type[BaseModel], ...] = (
     GroupMember,
     ConsentText,
     LinkRequest,
+    ChangeRequest,
+    ChildCode,
     QueuedSignup,
     AllowedSender,
     Notice,

@@ -4,15 +4,16 @@ A role counts in one list, or in all lists (list 0), until the end of its last d
 `send` (write and send notices), which includes `view` (boards and rosters).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from peewee import JOIN, ModelSelect, Value, fn
+from peewee import JOIN, ForeignKeyField, ModelSelect, Value, fn
 
 import clock
-from models import Group, MailingList, Membership, Notice, NoticeState, Role, Target, User
+from database import in_chunks
+from models import Child, Group, MailingList, Membership, Notice, NoticeState, Person, Role, Target, User
 
 ROLE_LEVELS = {"viewer": 1, "sender": 2, "manager": 3, "admin": 4}
 REQUIRED_LEVELS = {"view": 1, "send": 2, "manage": 3, "admin": 4}
@@ -103,6 +104,26 @@ class Permissions:
             return None
         return [number for number in self.by_list if number and self.may(need, number)]
 
+    def editable(self, column: ForeignKeyField, ids: Iterable[int]) -> set[int]:
+        """Return those persons or children (`column` of Membership) all of whose lists the user manages.
+
+        These are the rows whose name, address, telephone, household and items the user may change.
+        """
+        wanted = set(ids)
+        if self.is_admin:
+            return wanted
+        managed = {row.id for row in self.lists("manage")}
+        lists: dict[int, set[int]] = {number: set() for number in wanted}
+        for number, list_id in memberships_of(column, wanted):
+            lists[number].add(list_id)
+        return {number for number, some in lists.items() if some and some <= managed}
+
+    def may_edit_person(self, person: Person) -> bool:
+        return bool(self.editable(Membership.person, [person.id]))
+
+    def may_edit_child(self, child: Child) -> bool:
+        return bool(self.editable(Membership.child, [child.id]))
+
     def summed_lists(self, notice: Notice) -> list[int] | None:
         """Return the lists whose sums the user may see, without names; None: all. The writer sees all sums."""
         return None if notice.by_id == self.user_id else self.visible_lists(notice)
@@ -130,6 +151,14 @@ class Permissions:
         return notice.by_id != self.user_id and any(
             mailing_list.practice_of_id not in (None, self.user_id) for mailing_list in target_lists(notice)
         )
+
+
+def memberships_of(column: ForeignKeyField, ids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield (id, list id) of the current memberships of persons or children in open lists, practice lists left out."""
+    open_list = MailingList.closed_at.is_null() & MailingList.practice_of.is_null()
+    for chunk in in_chunks(ids):
+        rows = Membership.select(column, Membership.list).join(MailingList)
+        yield from rows.where(column.in_(chunk), Membership.is_member, open_list).tuples()
 
 
 def target_lists(notice: Notice) -> list[MailingList]:

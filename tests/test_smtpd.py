@@ -275,7 +275,7 @@ def test_a_blank_mail_with_a_childs_code_joins_through_the_door(school):
     from models import Letter, Membership
 
     the_list, child = school.lists["1-1"], school.children["石川 蓮"]
-    to = join_codes.join_address(the_list, child.join_code)
+    to = join_codes.join_address(the_list, join_codes.child_code(the_list, child))
     with door("smtp") as client:
         client.sendmail("haha@example.net", [to.upper()], mail("haha@example.net", to))
         with pytest.raises(smtplib.SMTPRecipientsRefused):

@@ -88,7 +88,7 @@ def _import_with_undo(admin: User, now: Any) -> None:
         child = f"{one.child.name},{one.child.grade},{one.child.class_name}" if one.child else ",,"
         lines.append(f"{one.person.name},{one.person.address},{relation},{child}")
     job = jobs.create_import(club, admin, content="\n".join(lines).encode(), filename="部員.csv", now=now)
-    jobs.start_import(job, admin, fingerprint=jobs.preview_import(job, now)[1].fingerprint, now=now)
+    jobs.start_import(job, admin, fingerprint=jobs.preview_import(job, now, admin)[1].fingerprint, now=now)
     assert Job.get_by_id(job.id).state == "done"
 
 

@@ -70,7 +70,7 @@ def show_import(number: int, job_id: int) -> Answer:
 def _preview_page(mailing_list: MailingList, job: Job) -> Answer:
     wrong = ""
     try:
-        sheet, plan = jobs.preview_import(job, clock.now())
+        sheet, plan = jobs.preview_import(job, clock.now(), current_user)
     except DomainError as gone:
         flash_message(gone.message, "wrong", **gone.values)
         return redirect_to("lists.upload_roster", number=mailing_list.id)

@@ -18,7 +18,7 @@ from core.delivery import lifecycle
 from core.errors import DomainError
 from core.imports import register
 from core.inbound import replies
-from core.members import address_states, consent, households, member_list, members
+from core.members import address_states, change_requests, consent, member_list, members
 from core.notices import audience, author_copy, recipients
 from core.reports import notice_list, undeliverable
 from core.signup import approvals, carrier_help
@@ -39,11 +39,13 @@ from web import (
     permissions,
     redirect_to,
     render_page,
+    requires,
 )
 
 _LINE = re.compile(r"\s*([^=＝:：\n]{1,60})\s*[=＝:：]\s*(.*)")
 Answer = Response | tuple[str, int]
 PER_PAGE = 20
+REQUESTED = N_("Sent to those who manage all lists of this family. It changes when they agree.")
 
 
 def parse_attributes(text: str) -> dict[str, str]:
@@ -123,6 +125,9 @@ def show(number: int) -> Answer:
         address=member_list.display_address(person, addresses),
         may_write=addresses,
         household=member_list.visible_household(person, permissions()),
+        requested=[
+            _(change_requests.FIELD_LABELS[name]) for name in change_requests.requested_columns(person, managed)
+        ],
         page=page,
         fates=notice_list.delivery_views(page.rows, permissions()),
         services=notice_list.service_letters(person) if managed else [],
@@ -198,17 +203,25 @@ def edit_person(number: int) -> Answer:
     form = PersonForm(obj=person)
     if form.validate_on_submit():
         with errors_in(form):
-            members.edit_person(
+            done = change_requests.edit_person(
+                permissions(),
                 person,
                 current_user,
+                clock.now(),
                 name=form.name.data or "",
                 kana=form.kana.data or "",
                 phone=form.phone.data or "",
                 language=form.language.data,
             )
-            flash_message(N_("Saved."))
+            flash_message(N_("Saved.") if done else REQUESTED)
             return redirect_to("members.show", number=number)
-    return render_page("members/edit.html", status=422 if form.errors else 200, form=form, person=person)
+    return render_page(
+        "members/edit.html",
+        status=422 if form.errors else 200,
+        form=form,
+        person=person,
+        asks=not permissions().may_edit_person(person),
+    )
 
 
 @bp.route("/members/<int:number>/places/<int:place_id>", methods=["GET", "POST"])
@@ -223,14 +236,25 @@ def edit_membership(number: int, place_id: int) -> Answer:
         child = {name: field.data or "" for name, field in zip(names, fields, strict=True)}
         items = parse_attributes(form.items.data or "")
         with errors_in(form):
-            members.edit_membership(
-                membership, current_user, relation=form.relation.data or "", items=items, child=child
+            done = change_requests.edit_membership(
+                permissions(),
+                membership,
+                current_user,
+                clock.now(),
+                relation=form.relation.data or "",
+                items=items,
+                child=child,
             )
             class_teacher.assign_membership(membership, form.in_charge.data or 0, current_user)
-            flash_message(N_("Saved."))
+            flash_message(N_("Saved.") if done else REQUESTED)
             return redirect_to("members.show", number=number)
     return render_page(
-        "members/edit_membership.html", status=422 if form.errors else 200, form=form, person=person, place=membership
+        "members/edit_membership.html",
+        status=422 if form.errors else 200,
+        form=form,
+        person=person,
+        place=membership,
+        asks=membership.child is not None and not permissions().may_edit_child(membership.child),
     )
 
 
@@ -256,17 +280,24 @@ def edit_address(number: int) -> Answer:
     other: Person | None = None
     if form.validate_on_submit():
         try:
-            members.change_address(person, form.address.data or "", current_user, clock.now())
+            done = change_requests.change_address(
+                permissions(), person, form.address.data or "", current_user, clock.now()
+            )
         except members.AddressTaken as taken:
             other = taken.person if member_list.visible_memberships(taken.person, permissions()) else None
             add_field_error(form, "address", taken.message)
         except DomainError as refused:
             add_field_error(form, refused.field, refused.message, **refused.values)
         else:
-            flash_message(N_("The new address is saved. Open letters go there."))
+            flash_message(N_("The new address is saved. Open letters go there.") if done else REQUESTED)
             return redirect_to("members.show", number=number)
     return render_page(
-        "members/edit_address.html", status=422 if form.errors else 200, form=form, person=person, other=other
+        "members/edit_address.html",
+        status=422 if form.errors else 200,
+        form=form,
+        person=person,
+        other=other,
+        asks=not permissions().may_edit_person(person),
     )
 
 
@@ -342,8 +373,10 @@ def edit_household(number: int) -> Answer:
     person = get_person_or_404(number, "manage")
     if request.method == "POST":
         other = get_person_or_404(request.form.get("other", 0, type=int), "manage")
-        households.join_household(person, other, current_user)
-        flash_message(N_("%(name)s and %(other)s are one household now."), name=person.name, other=other.name)
+        if change_requests.join_household(permissions(), person, other, current_user, clock.now()):
+            flash_message(N_("%(name)s and %(other)s are one household now."), name=person.name, other=other.name)
+        else:
+            flash_message(REQUESTED)
         return redirect_to("members.show", number=number)
     wanted = request.args.get("q", "").strip()[:100]
     return render_page(
@@ -371,9 +404,45 @@ def _candidates(person: Person, wanted: str) -> list[Person]:
 @bp.post("/members/<int:number>/household/split")
 def split_household(number: int) -> Answer:
     """Move this person into a new household."""
-    households.split_household(get_person_or_404(number, "manage"), current_user)
-    flash_message(N_("This person is a household of their own now."))
+    person = get_person_or_404(number, "manage")
+    done = change_requests.split_household(permissions(), person, current_user, clock.now())
+    flash_message(N_("This person is a household of their own now.") if done else REQUESTED)
     return redirect_to("members.show", number=number)
+
+
+# ── change requests ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.get("/requests")
+@requires("manage")
+def show_requests() -> Answer:
+    """Show the changes of people that this user accepts or refuses."""
+    return render_page(
+        "members/change_requests.html",
+        requests=change_requests.pending_requests(permissions()),
+        labels=change_requests.FIELD_LABELS,
+        languages=LANGUAGES,
+    )
+
+
+@bp.post("/requests/<int:number>/accept")
+@requires("manage")
+def accept_request(number: int) -> Answer:
+    found = change_requests.get_request(permissions(), number) or abort(404)
+    try:
+        change_requests.accept_request(found, current_user, clock.now())
+        flash_message(N_("Changed."))
+    except DomainError as refused:
+        flash_message(refused.message, "wrong", **refused.values)
+    return redirect_to("members.show_requests")
+
+
+@bp.post("/requests/<int:number>/refuse")
+@requires("manage")
+def refuse_request(number: int) -> Answer:
+    change_requests.refuse_request(change_requests.get_request(permissions(), number) or abort(404), current_user)
+    flash_message(N_("Refused. Nothing has changed."))
+    return redirect_to("members.show_requests")
 
 
 # ── slips for the bag ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -18,7 +18,7 @@ from blueprints.public import bp
 from blueprints.public.access import guesses_tokens
 from core import rate_limits
 from core.errors import DomainError
-from core.members import members, preference_page, signed_links
+from core.members import change_requests, members, preference_page, signed_links
 from core.members.preference_page import PreferenceForm, PreferencePage
 from core.responses import read_confirmations
 from core.signup import signup
@@ -75,6 +75,7 @@ RESULT_MESSAGES = {
     "resumed": N_("The mail of this list comes again."),
     "joined": N_("You get the notices of this list now."),
     "waits": N_("You have asked for this list. A manager looks at it first."),
+    "merged": N_("Both registrations are one now."),
     "address": N_("A letter is on its way to the new address. The change counts when its link is pressed."),
     "test": N_(
         "A test letter is on its way. If it does not come within ten minutes, the phone's filter may hold it back."
@@ -236,6 +237,14 @@ def join_list(mark: str, number: int) -> Answer:
     results = {"": "", "pending": "waits"}
     return _change_subscription(
         mark, lambda person: results.get(signup.join_another_list(person, number, clock.now()) or "", "joined")
+    )
+
+
+@bp.post("/p/<mark>/merge/<int:number>")
+def merge_registrations(mark: str, number: int) -> Answer:
+    """Make one registration of two with this address, on the wish of its reader."""
+    return _change_subscription(
+        mark, lambda person: "merged" if change_requests.accept_own_merge(person, number, clock.now()) else ""
     )
 
 

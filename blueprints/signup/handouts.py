@@ -6,7 +6,7 @@ import clock
 import i18n
 from blueprints.signup import bp
 from core import settings
-from core.members import consent, member_list
+from core.members import consent, join_codes, member_list
 from core.signup import carrier_help, handouts
 from models import Child, MailingList
 from web import get_list_or_404, language, parse_row_id
@@ -75,7 +75,7 @@ def qr_code_png(number: int, way: str) -> Response:
     code, name = mailing_list.join_code, mailing_list.address
     if "child" in request.args:
         child = _child_or_404(mailing_list, request.args.get("child", 0, type=parse_row_id))
-        code, name = child.join_code, f"{name}-{child.id}"
+        code, name = join_codes.child_code(mailing_list, child), f"{name}-{child.id}"
     ways = handouts.join_links(mailing_list, code)
     headers = {"Content-Disposition": f'inline; filename="{name}-{way}.png"'}
     return Response(handouts.qr_png(ways.mailto if way == "mail" else ways.link), mimetype="image/png", headers=headers)

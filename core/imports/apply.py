@@ -13,7 +13,7 @@ from typing import Any
 from peewee import fn
 
 from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
-from core.members import households
+from core.members import change_requests, households
 from database import db, in_chunks, millis
 from models import BaseModel, Child, Delivery, DeliveryMembership, Letter, MailingList, Membership, Person
 
@@ -101,8 +101,25 @@ def _write_chunk(plan: ImportPlan, chunk: list[PlanLine], undo_log: UndoLog) -> 
             if draft.fields.get("child") is True and line.child:
                 draft.fields["child"] = line.child.row.id
             known.append(draft)
+    _store_requests(plan, chunk)
     _update_drafts("membership", known, undo_log)
     _insert_drafts("membership", new, undo_log)
+
+
+def _store_requests(plan: ImportPlan, chunk: list[PlanLine]) -> None:
+    """Write the change requests of a chunk: for fields that the user may not change, and for second rows of a person."""
+    for line in chunk:
+        person, child = line.person, line.child
+        if person is None:
+            continue
+        if person.duplicate_of is not None:
+            change_requests.request_merge(person.duplicate_of, person.row, plan.list_id, plan.by, plan.now)
+            person.duplicate_of = None
+        for draft, of_child in ((person, None), (child, child)):
+            if draft is not None and draft.requested:
+                number = of_child.row.id if of_child else None
+                change_requests.request_change(person.row.id, number, draft.requested, plan.list_id, plan.by, plan.now)
+                draft.requested = {}
 
 
 def _unique_drafts(drafts: Iterable[RowDraft | None]) -> list[RowDraft]:

@@ -49,7 +49,7 @@ def import_now(
     mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], by: User | None, now: datetime
 ) -> ImportPlan:
     """Plan and apply at once (CLI); return the plan with its outcomes."""
-    plan = plan_sheet(mailing_list, sheet, mapping, now)
+    plan = plan_sheet(mailing_list, sheet, mapping, now, by)
     apply.apply_plan(plan)
     audit.log_action(by, "roster.imported", mailing_list.id, detail=plan.counts)
     return plan
@@ -125,11 +125,11 @@ def set_encoding_or_mapping(job: Job, *, encoding: str | None = None, mapping: t
     Job.update(detail=detail).where(Job.id == job.id, Job.state == "ready").execute()
 
 
-def preview_import(job: Job, now: datetime) -> tuple[Sheet, ImportPlan]:
-    """Return the sheet of an import and its plan."""
+def preview_import(job: Job, now: datetime, by: User | None) -> tuple[Sheet, ImportPlan]:
+    """Return the sheet of an import and its plan, as this user may carry it out."""
     assert job.list  # noqa: S101  every import has a list
     sheet = reread_upload(job)
-    return sheet, plan_sheet(job.list, sheet, tuple(job.detail["mapping"]), now)
+    return sheet, plan_sheet(job.list, sheet, tuple(job.detail["mapping"]), now, by)
 
 
 # ── carry out ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,7 +140,7 @@ def start_import(job: Job, by: User, *, fingerprint: str, now: datetime) -> bool
 
     Raises DomainError if the import is not waiting, or if the list changed since the preview.
     """
-    plan = _plan_as_previewed(job, fingerprint, now)
+    plan = _plan_as_previewed(job, by, fingerprint, now)
     if len(plan.lines) <= MAX_LINES_INLINE:
         _run_inline(job, by, plan, now)
         return True
@@ -149,8 +149,8 @@ def start_import(job: Job, by: User, *, fingerprint: str, now: datetime) -> bool
     return False
 
 
-def _plan_as_previewed(job: Job, fingerprint: str, now: datetime) -> ImportPlan:
-    _, plan = preview_import(job, now)
+def _plan_as_previewed(job: Job, by: User, fingerprint: str, now: datetime) -> ImportPlan:
+    _, plan = preview_import(job, now, by)
     if plan.fingerprint != fingerprint:
         raise DomainError(_LIST_CHANGED)
     return plan
@@ -262,14 +262,17 @@ def _process_job(job: Job, now: datetime) -> bool:
 
 
 def _write_job(job: Job, now: datetime) -> None:
-    _, plan = preview_import(job, now)
+    by = User.get_or_none(User.id == job.detail["by"])
+    if by is None:
+        raise DomainError(_LIST_CHANGED)
+    _, plan = preview_import(job, now, by)
     if job.state == "asked":
         if plan.fingerprint != job.detail["fingerprint"]:
             raise DomainError(_LIST_CHANGED)
         job.state, job.detail = "working", {**job.detail, **_result_detail(plan)}
         Job.update(state="working", made_at=now, detail=job.detail).where(Job.id == job.id).execute()
     _apply_with_progress(job, plan)
-    _finish_job(job, User.get_or_none(User.id == job.detail["by"]), now)
+    _finish_job(job, by, now)
 
 
 def _return_to_preview(job: Job, message: str, values: dict[str, Any]) -> None:

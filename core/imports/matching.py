@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from peewee import Field
+from peewee import Field, fn
 
 from core.accounts import class_teacher
 from core.errors import DomainError
-from core.imports import columns
+from core.imports import columns, limits
 from core.imports.columns import RosterRow
 from core.imports.plan_model import LineNote, PlanLine, RowDraft
 from core.members.households import new_household_key
 from core.members.normalise import address_fields, has_lost_character, is_same_name, parse_member_address
+from core.permissions import Permissions
 from core.settings import load_settings
 from database import in_chunks
 from i18n import N_
@@ -33,6 +34,8 @@ class ExistingRows:
     by_key: dict[str, Person] = field(default_factory=dict)
     by_name: dict[str, list[Person]] = field(default_factory=lambda: defaultdict(list))
     children_by_name: dict[str, list[Child]] = field(default_factory=lambda: defaultdict(list))
+    taken: dict[str, Person] = field(default_factory=dict)  # by address key: people whom the user may not see
+    hidden_by_name: dict[str, list[Person]] = field(default_factory=lambda: defaultdict(list))  # the same, by name
     children_by_person: dict[int, list[Child]] = field(default_factory=lambda: defaultdict(list))
     memberships: dict[int, list[Membership]] = field(
         default_factory=lambda: defaultdict(list)
@@ -41,36 +44,93 @@ class ExistingRows:
     teacher_by_class: dict[tuple[str, str], int] = field(default_factory=dict)  # class teacher by class
 
 
-def load_existing_rows(mailing_list: MailingList, rows: list[RosterRow], keys: Iterable[str]) -> ExistingRows:
-    """Load the people, children and memberships that the rows may mean: by address, name, and child's name."""
-    known = ExistingRows()
-    people: dict[int, Person] = {}
-    for person in _select_in_chunks(Person, Person.address_key, keys):
-        known.by_key[person.address_key] = people[person.id] = person
-    for person in _select_in_chunks(Person, Person.name, {row.name for row in rows if row.name}):
-        person = people.setdefault(person.id, person)
-        known.by_name[person.name].append(person)
+def load_existing_rows(
+    mailing_list: MailingList, rows: list[RosterRow], keys: Iterable[str], rights: Permissions | None = None
+) -> ExistingRows:
+    """Load the people, children and memberships that the rows may mean: by address, name, and child's name.
+
+    `rights`: of a user who sees the own lists only.
+    """
+    known, keys = ExistingRows(), set(keys)
+    people = {person.id: person for person in _people_with_addresses(keys)}
+    names = {row.name for row in rows if row.name}
+    for person in _select_in_chunks(Person, Person.name, names):
+        people.setdefault(person.id, person)
     children: dict[int, Child] = {}
     for child in _select_in_chunks(Child, Child.name, {row.child_name for row in rows if row.child_name}):
-        known.children_by_name[child.name].append(children.setdefault(child.id, child))
-    _load_memberships(known, mailing_list, people, children)
+        children[child.id] = child
+    guardians_children = _load_memberships(known, mailing_list, people, children)
+    own_people = limits.own_rows(Membership.person, people, mailing_list, rights)
+    own_children = limits.own_rows(Membership.child, guardians_children, mailing_list, rights)
+    for person in people.values():
+        if person.id in own_people:
+            _index_person(known, person, keys, names, second_rows=rights is not None)
+        else:
+            _index_hidden_person(known, person, keys, names)
+    for child in children.values():
+        if child.id in own_children:
+            known.children_by_name[child.name].append(child)
+    if rights:
+        for number, some in known.children_by_person.items():
+            known.children_by_person[number] = [
+                child for child in some if child.id in own_children or number not in own_people
+            ]
     if any(row.in_charge for row in rows):
         known.teachers = class_teacher.candidates_by_name(mailing_list)
     known.teacher_by_class = class_teacher.teacher_by_class(mailing_list)
     return known
 
 
+def _people_with_addresses(keys: set[str]) -> Iterator[Person]:
+    """Yield the people with these addresses; who holds the key comes first."""
+    yield from _select_in_chunks(Person, Person.address_key, keys)
+    for chunk in in_chunks(keys):
+        second = Person.address_key.is_null() & fn.LOWER(Person.address).in_(chunk)
+        yield from Person.select().where(second).order_by(Person.id)
+
+
+def _index_person(known: ExistingRows, person: Person, keys: set[str], names: set[str], *, second_rows: bool) -> None:
+    """Add a person to the indexes. Of two rows with one address a member of the list wins, then who holds the key.
+
+    `second_rows`: whether a row without the key counts outside the list too.
+    """
+    if person.name in names:
+        known.by_name[person.name].append(person)
+    key = addresses.comparison_key(person.address) if person.address else ""
+    if key not in keys:
+        return
+    in_list, current = _is_member_here(known, person), known.by_key.get(key)
+    if current is None:
+        if person.address_key or in_list or second_rows:
+            known.by_key[key] = person
+    elif in_list and not _is_member_here(known, current):
+        known.by_key[key] = person
+
+
+def _is_member_here(known: ExistingRows, person: Person) -> bool:
+    return any(row.is_member for row in known.memberships[person.id])
+
+
+def _index_hidden_person(known: ExistingRows, person: Person, keys: set[str], names: set[str]) -> None:
+    if person.address_key in keys:
+        known.taken[person.address_key or ""] = person
+    if person.name in names:
+        known.hidden_by_name[person.name].append(person)
+
+
 def _load_memberships(
     known: ExistingRows, mailing_list: MailingList, people: dict[int, Person], children: dict[int, Child]
-) -> None:
+) -> dict[int, Child]:
+    """Index the memberships of these people; return these children and those of the people."""
     rows = list(_select_in_chunks(Membership, Membership.person, people))
     missing = {row.child_id for row in rows if row.child_id} - set(children)
-    children |= {child.id: child for child in _select_in_chunks(Child, Child.id, missing)}
+    more = children | {child.id: child for child in _select_in_chunks(Child, Child.id, missing)}
     for row in rows:
-        if row.child_id and row.is_member and children[row.child_id] not in known.children_by_person[row.person_id]:
-            known.children_by_person[row.person_id].append(children[row.child_id])
+        if row.child_id and row.is_member and more[row.child_id] not in known.children_by_person[row.person_id]:
+            known.children_by_person[row.person_id].append(more[row.child_id])
         if row.list_id == mailing_list.id:
             known.memberships[row.person_id].append(row)
+    return more
 
 
 def _select_in_chunks(table: type[Any], column: Field, values: Iterable[Any]) -> Iterator[Any]:
@@ -182,6 +242,7 @@ class PersonMatcher:
         """Update the draft from the line. Another name at a known address changes nothing."""
         if draft.row is None and not draft.fields:
             draft.fields = self._new(row)
+            self._find_duplicate(draft, row)
             return
         name = draft.get("name")
         if name and row.name and not is_same_name(name, row.name):
@@ -193,8 +254,26 @@ class PersonMatcher:
             if getattr(row, column):
                 line.changed(draft.change(column, getattr(row, column)), label)
         if row.address and not draft.get("address"):
-            for column, value in address_fields(row.address).items():
+            taken = self.known.taken.get(self.keys[row.number])
+            draft.duplicate_of = taken or draft.duplicate_of
+            for column, value in (address_fields(row.address) | ({"address_key": None} if taken else {})).items():
                 line.changed(draft.change(column, value), N_("e-mail address"))
+
+    def _find_duplicate(self, draft: RowDraft, row: RosterRow) -> None:
+        """Give a new row of perhaps a known person no address key; the user learns nothing of it."""
+        if row.address:
+            draft.duplicate_of = self.known.taken.get(self.keys[row.number])
+        elif row.child_name:
+            same = [
+                person
+                for person in self.known.hidden_by_name.get(row.name, ())
+                if row.child_name in [child.name for child in self.known.children_by_person[person.id]]
+            ]
+            draft.duplicate_of = same[0] if len(same) == 1 else None
+        if row.address and draft.duplicate_of:
+            draft.fields["address_key"] = None
+            if draft.duplicate_of.address_state == "complained":
+                draft.fields["address_state"] = "complained"
 
     def _new(self, row: RosterRow) -> dict[str, Any]:
         state = columns.parse_state(row.state) if row.address else ""

@@ -9,28 +9,39 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from core.accounts import class_teacher
-from core.imports import columns, matching
+from core.imports import columns, limits, matching
 from core.imports.columns import RosterRow, Sheet, read_rows
 from core.imports.matching import ChildMatcher, ExistingRows, LineRows, LineValidator, PersonMatcher, load_existing_rows
 from core.imports.plan_model import ImportPlan, LineNote, PlanLine, RowDraft
+from core.permissions import permissions_of
 from core.settings import load_settings
 from i18n import N_
-from models import MailingList, Membership
+from models import MailingList, Membership, User
 
 _UNKNOWN_TEACHER = N_("No user of this list is called “%(name)s”, so no class teacher was set.")
 
 
-def plan_sheet(mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], now: datetime) -> ImportPlan:
+def plan_sheet(
+    mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], now: datetime, by: User | None = None
+) -> ImportPlan:
     """Plan the import of a sheet. The number of queries does not depend on the number of lines."""
-    return plan_rows(mailing_list, read_rows(sheet, mapping), now)
+    return plan_rows(mailing_list, read_rows(sheet, mapping), now, by=by)
 
 
-def plan_rows(mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str = "file") -> ImportPlan:
-    """Plan the registration of some rows in a list."""
-    plan = ImportPlan(mailing_list.id, now, [PlanLine(row.number, row.name, row.child_name) for row in rows])
+def plan_rows(
+    mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str = "file", by: User | None = None
+) -> ImportPlan:
+    """Plan the registration of some rows in a list.
+
+    `by`: a user who is no administrator matches people and children of the own lists only, and changes those of whom
+    the user manages all lists. None: the terminal, without limits.
+    """
+    plan = ImportPlan(mailing_list.id, now, by, [PlanLine(row.number, row.name, row.child_name) for row in rows])
+    rights = permissions_of(by) if by else None
+    rights = None if rights and rights.is_admin else rights
     validator = LineValidator(load_settings().own_addresses)
     valid = [(line, row) for line, row in zip(plan.lines, rows, strict=True) if validator.passes(line, row)]
-    existing = load_existing_rows(mailing_list, [row for _, row in valid], validator.keys.values())
+    existing = load_existing_rows(mailing_list, [row for _, row in valid], validator.keys.values(), rights)
     PersonMatcher(existing, validator.keys).find(valid)
     ChildMatcher(existing).find(valid)
     plan.merges = matching.assign_household_keys(
@@ -38,6 +49,8 @@ def plan_rows(mailing_list: MailingList, rows: list[RosterRow], now: datetime, r
     )
     for line, _ in valid:
         _note_households(line)
+    if rights:
+        limits.apply_limits(plan, rights)
     _MembershipPlanner(existing, mailing_list, now, route).find(valid)
     return plan
 

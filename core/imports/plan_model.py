@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from i18n import N_, say
-from models import Membership
+from models import Membership, Person, User
 
 OUTCOMES = ("added", "changed", "already", "wrong")
 OUTCOME_LABELS = {"added": N_("Added"), "changed": N_("Changed"), "already": N_("Skipped"), "wrong": N_("Error")}
@@ -33,10 +33,16 @@ def format_note(language: str, note: LineNote) -> str:
 
 @dataclass(slots=True, eq=False)
 class RowDraft:
-    """A row to write. `row`: the existing one, else None; `fields`: all fields of a new row, or the changed ones."""
+    """A row to write. `row`: the existing one, else None; `fields`: all fields of a new row, or the changed ones.
+
+    `requested`: fields that the importing user may not change; they become a change request. `duplicate_of`: the row,
+    unseen by that user, of perhaps the same person.
+    """
 
     row: Any = None
     fields: dict[str, Any] = field(default_factory=dict)
+    requested: dict[str, Any] = field(default_factory=dict)
+    duplicate_of: Person | None = None
     line: int = 0  # the first line that means it
 
     def get(self, name: str) -> Any:
@@ -74,11 +80,12 @@ class PlanLine:
 class ImportPlan:
     """What an import or a step of the rollover would do.
 
-    `merges`: household keys to replace {old: new}; `lists`: changes of the lists themselves.
+    `by`: whose change requests it writes. `merges`: household keys to replace {old: new}; `lists`: changes of the lists themselves.
     """
 
     list_id: int
     now: datetime
+    by: User | None = None
     lines: list[PlanLine] = field(default_factory=list)
     merges: dict[str, str] = field(default_factory=dict)
     lists: list[RowDraft] = field(default_factory=list)

@@ -39,7 +39,7 @@ def add_member(
     filled = {key: text.strip() for key, text in values.items() if text and text.strip()}
     row = normalise_row(1, filled, dict(attributes or {}))
     for last in (False, True):
-        plan = plan_rows(mailing_list, [row], now, route="manager")
+        plan = plan_rows(mailing_list, [row], now, route="manager", by=by)
         line = plan.lines[0]
         _require_new(line)
         try:

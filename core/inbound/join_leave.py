@@ -8,7 +8,7 @@ from datetime import datetime
 from core.inbound.message import InboundResult
 from core.inbound.proof import Proof
 from core.members import join_codes, unsubscribe
-from core.members.members import person_by_address
+from core.members.members import people_at_address, person_by_address
 from core.members.signed_links import leave_url
 from core.settings import load_settings
 from core.signup import emails, signup
@@ -69,10 +69,11 @@ def handle_leave_mail(
     mailing_list: MailingList, address: str, letter: Letter | None, proof: Proof, now: datetime
 ) -> InboundResult:
     """Stop the list for the sender, or ask to confirm. letter: the one whose Message-ID the mail names."""
-    person = person_by_address(address)
-    if person is None and letter and letter.person_id:
-        person, proof = letter.person, Proof()  # another address of the reader, or of somebody who got a copy
-    if person is None or not unsubscribe.subscription_state(person, mailing_list):
+    people = people_at_address(address)
+    if not people and letter and letter.person:
+        people, proof = [letter.person], Proof()  # another address of the reader, or of somebody who got a copy
+    person = next((row for row in people if unsubscribe.subscription_state(row, mailing_list)), None)
+    if person is None:
         return InboundResult("leave", "silent", "no member", mailing_list, keep_text=True)
     url = leave_url(person, mailing_list)
     if proof:

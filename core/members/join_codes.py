@@ -1,17 +1,18 @@
-"""Join codes: one for each list, one for each child, in addresses, links and QR codes (T-26, decision 5).
+"""Join codes: one for each list, one for each child in a list, in addresses, links and QR codes (T-26, decision 5).
 
 Codes are compared without case, hyphens and spaces, since people type them from paper. A child's code makes its user a
-guardian: it sets name, class and household. A new code invalidates the old one (decision 0019).
+guardian: it sets name, class and household, in the list that handed it out. A new code invalidates the old one (decision 0019).
 """
 
+import hmac
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from core import audit
 from core.settings import load_settings
-from database import db, new_join_code
-from models import Child, MailingList, Membership, User
+from database import JOIN_CODE_ALPHABET, JOIN_CODE_LENGTH, bulk_insert, db, new_join_code
+from models import Child, ChildCode, MailingList, Membership, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,34 @@ def resolve_code(mailing_list: MailingList, typed: str) -> ValidCode | None:
         return None
     if code == mailing_list.join_code:
         return ValidCode()
-    child = Child.get_or_none(Child.join_code == code)
-    return ValidCode(child) if child and is_child_in_list(child.id, mailing_list) else None
+    child = next((child for child, known in _codes_in_list(mailing_list) if known == code), None)
+    return ValidCode(Child.get_by_id(child)) if child else None
+
+
+def child_code(mailing_list: MailingList, child: Child) -> str:
+    """Return the code on the child's slip of this list. It opens this list alone."""
+    renewed = ChildCode.get_or_none(ChildCode.list == mailing_list, ChildCode.child == child)
+    return renewed.code if renewed else compute_code(load_settings().secret, mailing_list.id, child.join_code)
+
+
+def compute_code(secret: bytes, list_id: int, seed: str) -> str:
+    """Return the first code of a child in a list: a MAC of the list and of the child's seed, so that no row is needed."""
+    number = int.from_bytes(hmac.digest(secret, f"slip {list_id} {seed}".encode(), "sha256"))
+    signs = []
+    for _ in range(JOIN_CODE_LENGTH):
+        number, place = divmod(number, len(JOIN_CODE_ALPHABET))
+        signs.append(JOIN_CODE_ALPHABET[place])
+    return "".join(signs)
+
+
+def _codes_in_list(mailing_list: MailingList) -> Iterator[tuple[int, str]]:
+    """Yield (child id, code) of the children in a list."""
+    renewed = dict(ChildCode.select(ChildCode.child, ChildCode.code).where(ChildCode.list == mailing_list).tuples())
+    in_list = (Membership.list == mailing_list) & Membership.is_member
+    rows = Child.select(Child.id, Child.join_code).join(Membership).where(in_list).distinct().tuples()
+    secret = load_settings().secret
+    for number, seed in list(rows):
+        yield number, renewed.get(number) or compute_code(secret, mailing_list.id, seed)
 
 
 def is_child_in_list(child: int, mailing_list: MailingList) -> bool:
@@ -100,12 +127,13 @@ def _numeric_sort_key(text: str) -> tuple[int, str]:
 
 
 def rotate_child_codes(mailing_list: MailingList, by: User | None, only: Collection[int] | None = None) -> int:
-    """Give children of a list new codes (`only`: some of them); their old slips become invalid in every list."""
+    """Give children of a list new codes (`only`: some of them); their old slips of this list become invalid."""
     with db.atomic():
         rows = [child for child in children_in_list(mailing_list) if only is None or child.id in only]
-        for row in rows:
-            row.join_code = new_join_code()
-        Child.bulk_update(rows, [Child.join_code], batch_size=500)
+        ChildCode.delete().where(
+            ChildCode.list == mailing_list, ChildCode.child.in_([row.id for row in rows])
+        ).execute()
+        bulk_insert(ChildCode, ({"list": mailing_list.id, "child": row.id, "code": new_join_code()} for row in rows))
         if rows:
             audit.log_action(by, "list.slips_rotated", mailing_list.id, detail={"children": len(rows)})
     return len(rows)

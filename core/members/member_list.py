@@ -142,7 +142,7 @@ def _matches_text(mailing_list: MailingList, filters: MemberQuery) -> Expression
         | Person.id.in_(children)
     )
     typed = unicodedata.normalize("NFKC", filters.text).strip().lower()
-    return condition | Person.address_key.contains(typed) if filters.addresses else condition
+    return condition | fn.LOWER(Person.address).contains(typed) if filters.addresses else condition
 
 
 def member_rows(mailing_list: MailingList, people: list[Any]) -> list[MemberRow]:

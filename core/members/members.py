@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from peewee import fn
+
 from core import audit
 from core.accounts import class_teacher
 from core.errors import DomainError
@@ -75,17 +77,24 @@ def edit_membership(
     Items of the child (district, number in class …) are shared by all lists. A membership without a child gets one if a
     name is given.
     """
-    own, of_child = _split_items(items, bool(membership.child_id or normalise_text(child.get("name", ""))))
+    own, of_child = split_items(items, bool(membership.child_id or normalise_text(child.get("name", ""))))
     with db.atomic():
-        number = _save_child(membership, child, of_child)
-        Membership.update(relation=normalise_text(relation), attributes=own, child=number).where(
+        save_membership(membership, relation, own, _save_child(membership, child, of_child), by)
+
+
+def save_membership(
+    membership: Membership, relation: str, own: dict[str, str], child_id: int | None, by: User | None
+) -> None:
+    """Write relation, items and child of a membership."""
+    with db.atomic():
+        Membership.update(relation=normalise_text(relation), attributes=own, child=child_id).where(
             Membership.id == membership.id
         ).execute()
         class_teacher.assign_new_members(membership.list, [membership.person_id])
         audit.log_action(by, "member.changed", membership.person_id, detail={"list": membership.list_id})
 
 
-def _split_items(items: Mapping[str, str], has_child: bool) -> tuple[dict[str, str], dict[str, str]]:
+def split_items(items: Mapping[str, str], has_child: bool) -> tuple[dict[str, str], dict[str, str]]:
     clean = {
         normalise_text(key): text.strip()[:MAX_ITEM_LENGTH]
         for key, text in items.items()
@@ -184,28 +193,32 @@ def _change_state(
 # ── the address ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def change_address(person: Person, typed: str, by: User | None, now: datetime) -> None:
+def change_address(person: Person, typed: str, by: User | None, now: datetime, *, holds_key: bool = True) -> None:
     """Correct an address. A bounced or refusing state ends; a complaint stays.
 
     Memberships, household and history are kept. Raises DomainError for an unusable address, AddressTaken.
+    `holds_key`: False if another row keeps the key of this address.
     """
     clean = parse_member_address(typed)
     fields = {**address_fields(clean), "bare": False}
+    new_key = fields["address_key"]
     if person.address_state in ("bounced", "refusing"):
         fields |= deliverable_fields(now)
     with db.atomic():
-        other = Person.get_or_none(Person.address_key == fields["address_key"], Person.id != person.id)
-        if other is not None:
+        other = Person.get_or_none(Person.address_key == new_key, Person.id != person.id)
+        if other is not None and holds_key:
             raise AddressTaken(other)
+        if not holds_key:
+            fields["address_key"] = None
         Person.update(**fields).where(Person.id == person.id).execute()
-        _notify_old_address(person, fields["address_key"], now)
+        _notify_old_address(person, new_key, now)
         audit.log_action(by, "member.address_changed", person.id)
 
 
 def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
     """Notify the old address of the change, unless it is dead or was reported as another family's (decision 2)."""
     strange = Delivery.select().where(Delivery.person == person, Delivery.misdirected_at.is_null(False)).exists()
-    if not person.is_deliverable or person.address_key == new_key or strange:
+    if not person.is_deliverable or addresses.comparison_key(person.address or "") == new_key or strange:
         return
     if allows_letter(Caused.ADDRESS_CHANGE, None, person.address, now):
         notify("moved", person, now, to_name="")
@@ -231,3 +244,11 @@ def clear_suppression(person: Person, by: User | None, now: datetime) -> bool:
 
 def person_by_address(address: str) -> Person | None:
     return Person.get_or_none(Person.address_key == addresses.comparison_key(address)) if "@" in address else None
+
+
+def people_at_address(address: str) -> list[Person]:
+    """Return all rows with this address; who holds the key comes first (`core.members.merge`)."""
+    key = addresses.comparison_key(address) if "@" in address else ""
+    second = Person.address_key.is_null() & (fn.LOWER(Person.address) == key)
+    rows = Person.select().where((Person.address_key == key) | second) if key else []
+    return sorted(rows, key=lambda row: (row.address_key is None, row.id))

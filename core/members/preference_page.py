@@ -15,7 +15,7 @@ from peewee import JOIN
 from core import audit, rate_limits
 from core.accounts import who_can
 from core.errors import DomainError
-from core.members import members, signed_links, unsubscribe
+from core.members import change_requests, members, signed_links, unsubscribe
 from core.members.normalise import (
     normalise_class,
     normalise_grade,
@@ -24,17 +24,18 @@ from core.members.normalise import (
     parse_address,
     parse_member_address,
 )
-from core.members.signed_links import PAGE_LINK_LIFETIME, page_url
+from core.members.signed_links import PAGE_LINK_LIFETIME, WELCOME_LINK_LIFETIME, page_url
 from core.notifications import link_requests
 from core.notifications.notify import notify, notify_users
 from core.settings import load_settings
 from database import db
 from i18n import N_
 from mail import address as addresses
-from models import Child, Letter, MailingList, Membership, Person
+from models import ChangeRequest, Child, Letter, MailingList, Membership, Person
 
 PER_ADDRESS = ((600, 1), (86400, 3))
 MAX_LINKS_PER_DAY = 500
+MAX_MERGE_LINKS = 200  # in one run of the scheduler
 TEST_EMAILS_PER_DAY = 3
 CORRECTIONS_PER_DAY, MAX_CORRECTION_LENGTH = 3, 500
 NEW_ADDRESSES_PER_DAY = 3
@@ -73,6 +74,24 @@ def _send_requested(purpose: str, typed: str, now: datetime) -> None:
         notify("page", person, now, url=page_url(person, now))
 
 
+def send_merge_links(now: datetime) -> None:
+    """Mail readers the link that merges a second row of their address; once for each row. The scheduler calls this.
+
+    It runs after the answer to the manager, so that its time says nothing about the address.
+    """
+    waiting = ChangeRequest.duplicate.is_null(False) & ChangeRequest.mailed_at.is_null()
+    for row in ChangeRequest.select().where(waiting).limit(MAX_MERGE_LINKS):
+        with db.atomic():
+            told = ChangeRequest.update(mailed_at=now).where(
+                ChangeRequest.id == row.id, ChangeRequest.mailed_at.is_null()
+            )
+            if not told.execute() or not row.person.is_deliverable:
+                continue
+            if row in change_requests.requests_at_address(row.person):
+                url = page_url(row.person, now, WELCOME_LINK_LIFETIME)
+                notify("same-address", row.person, now, list=row.list.name, url=url)
+
+
 # ── what it shows ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -89,7 +108,7 @@ class ListLine:
 class PreferencePage:
     """The data of the page. `unnamed`: a membership without names; `items`, `labels`: by membership; `joinable`: lists to join.
 
-    `child_items`: items of children, for guardians whom the roster or a manager named.
+    `merges`: other rows with this address. `child_items`: items of children, for guardians whom the roster or a manager named.
     """
 
     person: Person
@@ -100,6 +119,7 @@ class PreferencePage:
     labels: dict[int, str]
     unnamed: Membership | None
     joinable: list[tuple[MailingList, Child]]
+    merges: list[ChangeRequest]
 
 
 def load_page(person: Person) -> PreferencePage:
@@ -122,7 +142,12 @@ def load_page(person: Person) -> PreferencePage:
         },
         labels={row.id: " ".join((row.list.name, row.child.name if row.child else "")).strip() for row in memberships},
         unnamed=next((unnamed for row in lists.values() if (unnamed := membership_without_names(person, row))), None),
-        joinable=_joinable_lists(person, children, set(lists)),
+        joinable=_joinable_lists(
+            person,
+            {row.child_id: row.child for row in memberships if row.child and _is_guardian_by_roster(row)},
+            set(lists),
+        ),
+        merges=change_requests.requests_at_address(person),
     )
 
 
@@ -178,7 +203,7 @@ def reader_visible_items(items: Mapping[str, str]) -> dict[str, str]:
 
 
 def _joinable_lists(person: Person, children: Mapping[int, Child], known: set[int]) -> list[tuple[MailingList, Child]]:
-    """Return the other open lists in which a child of the reader is registered."""
+    """Return the other open lists of these children. Who came by a slip is offered none: it opens its own list."""
     rows = (
         Membership.select(Membership.list, Membership.child)
         .join(MailingList)

@@ -75,12 +75,15 @@ def sign_page_token(person: Person, ends: datetime) -> str:
 
 
 def _token_hmac(body: bytes, person: Person) -> bytes:
-    return hmac.digest(load_settings().secret, b"own page" + body + (person.address_key or "").encode(), "sha256")[:16]
+    key = person.address_key or person.address or ""
+    return hmac.digest(load_settings().secret, b"own page" + body + key.encode(), "sha256")[:16]
 
 
 def address_fingerprint(person: Person) -> str:
     """Return what ties a link to the address that the person has now."""
-    return hmac.digest(load_settings().secret, f"at {person.address_key}".encode(), "sha256")[:6].hex()
+    return hmac.digest(load_settings().secret, f"at {person.address_key or person.address}".encode(), "sha256")[
+        :6
+    ].hex()
 
 
 def page_url(person: Person, now: datetime, lifetime: timedelta = PAGE_LINK_LIFETIME) -> str:

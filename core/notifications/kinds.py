@@ -29,6 +29,19 @@ class MessageKind:
 
 
 KINDS: dict[str, MessageKind] = {
+    # ── two registrations of one address ──
+    "same-address": MessageKind(
+        N_("You are now registered in “%(list)s” too"),
+        N_(
+            "A manager of “%(list)s” has entered this address, so its notices come to you.\n\n"
+            "Is that right? On this page you can make one registration of both:\n"
+            "%(url)s\n\n"
+            "Until then the managers of “%(list)s” see only what they entered themselves.\n"
+            "Not wanted? Every notice has a link at its end that stops the list.\n"
+        ),
+        secret=("url",),
+        footer=True,
+    ),
     # ── accounts ──
     "test": MessageKind(
         N_("Test letter from %(organization)s"),

@@ -15,7 +15,7 @@ from core import backup, household_reads, settings
 from core.backup import BackupStatus
 from core.delivery import alerts
 from core.household_reads import HouseholdCount
-from core.members import unsubscribe
+from core.members import change_requests, unsubscribe
 from core.notices import drip as steps_after
 from core.notices import workflow
 from core.notices.reminders import find_recipients
@@ -96,6 +96,7 @@ class Dashboard:
     unread: list[NoticeLine]
     strange: list[Delivery]
     pending: MemberCount
+    requests: int
     queues: list[tuple[MailingList, int]]
     gone: list[unsubscribe.UnsubscribedPerson]
     distrusted: list[alerts.PolicyRejection]
@@ -113,7 +114,7 @@ class Dashboard:
     @property
     def matters(self) -> int:
         """Count the open tasks."""
-        one_each = (self.pending.count, self.troubled[0], self.nameless.count, self.forgetting)
+        one_each = (self.pending.count, self.requests, self.troubled[0], self.nameless.count, self.forgetting)
         each = (
             *self.asking,
             *self.second,
@@ -150,6 +151,7 @@ def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
         unread=[line for line in _lines(unread, counts) if line.count.left][:MAX_SHOWN],
         strange=_misdirected_deliveries(rights, now),
         pending=_count_people(_select_memberships(rights, "manage").where(Membership.state == "pending")),
+        requests=len(change_requests.decidable_requests(rights)) if rights.may("manage") else 0,
         queues=approvals.queued_signups_by_list(rights),
         gone=unsubscribe.recently_unsubscribed(rights, now),
         distrusted=alerts.policy_rejections(now) if rights.is_admin else [],

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import i18n
 from core.accounts import who_can
-from core.members import address_states
+from core.members import address_states, join_codes
 from core.notifications.notify import notify_users
 from core.settings import load_settings
 from core.signup import carrier_help, handouts
@@ -57,7 +57,7 @@ def _undeliverable_memberships(mailing_list: MailingList, person: Person | None)
 
 
 def _address_slip(row: Membership, language: str) -> AddressSlip:
-    code = row.child.join_code if row.child else row.list.join_code
+    code = join_codes.child_code(row.list, row.child) if row.child else row.list.join_code
     address = row.person.address or ""
     return AddressSlip(
         row.person,

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from peewee import Expression, Node, fn
 
 from core import audit
-from core.members import consent, members, unsubscribe
+from core.members import consent, households, members, unsubscribe
 from core.permissions import Permissions
 from core.signup import emails
 from database import db
-from models import MailingList, Membership, Person, QueuedSignup, User
+from models import Child, MailingList, Membership, Person, QueuedSignup, User
 
 MAX_SHOWN = 100
 REJECTED_SHOWN_FOR = timedelta(days=30)
@@ -73,6 +73,13 @@ def approve_requests(mailing_list: MailingList, people: Iterable[int], by: User 
     with db.atomic():
         approved = _people_in_states(mailing_list, people, ("pending", "refused"))
         count = members.approve_members(mailing_list, [person.id for person in approved], by)
+        for membership in Membership.select().where(
+            Membership.list == mailing_list,
+            Membership.person.in_([person.id for person in approved]),
+            Membership.state == "active",
+            Membership.child.is_null(False),
+        ):
+            households.put_into_household(Person.get_by_id(membership.person_id), Child.get_by_id(membership.child_id))
         for person in approved:
             emails.send_approved(mailing_list, person, now)
     return count

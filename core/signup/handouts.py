@@ -69,7 +69,9 @@ def group_by_class(children: Iterable[Child]) -> list[ClassSlips]:
 
 
 def child_slips(mailing_list: MailingList, children: Iterable[Child]) -> list[ChildSlip]:
-    return [ChildSlip(child, join_links(mailing_list, child.join_code)) for child in children]
+    return [
+        ChildSlip(child, join_links(mailing_list, join_codes.child_code(mailing_list, child))) for child in children
+    ]
 
 
 def format_print_date(language: str, day: date) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from core import audit
 from core.accounts import class_teacher
-from core.members import consent, join_codes
+from core.members import change_requests, consent, join_codes
 from core.members.households import put_into_household
 from core.members.members import deliverable_fields, person_by_address
 from core.members.normalise import address_fields
@@ -176,9 +176,11 @@ def join_list(request: SignupRequest, now: datetime) -> tuple[Person, str]:
         person, named = _find_or_create_person(request, now)
         suppressed = (Person.id == person.id) & (Person.address_state != "fine")
         Person.update(**deliverable_fields(now)).where(suppressed).execute()
-        if request.child:
-            put_into_household(person, request.child)
+        if request.proof:
+            change_requests.merge_in_list(person, request.list, now)
         state = _open_memberships(request, person, now)
+        if request.child and state == "active":
+            put_into_household(Person.get_by_id(person.id), request.child)
         class_teacher.assign_new_members(request.list, [person.id])
         if named:
             active = (Membership.person == person) & (Membership.list == request.list) & (Membership.state == "active")
@@ -195,7 +197,8 @@ def _find_or_create_person(request: SignupRequest, now: datetime) -> tuple[Perso
     if person:
         return person, False
     fields = address_fields(request.address)
-    if request.child and (guardian := _guardian_without_address(request.list, request.child)):
+    decided = not _needs_approval(request, [])  # else a manager decides before the roster's guardian gets an address
+    if request.child and decided and (guardian := _guardian_without_address(request.list, request.child)):
         free = (Person.id == guardian.id) & Person.address.is_null()
         if Person.update(**fields).where(free).execute():
             return Person.get_by_id(guardian.id), True

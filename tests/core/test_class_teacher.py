@@ -153,7 +153,7 @@ def test_a_column_of_the_roster_sets_it_and_the_export_writes_it(school):
     """D-03: 「担任」 is read, an unknown name is said and changes nothing, undo takes it back."""
     first, hanako = school.lists["1-1"], school.users["花子"]
     job = jobs.create_import(first, hanako, content=ROSTER.encode(), filename="r.csv", now=clock.now())
-    _, plan = jobs.preview_import(job, clock.now())
+    _, plan = jobs.preview_import(job, clock.now(), job.user)
     assert [note.values for line in plan.lines for note in line.notes if note.values.get("name")] == [
         {"name": "知らない人"}
     ]
@@ -171,7 +171,7 @@ def test_the_export_can_be_brought_in_again(teachers):
     written = roster_export.export_csv(first)
     Membership.update(in_charge=None).execute()
     job = jobs.create_import(first, hanako, content=written, filename="r.csv", now=clock.now())
-    _, plan = jobs.preview_import(job, clock.now())
+    _, plan = jobs.preview_import(job, clock.now(), job.user)
     jobs.start_import(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
     assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 5
 

@@ -35,7 +35,7 @@ def job(one, by):
 
 
 def asked(job, by):
-    _, made = jobs.preview_import(job, clock.now())
+    _, made = jobs.preview_import(job, clock.now(), job.user)
     return jobs.start_import(job, by, fingerprint=made.fingerprint, now=clock.now())
 
 

@@ -19,7 +19,7 @@ from core.imports.columns import read_rows
 from core.imports.plan import plan_rows
 from core.members import lists
 from database import db
-from models import AuditLog, Child, Delivery, DeliveryMembership, Membership, Notice, Person, User
+from models import AuditLog, Child, Delivery, DeliveryMembership, Membership, Notice, Person, Role, User
 from tests.core.rosters import DEMO, FAMILY, bring, sheet_of
 
 
@@ -31,7 +31,9 @@ def zenko(config):
 
 @pytest.fixture
 def by(config):
-    return User.create(name="花子", name_key="花子")
+    user = User.create(name="花子", name_key="花子")
+    Role.create(user=user, kind="admin", list_id=0)
+    return user
 
 
 # ── out and in again ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -94,14 +96,14 @@ def start(zenko, by, text="氏名,メール\r\n山田,y@example.jp\r\n林,bad\r\
 
 
 def carry_out(job, by):
-    _, made = jobs.preview_import(job, clock.now())
+    _, made = jobs.preview_import(job, clock.now(), job.user)
     assert jobs.start_import(job, by, fingerprint=made.fingerprint, now=clock.now())
     return models.Job.get_by_id(job.id).detail["counts"]
 
 
 def test_nothing_is_written_before_it_is_confirmed(zenko, by):
     job = start(zenko, by)
-    jobs.preview_import(job, clock.now())
+    jobs.preview_import(job, clock.now(), job.user)
     assert Person.select().count() == 0
     assert carry_out(job, by)["added"] == 1
     assert models.Job.get_by_id(job.id).state == "done"
@@ -115,7 +117,7 @@ def test_the_file_is_gone_afterwards(zenko, by, config):
 
 def test_a_second_press_does_nothing(zenko, by):
     job = start(zenko, by)
-    _, made = jobs.preview_import(job, clock.now())
+    _, made = jobs.preview_import(job, clock.now(), job.user)
     jobs.start_import(job, by, fingerprint=made.fingerprint, now=clock.now())
     with pytest.raises(DomainError):
         jobs.start_import(job, by, fingerprint=made.fingerprint, now=clock.now())
@@ -135,7 +137,7 @@ def test_an_import_whose_process_died_can_be_carried_on(zenko, by):
 
 def test_a_list_that_changed_since_the_preview_asks_again(zenko, by):
     job = start(zenko, by)
-    _, made = jobs.preview_import(job, clock.now())
+    _, made = jobs.preview_import(job, clock.now(), job.user)
     bring(zenko, "氏名,メール\r\n山田,y@example.jp\r\n")
     with pytest.raises(DomainError, match="changed"):
         jobs.start_import(job, by, fingerprint=made.fingerprint, now=clock.now())
@@ -191,7 +193,7 @@ def test_files_that_nobody_confirmed_are_deleted(zenko, by, config):
 def test_another_encoding_and_other_columns_can_be_chosen(zenko, by):
     job = jobs.create_import(zenko, by, content="氏名,メール\r\n山田,y@example.jp\r\n".encode("cp932"), now=clock.now())
     jobs.set_encoding_or_mapping(job, encoding="utf-8")
-    assert jobs.preview_import(job, clock.now())[1].counts["wrong"] > 0
+    assert jobs.preview_import(job, clock.now(), job.user)[1].counts["wrong"] > 0
     jobs.set_encoding_or_mapping(job, encoding="cp932")
     jobs.set_encoding_or_mapping(job, mapping=("attribute", "address", "nonsense"))
     carry_out(job, by)

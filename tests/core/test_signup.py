@@ -51,21 +51,31 @@ def places(who: Person, the_list: MailingList) -> list[Membership]:
 
 def test_every_list_and_child_has_a_code_that_nobody_guesses_or_misreads(school):
     """T-26: no look-alike signs; compared without case, hyphens and spaces."""
-    codes = [one.join_code for one in (*MailingList.select(), *Child.select())]
+    codes = [row.join_code for row in MailingList.select()]
+    codes += [join_codes.child_code(row, child) for row in MailingList.select() for child in Child.select()]
     assert len(set(codes)) == len(codes) >= 10
     assert all(re.fullmatch("[acdefghjkmnpqrtwxy34679]{10}", one) for one in codes)
     the_list = school.lists["1-1"]
     for typed in (the_list.join_code.upper(), join_codes.format_code(the_list.join_code), f" {the_list.join_code} "):
         assert join_codes.resolve_code(the_list, typed).kind == "list"
-    assert join_codes.resolve_code(the_list, school.children["石川 蓮"].join_code).child.name == "石川 蓮"
+    assert (
+        join_codes.resolve_code(the_list, join_codes.child_code(the_list, school.children["石川 蓮"])).child.name
+        == "石川 蓮"
+    )
 
 
 def test_the_door_takes_valid_codes_only(school, the_list):
     """Unknown recipients are refused before anything is accepted; a code opens its own list only."""
     other, child = school.lists["2-1"], school.children["石川 蓮"]
     assert dispatch.resolve_recipient(address(the_list, the_list.join_code).upper()).kind == "join"
-    assert dispatch.resolve_recipient(address(the_list, child.join_code)).kind == "join"
-    for wrong in (other.join_code, school.children["加藤 悠斗"].join_code, "acdefghjkm", "-", "'"):
+    assert dispatch.resolve_recipient(address(the_list, join_codes.child_code(the_list, child))).kind == "join"
+    for wrong in (
+        other.join_code,
+        join_codes.child_code(school.lists["2-1"], school.children["加藤 悠斗"]),
+        "acdefghjkm",
+        "-",
+        "'",
+    ):
         assert dispatch.resolve_recipient(address(the_list, wrong)) is None
 
 
@@ -80,7 +90,7 @@ def test_a_code_joins_at_once_without_any_proof(the_list):
 
 def test_a_childs_code_settles_name_class_and_household(school, the_list):
     child = school.children["石川 蓮"]
-    blank("haha@example.net", address(the_list, child.join_code))
+    blank("haha@example.net", address(the_list, join_codes.child_code(the_list, child)))
     (place,) = places(mother := person("haha@example.net"), the_list)
     assert (place.child.name, place.child.room, mother.household) == ("石川 蓮", "1-1", "ishikawa")
     assert Membership.select().where(Membership.person == mother).count() == 1, "this list and no other (T-27)"
@@ -89,7 +99,7 @@ def test_a_childs_code_settles_name_class_and_household(school, the_list):
 def test_a_family_of_the_telephone_list_gets_its_address(school, the_list):
     """The roster names the guardian; the slip brings the address, and no second person is made."""
     child = school.children["和田 慎"]
-    blank("wada@example.net", address(the_list, child.join_code))
+    blank("wada@example.net", address(the_list, join_codes.child_code(the_list, child)))
     mother = person("wada@example.net")
     assert (mother.id, mother.name, mother.phone) == (school.people["和田 幸子"].id, "和田 幸子", "000-0000-0001")
     assert [one.state for one in places(mother, the_list)] == ["active"]
@@ -99,7 +109,7 @@ def test_two_slips_of_one_family_are_both_taken(school):
     """Brothers and sisters: the second slip is no repetition."""
     whole = school.lists["whole"]
     for name in ("石川 蓮", "加藤 悠斗"):
-        row = blank("oba@example.jp", address(whole, school.children[name].join_code), proven=True)
+        row = blank("oba@example.jp", address(whole, join_codes.child_code(whole, school.children[name])), proven=True)
         assert row.outcome == "done"
     found = places(aunt := person("oba@example.jp"), whole)
     assert sorted(one.child.name for one in found) == ["加藤 悠斗", "石川 蓮"]
@@ -109,7 +119,7 @@ def test_two_slips_of_one_family_are_both_taken(school):
 
 def test_a_forged_mail_with_a_code_changes_nothing_for_somebody_known(school, the_list):
     """Forged join: From is typed by whoever writes, and a code stands on paper."""
-    code = school.children["石川 蓮"].join_code
+    code = join_codes.child_code(the_list, school.children["石川 蓮"])
     row = blank("kato@example.org", address(the_list, code), envelope="evil@evil.com")
     assert (row.outcome, row.reason) == ("held", "asked to confirm")
     victim = school.people["加藤 誠"]
@@ -128,17 +138,47 @@ def test_a_genuine_mail_to_somebody_else_joins_nobody(the_list):
 
 
 def test_a_new_code_makes_the_old_one_useless(school, the_list):
-    old, child = the_list.join_code, school.children["石川 蓮"]
+    old, child, whole = the_list.join_code, school.children["石川 蓮"], school.lists["whole"]
+    slip, other_slip = join_codes.child_code(the_list, child), join_codes.child_code(whole, child)
     join_codes.rotate_list_code(the_list, school.users["花子"])
     assert dispatch.resolve_recipient(address(the_list, old)) is None
-    assert join_codes.rotate_child_codes(the_list, school.users["花子"]) == 4
-    assert dispatch.resolve_recipient(address(the_list, child.join_code)) is None
-    assert dispatch.resolve_recipient(address(the_list, Child.get_by_id(child.id).join_code))
-    assert Child.get(Child.name == "加藤 悠斗").join_code == school.children["加藤 悠斗"].join_code
+    for _ in range(2):
+        assert join_codes.rotate_child_codes(the_list, school.users["花子"]) == 4
+    assert dispatch.resolve_recipient(address(the_list, slip)) is None
+    renewed = join_codes.child_code(the_list, child)
+    assert renewed != slip and dispatch.resolve_recipient(address(the_list, renewed))
+    assert join_codes.child_code(whole, child) == other_slip, "slips of other lists stay good"
+    assert dispatch.resolve_recipient(address(whole, other_slip))
+
+
+def test_a_slip_opens_the_list_that_handed_it_out(school, the_list):
+    """The child is in both lists, and each list's managers hand out their own code."""
+    child, whole = school.children["石川 蓮"], school.lists["whole"]
+    slip = join_codes.child_code(the_list, child)
+    assert join_codes.resolve_code(the_list, slip).child == child
+    assert join_codes.resolve_code(whole, slip) is None and dispatch.resolve_recipient(address(whole, slip)) is None
+    assert join_codes.resolve_code(the_list, child.join_code) is None, "the stored seed is no code"
+    blank("stranger@example.net", address(the_list, slip))
+    stranger = person("stranger@example.net")
+    assert preference_page.load_page(stranger).joinable == [], "its page offers no other list of the child"
+    assert signup.join_another_list(stranger, whole.id, clock.now()) == ""
+
+
+@pytest.mark.parametrize("name", ["石川 蓮", "和田 慎"])
+def test_a_household_is_joined_when_a_manager_approves(school, the_list, name):
+    child = school.children[name]
+    MailingList.update(join_mode="approve").where(MailingList.id == the_list.id).execute()
+    before = list(Person.select().where(Person.household == child.household).dicts())
+    blank("stranger@example.net", address(the_list, join_codes.child_code(the_list, child)), proven=True)
+    stranger = person("stranger@example.net")
+    assert [row.state for row in places(stranger, the_list)] == ["pending"]
+    assert list(Person.select().where(Person.household == child.household).dicts()) == before
+    approvals.approve_requests(the_list, [stranger.id], school.users["花子"], clock.now())
+    assert person("stranger@example.net").household == child.household
 
 
 def test_a_seventh_guardian_waits_for_a_manager(school, the_list):
-    code = school.children["石川 蓮"].join_code
+    code = join_codes.child_code(the_list, school.children["石川 蓮"])
     for number in range(signup.MAX_GUARDIANS):
         blank(f"n{number}@example.net", address(the_list, code))
     states = [one.state for one in Membership.select().where(Membership.child == school.children["石川 蓮"])]
@@ -355,7 +395,7 @@ def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
 
 def test_who_is_known_by_name_is_not_asked_for_it(school, the_list):
     """The guardian whom the roster names has registered with that; somebody new has one more step."""
-    blank("wada@example.net", address(the_list, school.children["和田 慎"].join_code))
-    blank("shin@example.net", address(the_list, school.children["石川 蓮"].join_code))
+    blank("wada@example.net", address(the_list, join_codes.child_code(the_list, school.children["和田 慎"])))
+    blank("shin@example.net", address(the_list, join_codes.child_code(the_list, school.children["石川 蓮"])))
     assert [one.address for one in letters("registered")] == ["wada@example.net"]
     assert [one.address for one in letters("welcome")] == ["shin@example.net"]

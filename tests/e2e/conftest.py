@@ -20,6 +20,7 @@ import pytest
 import clock
 import config as ground
 from core import install
+from core.members import join_codes
 from database import db
 from tests import cast
 from tests.conftest import needs_part
@@ -198,6 +199,11 @@ def visit(browser, house: Installation) -> Iterator:
     for context in contexts:
         context.close()
     assert noises == []
+
+
+def slip_code(house: "Installation", list_id: int, seed: str) -> str:
+    """Return the code on the slip of a child with this seed, in a list."""
+    return join_codes.compute_code(ground.Config(data=house.data).key("secret"), list_id, seed)
 
 
 def log_in(page, name: str) -> None:

@@ -26,6 +26,7 @@ from tests.e2e.conftest import (
     fits_the_width,
     has_no_axe_faults,
     log_in,
+    slip_code,
 )
 
 pytestmark = pytest.mark.xdist_group("pages")
@@ -118,7 +119,14 @@ def test_the_readers_pages_too(visit, house) -> None:
         slip = tables.execute(
             "SELECT join_code FROM child, membership WHERE child.id = child_id AND list_id = 1"
         ).fetchone()
-    doors = ["/j/zenko", "/j/zenko?lang=en", "/j/zenko?sent=1", "/p", "/p?sent=1", f"/j/zenko/{slip[0]}"]
+    doors = [
+        "/j/zenko",
+        "/j/zenko?lang=en",
+        "/j/zenko?sent=1",
+        "/p",
+        "/p?sent=1",
+        f"/j/zenko/{slip_code(house, 1, slip[0])}",
+    ]
     page = visit(PHONE)
     page.add_init_script(AXE_WHEN_ASKED)
     for path in [f"/{area}/{token}" for token in tokens for area in ("r", "u", "a")] + doors:

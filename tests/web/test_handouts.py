@@ -65,8 +65,11 @@ def test_each_child_has_one_slip_and_no_guardian_stands_on_it(as_, school, the_l
     assert text.count('class="slip"') == 4
     for name in ("青山 陽菜", "石川 蓮", "和田 慎", "鈴木 美月"):
         child = school.children[name]
-        assert name in text and join_codes.format_code(child.join_code) in text
-        assert handouts.qr_svg_path(f"http://kairan.test/j/1nen1kumi/{child.join_code}").path in text
+        assert name in text and join_codes.format_code(join_codes.child_code(the_list, child)) in text
+        assert (
+            handouts.qr_svg_path(f"http://kairan.test/j/1nen1kumi/{join_codes.child_code(the_list, child)}").path
+            in text
+        )
     for other in ("青山 健太", "naoki@example.jp", "000-0000-0001", "加藤 悠斗", the_list.join_code):
         assert other not in text
 
@@ -120,7 +123,7 @@ def read_by_zbar(picture, tmp_path) -> str:
 def test_another_reader_reads_the_codes(as_, school, the_list, tmp_path, way):
     """T-26, T-27: what a phone's camera gets is exactly the link, or the address of the blank mail, of the code."""
     browser, child = as_("花子"), school.children["石川 蓮"]
-    for code, more in ((the_list.join_code, ""), (child.join_code, f"?child={child.id}")):
+    for code, more in ((the_list.join_code, ""), (join_codes.child_code(the_list, child), f"?child={child.id}")):
         ways = handouts.join_links(the_list, code)
         picture = browser.get(f"/lists/{the_list.id}/joining/{way}.png{more}").data
         assert read_by_zbar(picture, tmp_path) == (ways.mailto if way == "mail" else ways.link)

@@ -45,9 +45,10 @@ def test_one_press_makes_a_new_code(as_, school, page):
     old, browser = row(school).join_code, as_("花子")
     browser.post(f"{page}/code")
     assert row(school).join_code != old and old not in shown(browser, page)
-    child = school.children["石川 蓮"]
+    child, the_list = school.children["石川 蓮"], row(school)
+    slip = join_codes.child_code(the_list, child)
     browser.post(f"{page}/child-codes")
-    assert type(child).get_by_id(child.id).join_code != child.join_code
+    assert join_codes.child_code(the_list, child) != slip
 
 
 @pytest.mark.proves("N-16")

@@ -1,0 +1,265 @@
+"""A manager meets a family of another list: what he types makes a row of its own, and opens nothing (T-33, decision 78)."""
+
+import io
+import re
+
+import pytest
+
+import clock
+from core.members import preference_page, signed_links
+from core.permissions import permissions_of
+from models import ChangeRequest, Child, Letter, Membership, Person
+from tests.web.notice_factory import get_page
+
+PHONE, NOTE, KANA = "090-0000-7777", "カナリア地区", "ヒミツ ケンタ"
+TABLES = (Person, Child, Membership)
+
+
+@pytest.fixture
+def aoyama(school):
+    """A family of 全校 and 1年1組, with values that 太郎 of 2年1組 must never see."""
+    person, child = school.people["青山 健太"], school.children["青山 陽菜"]
+    Person.update(phone=PHONE, kana=KANA).where(Person.id == person.id).execute()
+    Child.update(attributes={"地区": NOTE}, kana="ヒミツ ヒナ").where(Child.id == child.id).execute()
+    Membership.update(attributes={"係": NOTE}).where(Membership.person == person).execute()
+    return Person.get_by_id(person.id)
+
+
+@pytest.fixture
+def two(school):
+    return school.lists["2-1"]
+
+
+def stored(person):
+    """Return every stored value of a person, the household, its children and their memberships."""
+    people = list(Person.select().where(Person.household == person.household).dicts())
+    children = list(Child.select().where(Child.household == person.household).dicts())
+    rows = Membership.select().where(Membership.person.in_([row["id"] for row in people])).dicts()
+    return people, children, list(rows)
+
+
+def add(browser, mailing_list, **typed):
+    return browser.post(f"/lists/{mailing_list.id}/members/new", data={"language": "ja", **typed})
+
+
+def bring(browser, mailing_list, text, as_file=False):
+    """Import a roster; return the preview and the result without numbers that count up."""
+    data = {"file": (io.BytesIO(text.encode()), "名簿.csv")} if as_file else {"text": text}
+    begun = browser.post(f"/lists/{mailing_list.id}/import", data=data)
+    preview = get_page(browser, begun.location)
+    mark = re.search(r'name="fingerprint" value="([^"]+)"', preview)[1]
+    browser.post(f"{begun.location}/run", data={"fingerprint": mark})
+    return [re.sub(r"import/\d+", "", TOKENS.sub("", page)) for page in (preview, get_page(browser, begun.location))]
+
+
+TOKENS = re.compile(r'value="[^"]*"|X-CSRF-?Token": ?"[^"]*"', re.IGNORECASE)
+KNOWN = {
+    "names": {"name": "青山 健太", "child_name": "青山 陽菜"},
+    "names and class": {"name": "青山 健太", "child_name": "青山 陽菜", "grade": "1", "class_name": "1"},
+    "address": {"name": "だれか 一", "address": "aoyama.k@example.com"},
+    "names and address": {"name": "青山 健太", "child_name": "青山 陽菜", "address": "Aoyama.K@example.com"},
+    "child of another guardian": {
+        "name": "別人 一",
+        "address": "betsu@example.com",
+        "child_name": "青山 陽菜",
+        "grade": "1",
+        "class_name": "1",
+    },
+    "other values": {
+        "name": "青山 健太",
+        "child_name": "青山 陽菜",
+        "address": "aoyama.k@example.com",
+        "phone": "000",
+        "kana": "ワルイ",
+    },
+}
+
+
+@pytest.mark.proves("T-33")
+@pytest.mark.parametrize("typed", KNOWN.values(), ids=list(KNOWN))
+def test_typing_a_family_of_another_list_changes_and_shows_nothing_of_it(as_, aoyama, two, typed):
+    before, taro = stored(aoyama), as_("太郎")
+    answer = add(taro, two, **typed)
+    assert answer.status_code == 303 and not answer.location.endswith(f"/members/{aoyama.id}")
+    assert stored(aoyama) == before
+    for path in (f"/members/{aoyama.id}", f"/members/{aoyama.id}/edit", f"/members/{aoyama.id}/address"):
+        assert taro.get(path).status_code == 404
+    for path in (answer.location, f"/lists/{two.id}", "/", f"/lists/{two.id}?q=青山"):
+        got = taro.get(path)
+        assert got.status_code == 200, path
+        assert not [one for one in (PHONE, NOTE, KANA, "ヒミツ", "misaki@", "全校") if one in got.text], path
+    made = Person.get(Person.id == int(answer.location.rpartition("/")[2]))
+    assert (made.name, made.phone) == (typed["name"], typed.get("phone", ""))
+    assert made.household != aoyama.household
+
+
+def test_the_answer_is_the_same_for_a_family_that_nobody_knows(as_, aoyama, two):
+    taro = as_("太郎")
+    pages = []
+    for typed in (KNOWN["names and address"], {**KNOWN["names and address"], "address": "someone.else@example.com"}):
+        answer = add(taro, two, **typed)
+        page = get_page(taro, answer.location)
+        pages.append(
+            (answer.status_code, re.sub(r"members/\d+|places/\d+|someone\.else|Aoyama\.K|aoyama\.k", "", page))
+        )
+    assert pages[0] == pages[1] and pages[0][0] == 303
+
+
+ROSTER = "保護者氏名,メール,児童氏名,学年,組,電話,フリガナ\n青山 健太,{},青山 陽菜,1,1,000,ワルイ\n"
+
+
+@pytest.mark.parametrize("as_file", [False, True], ids=["pasted", "file"])
+def test_an_import_says_the_same_of_a_known_and_an_unknown_family(as_, aoyama, two, as_file):
+    before, taro = stored(aoyama), as_("太郎")
+    known = bring(taro, two, ROSTER.format("aoyama.k@example.com"), as_file)
+    assert stored(aoyama) == before
+    assert Membership.select().where(Membership.list == two, Membership.person == aoyama).count() == 0
+    Person.delete().where(Person.address == "aoyama.k@example.com", Person.id != aoyama.id).execute()
+    unknown = bring(taro, two, ROSTER.format("unknown.x@example.com"), as_file)
+    assert "1人を取り込む" in known[0]
+    assert [page.replace("aoyama.k", "unknown.x") for page in known] == unknown
+
+
+def test_a_second_import_finds_the_row_of_the_first(as_, aoyama, two):
+    taro = as_("太郎")
+    for _ in range(2):
+        bring(taro, two, ROSTER.format("aoyama.k@example.com"))
+    here = Membership.select().where(Membership.list == two).join(Person).where(Person.address == aoyama.address)
+    assert here.count() == 1
+
+
+def test_a_new_address_that_a_hidden_family_has_is_saved_like_any_other(as_, aoyama, two, school):
+    taro = as_("太郎")
+    lone = int(add(taro, two, name="一人 だけ", address="lone@example.com").location.rpartition("/")[2])
+    before = stored(aoyama)
+    for address in ("free@example.com", "aoyama.k@example.com"):
+        assert taro.post(f"/members/{lone}/address", data={"address": address}).status_code == 303
+        assert Person.get_by_id(lone).address == address
+    assert stored(aoyama) == before
+    assert ChangeRequest.get().person_id == aoyama.id
+
+
+def test_an_administrator_and_the_terminal_match_every_row(as_, aoyama, two):
+    answer = add(as_("守"), two, name="青山 健太", address="aoyama.k@example.com")
+    assert answer.location.endswith(f"/members/{aoyama.id}")
+    assert not ChangeRequest.select().exists()
+
+
+def test_the_complaint_of_an_address_holds_for_its_second_row(as_, aoyama, two):
+    Person.update(address_state="complained").where(Person.id == aoyama.id).execute()
+    made = add(as_("太郎"), two, name="だれか", address="aoyama.k@example.com").location.rpartition("/")[2]
+    assert Person.get_by_id(made).address_state == "complained"
+
+
+# ── who manages only some of the lists ───────────────────────────────────────────────────────────────────────────
+
+
+def test_an_edit_waits_for_who_manages_all_lists(as_, aoyama, school):
+    hanako, before = as_("花子"), stored(aoyama)
+    hanako.post(f"/members/{aoyama.id}/edit", data={"name": "青山 新", "kana": KANA, "phone": "111", "language": "ja"})
+    hanako.post(f"/members/{aoyama.id}/address", data={"address": "evil@example.com"})
+    hanako.post(f"/members/{aoyama.id}/household/split")
+    place = Membership.get(Membership.person == aoyama, Membership.list == school.lists["1-1"])
+    child = {"child_name": "青山 陽菜", "grade": "6", "class_name": "1", "items": "係＝新しい"}
+    hanako.post(f"/members/{aoyama.id}/places/{place.id}", data=child)
+    after = stored(aoyama)
+    assert after[:2] == before[:2], "person, household and child are as they were"
+    assert Membership.get_by_id(place.id).attributes == {"係": "新しい"}, "items of the own list are the manager's"
+    assert ChangeRequest.select().count() == 2
+    assert "確認待ち" in get_page(hanako, f"/members/{aoyama.id}")
+    assert "青山 新" not in get_page(hanako, "/requests"), "who asks does not decide"
+    number = ChangeRequest.get(ChangeRequest.child.is_null()).id
+    for name in ("花子", "太郎", "見る子"):
+        assert as_(name).post(f"/requests/{number}/accept").status_code in (403, 404)
+    admin = as_("守")
+    assert "/requests" in get_page(admin, "/")
+    page = get_page(admin, "/requests")
+    assert all(word in page for word in ("青山 新", "evil@example.com", "111", "1年1組"))
+    for row in list(ChangeRequest.select()):
+        assert admin.post(f"/requests/{row.id}/accept").status_code == 303
+    person = Person.get_by_id(aoyama.id)
+    assert (person.name, person.address, person.phone) == ("青山 新", "evil@example.com", "111")
+    assert person.household != aoyama.household
+    assert Child.get_by_id(place.child_id).grade == "6"
+    assert not ChangeRequest.select().exists()
+
+
+def test_a_refused_request_changes_nothing(as_, aoyama):
+    before = stored(aoyama)
+    as_("花子").post(f"/members/{aoyama.id}/address", data={"address": "evil@example.com"})
+    as_("守").post(f"/requests/{ChangeRequest.get().id}/refuse")
+    assert stored(aoyama) == before and not ChangeRequest.select().exists()
+
+
+def test_an_import_of_some_of_the_lists_asks_too(as_, aoyama, school):
+    before = stored(aoyama)
+    line = "保護者氏名,メール,児童氏名,学年,組,電話\n青山 健太,aoyama.k@example.com,青山 陽菜,2,3,999\n"
+    pages = bring(as_("花子"), school.lists["1-1"], line)
+    assert stored(aoyama) == before
+    assert "同意待ち" in pages[0]
+    wanted = [row.changes for row in ChangeRequest.select().order_by(ChangeRequest.id)]
+    assert wanted == [{"phone": "999"}, {"grade": "2", "class_name": "3"}]
+
+
+def test_who_manages_all_lists_of_a_person_edits_directly(as_, two, school):
+    taro = as_("太郎")
+    lone = add(taro, two, name="一人 だけ", address="lone@example.com").location
+    taro.post(f"{lone}/edit", data={"name": "一人 改", "kana": "", "phone": "222", "language": "ja"})
+    assert "一人 改" in get_page(taro, lone) and not ChangeRequest.select().exists()
+
+
+# ── one registration of two ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def second(as_, aoyama, two):
+    """The row that 太郎 made."""
+    typed = {**KNOWN["names and address"], "phone": "000"}
+    return int(add(as_("太郎"), two, **typed).location.rpartition("/")[2])
+
+
+def is_merged(aoyama, two, second):
+    child = Membership.get(Membership.person == aoyama, Membership.list == two).child
+    assert child.name == "青山 陽菜" and Child.select().where(Child.name == "青山 陽菜").count() == 1
+    assert not Person.select().where(Person.id == second).exists()
+    assert Person.get_by_id(aoyama.id).phone == PHONE
+    return True
+
+
+def test_the_holder_of_the_address_merges_by_the_link_of_a_letter(client, aoyama, two, second):
+    for _ in range(2):
+        preference_page.send_merge_links(clock.now())
+    letter = Letter.get(Letter.kind == "same-address")
+    assert letter.address == aoyama.address
+    mark = letter.payload["url"].rpartition("/")[2]
+    assert "2年1組" in get_page(client, f"/p/{mark}")
+    request = ChangeRequest.get()
+    assert Person.select().where(Person.id == second).exists(), "a GET changes nothing"
+    assert client.post(f"/p/{mark}/merge/{request.id}").status_code == 303
+    assert is_merged(aoyama, two, second)
+
+
+def test_only_the_holder_merges(client, school, aoyama, second):
+    other = signed_links.sign_page_token(school.people["石川 直樹"], clock.now() + signed_links.PAGE_LINK_LIFETIME)
+    client.post(f"/p/{other}/merge/{ChangeRequest.get().id}")
+    assert ChangeRequest.select().count() == 1 and Person.select().where(Person.id == second).exists()
+
+
+def test_a_manager_of_another_list_agrees(as_, school, aoyama, two, second):
+    number = ChangeRequest.get().id
+    assert as_("太郎").post(f"/requests/{number}/accept").status_code == 404
+    hanako = as_("花子")
+    page = get_page(hanako, "/requests")
+    assert "2年1組" in page and "同じ家庭です" in page
+    assert hanako.post(f"/requests/{number}/accept").status_code == 303
+    assert is_merged(aoyama, two, second)
+    taro = as_("太郎")
+    assert "2年1組" in get_page(taro, f"/members/{aoyama.id}") and taro.get(f"/members/{second}").status_code == 404
+    assert not permissions_of(school.users["太郎"]).may_edit_person(aoyama)
+
+
+def test_another_family_stays_apart(as_, aoyama, second):
+    before = stored(aoyama)
+    as_("花子").post(f"/requests/{ChangeRequest.get().id}/refuse")
+    assert stored(aoyama) == before and Person.select().where(Person.id == second).exists()
+    assert "青山" not in get_page(as_("守"), "/requests")
