@@ -52,7 +52,7 @@ def bring(browser, mailing_list, text, as_file=False):
     return [re.sub(r"import/\d+", "", TOKENS.sub("", page)) for page in (preview, get_page(browser, begun.location))]
 
 
-TOKENS = re.compile(r'value="[^"]*"|X-CSRF-?Token": ?"[^"]*"', re.IGNORECASE)
+TOKENS = re.compile(r'\d+:\d\d|value="[^"]*"|X-CSRF-?Token": ?"[^"]*"', re.IGNORECASE)
 KNOWN = {
     "names": {"name": "青山 健太", "child_name": "青山 陽菜"},
     "names and class": {"name": "青山 健太", "child_name": "青山 陽菜", "grade": "1", "class_name": "1"},
