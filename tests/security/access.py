@@ -11,6 +11,7 @@ endpoint has a second address with one more parameter. The value is one of
   list NEED             the permission in the list of the address
   person NEED           the permission in one of the lists of the person
   place NEED            the permission in the list of the membership
+  request NEED          the permission in all lists of the person whom a change request is about
   template NEED         the permission in the list of the template
   STATE NEED            the permission over a notice in this state: `view` in one of its lists, the others in all
   direct NEED           a letter to one person before it is sent: its writer and administrators
@@ -162,6 +163,7 @@ ACCESS: dict[str, str] = {
     "lists.stop_members": "list manage",
     "lists.undo_import": "list manage",
     "lists.upload_roster": "list manage",
+    "members.accept_request": "request manage",
     "members.add_member": "list manage",
     "members.approve_membership": "place manage",
     "members.check_direct_message": "direct send",
@@ -170,11 +172,13 @@ ACCESS: dict[str, str] = {
     "members.edit_membership": "place manage",
     "members.edit_person": "person manage",
     "members.print_bag_slips": "list manage",
+    "members.refuse_request": "request manage",
     "members.release_address": "person manage",
     "members.remove_from_list": "place manage",
     "members.resume_membership": "place manage",
     "members.send_test_email": "person send",
     "members.show": "person view",
+    "members.show_requests": "any manage",
     "members.show_carrier_help": "person view",
     "members.split_household": "person manage",
     "members.stop_membership": "place manage",

@@ -34,6 +34,8 @@ def owners(route: Route) -> tuple[str, ...]:
         return ("a", "b", "both", "whole") if kind != "direct" else ("a", "b", "both")
     if kind == "person":
         return ("a", "b", "both")
+    if kind == "request":
+        return ("both",)
     if kind == "own":
         return ("chief",)
     if kind in ("list", "template"):

@@ -29,6 +29,7 @@ from mail import address as addresses
 from models import (
     TABLES,
     AllowedSender,
+    ChangeRequest,
     Child,
     Delivery,
     DeliveryMembership,
@@ -378,6 +379,8 @@ def _shared(world: World, owner: str, now: datetime) -> None:
     made = world.numbers[owner]
     made.update(person=first.person_id, child=first.child_id, membership=first.id)
     _notices(world, owner, now, held)
+    asked = {"phone": canary(owner, "m")}
+    made["request"] = ChangeRequest.create(person=made["person"], list=world.numbers["a"]["list"], changes=asked).id
 
 
 def _whole(world: World, owner: str, now: datetime) -> None:

@@ -98,7 +98,7 @@ def test_the_answer_is_the_same_for_a_family_that_nobody_knows(as_, aoyama, two)
     pages = []
     for typed in (KNOWN["names and address"], {**KNOWN["names and address"], "address": "someone.else@example.com"}):
         answer = add(taro, two, **typed)
-        page = get_page(taro, answer.location)
+        page = TOKENS.sub("", get_page(taro, answer.location))
         pages.append(
             (answer.status_code, re.sub(r"members/\d+|places/\d+|someone\.else|Aoyama\.K|aoyama\.k", "", page))
         )
