@@ -115,7 +115,7 @@ def show(number: int) -> Answer:
     places = member_list.visible_memberships(person, permissions())
     managed = {row.list_id for row in member_list.visible_memberships(person, permissions(), "manage")}
     addresses = bool(member_list.visible_memberships(person, permissions(), "send"))
-    page = paginate(notice_list.deliveries_to(person), PER_PAGE)
+    page = paginate(notice_list.deliveries_to(person, permissions()), PER_PAGE)
     known = consent.consent_texts_by_id(places)
     return render_page(
         "members/show.html",
@@ -129,7 +129,7 @@ def show(number: int) -> Answer:
             _(change_requests.FIELD_LABELS[name]) for name in change_requests.requested_columns(person, managed)
         ],
         page=page,
-        fates=notice_list.delivery_views(page.rows, permissions()),
+        fates=notice_list.delivery_views(page.rows),
         services=notice_list.service_letters(person) if managed else [],
         replies=replies.list_replies_of_person(person, permissions()),
         records=[(place, consent.consent_view(place, known)) for place in places if place.list_id in managed],

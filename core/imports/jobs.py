@@ -23,6 +23,7 @@ from core.imports.columns import ATTRIBUTE, FIELDS, Sheet, find_header, guess_ma
 from core.imports.plan import plan_sheet
 from core.imports.plan_model import ImportPlan, LineNote
 from core.imports.read import ENCODINGS, read_cells, read_pasted
+from core.permissions import permissions_of
 from database import db, is_write_refused, optional_write
 from i18n import N_
 from models import Job, MailingList, User
@@ -204,7 +205,8 @@ def _apply_with_progress(job: Job, plan: ImportPlan) -> None:
 def _finish_job(job: Job, by: User | None, now: datetime) -> None:
     detail = {name: job.detail[name] for name in ("filename", "counts", "people", "wrong", "written")}
     with db.atomic():
-        Job.update(state="done", detail=detail, done=Job.total, made_at=now).where(Job.id == job.id).execute()
+        finished = {"state": "done", "detail": detail, "done": Job.total, "made_at": now, "user": by}
+        Job.update(**finished).where(Job.id == job.id).execute()
         audit.log_action(by, "roster.imported", job.list_id, detail=detail["counts"])
     upload_path(job).unlink(missing_ok=True)
 
@@ -296,6 +298,8 @@ def undo_import(job: Job, by: User, now: datetime) -> tuple[int, int]:
         raise DomainError(N_("This import has already been taken back."))
     if now - job.made_at > UNDO_WITHIN or "written" not in job.detail:
         raise DomainError(N_("This import is too old to be taken back."))
+    if job.user_id != by.id and not permissions_of(by).is_admin:
+        raise DomainError(N_("Only the user who carried out this import, or an administrator, can take it back."))
     with db.atomic():
         detail = {key: value for key, value in job.detail.items() if key != "written"}
         if not Job.update(state="undone", detail=detail).where(Job.id == job.id, Job.state == "done").execute():

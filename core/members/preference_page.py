@@ -330,11 +330,19 @@ def send_test_email(person: Person, now: datetime) -> bool:
 
 
 def delete_own_data(person: Person, now: datetime) -> set[int]:
-    """End all memberships of a reader, and delete address, telephone and items. Return the unreachable children.
+    """End all memberships of a reader, and delete address, telephone and items, of each row with the address.
+
+    Return the unreachable children.
 
     The name stays until the retention purge, so that managers see who left. Where a manager stopped or refused the
     person, that state and the address stay, or signing up again would lift it.
     """
+    with db.atomic():
+        rows = members.people_at_address(person.address) if person.address else [person]
+        return {child for row in rows for child in _delete_row(row, now)}
+
+
+def _delete_row(person: Person, now: datetime) -> set[int]:
     barred = (Membership.person == person) & ((Membership.stopped_by == "manager") | (Membership.state == "refused"))
     with db.atomic():
         memberships = list(Membership.select().where(Membership.person == person, Membership.is_member, ~barred))

@@ -260,7 +260,7 @@ def _list_names(numbers: list[int]) -> dict[int, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryView:
-    """A notice and its letter to one person. `subject` is empty if the user may not see the notice."""
+    """A notice and its letter to one person."""
 
     at: datetime
     notice: Notice
@@ -269,20 +269,21 @@ class DeliveryView:
     letter: Letter | None
 
 
-def deliveries_to(person: Person) -> "ModelSelect[Delivery]":
-    """Select the deliveries of a person, sent or not, newest first."""
-    return Delivery.select(Delivery, Notice).join(Notice).where(Delivery.person == person).order_by(Delivery.id.desc())
+def deliveries_to(person: Person, rights: Permissions) -> "ModelSelect[Delivery]":
+    """Select the deliveries to a person, sent or not, of the notices that this user may see, newest first."""
+    visible = visible_notices(rights).select(Notice.id)
+    mine = (Delivery.person == person) & Delivery.notice.in_(visible)
+    return Delivery.select(Delivery, Notice).join(Notice).where(mine).order_by(Delivery.id.desc())
 
 
-def delivery_views(found: list[Delivery], rights: Permissions) -> list[DeliveryView]:
-    """Return deliveries with the subjects that this user may see, in three queries."""
+def delivery_views(found: list[Delivery]) -> list[DeliveryView]:
+    """Return deliveries with their subjects, in two queries."""
     newest = {
         one.delivery_id: one for one in Letter.select().where(Letter.delivery.in_(found), Letter.is_current == True)
     }
     notices = {one.notice_id for one in found}
-    visible = _visible_notices(notices, rights)
     subjects: dict[int, str] = {}
-    for wording in Wording.select().where(Wording.notice.in_(visible)).order_by(Wording.id.desc()):
+    for wording in Wording.select().where(Wording.notice.in_(notices)).order_by(Wording.id.desc()):
         subjects[wording.notice_id] = wording.subject
     made = []
     for one in found:
@@ -294,11 +295,6 @@ def delivery_views(found: list[Delivery], rights: Permissions) -> list[DeliveryV
             )
         )
     return made
-
-
-def _visible_notices(notices: set[int], rights: Permissions) -> set[int]:
-    """Return the notices of one page that somebody may see."""
-    return {row.id for row in visible_notices(rights).where(Notice.id.in_(notices)).select(Notice.id)}
 
 
 def service_letters(person: Person, limit: int = 10) -> list[Letter]:

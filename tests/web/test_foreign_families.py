@@ -6,9 +6,11 @@ import re
 import pytest
 
 import clock
+from core.inbound import join_leave
+from core.inbound.proof import Proof
 from core.members import preference_page, signed_links
 from core.permissions import permissions_of
-from models import ChangeRequest, Child, Letter, Membership, Person
+from models import ChangeRequest, Child, Job, Letter, Membership, Person
 from tests.web.notice_factory import get_page
 
 PHONE, NOTE, KANA = "090-0000-7777", "カナリア地区", "ヒミツ ケンタ"
@@ -263,3 +265,26 @@ def test_another_family_stays_apart(as_, aoyama, second):
     as_("花子").post(f"/requests/{ChangeRequest.get().id}/refuse")
     assert stored(aoyama) == before and Person.select().where(Person.id == second).exists()
     assert "青山" not in get_page(as_("守"), "/requests")
+
+
+def test_the_import_of_an_administrator_is_not_undone_by_a_manager(as_, aoyama, school):
+    line = "保護者氏名,メール,児童氏名,学年,組,電話\n青山 健太,aoyama.k@example.com,青山 陽菜,1,1,999\n"
+    one = school.lists["1-1"]
+    bring(as_("守"), one, line)
+    assert Person.get_by_id(aoyama.id).phone == "999"
+    path = f"/lists/{one.id}/import/{Job.get().id}/undo"
+    as_("花子").post(path)
+    assert Person.get_by_id(aoyama.id).phone == "999"
+    as_("守").post(path)
+    assert Person.get_by_id(aoyama.id).phone == PHONE
+
+
+def test_a_reader_who_deletes_everything_deletes_the_second_row_too(aoyama, two, second):
+    preference_page.delete_own_data(aoyama, clock.now())
+    assert Person.get_by_id(second).address is None
+    assert not Membership.select().where(Membership.person == second, Membership.is_member).exists()
+
+
+def test_a_leave_mail_finds_the_second_row(aoyama, two, second):
+    result = join_leave.handle_leave_mail(two, aoyama.address, None, Proof(), clock.now())
+    assert (result.reason, result.person.id) == ("asked to confirm", second)
