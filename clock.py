@@ -4,7 +4,9 @@
 moves everything.
 """
 
+import time
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 ZONE = ZoneInfo("Asia/Tokyo")
@@ -20,6 +22,20 @@ def set_offset(seconds: float) -> None:
 
 def now() -> datetime:
     return datetime.now(UTC) + _offset
+
+
+def since_boot() -> timedelta:
+    """Return the time since the machine started, sleep included. Nobody can set this clock."""
+    steady = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return timedelta(seconds=time.clock_gettime(steady)) + _offset
+
+
+def boot_id() -> str:
+    """Return the id of this boot of the machine; it changes after a power cut or restart."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown boot"
 
 
 def to_local(moment: datetime) -> datetime:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from peewee import (
     SQL,
     AutoField,
+    BigIntegerField,
     BlobField,
     BooleanField,
     CharField,
@@ -583,9 +584,8 @@ class Notice(BaseModel):
     expected = JsonField(default=list)  # [person id, child id or 0] of each letter at confirmation
     send_at = UtcMillisField(null=True, index=True)  # end of the hold window, or the scheduled time
     booked = BooleanField(default=False)
-    hold_reason = CharField(
-        default=""
-    )  # window, late, changed, proof (sender must release), content (refused by the mail server)
+    # window, late, changed, proof (sender must release), content (refused by the mail server), clock (was set forward)
+    hold_reason = CharField(default="")
     started_at = UtcMillisField(null=True)
     finished_at = UtcMillisField(null=True)
     stopped_at = UtcMillisField(null=True)
@@ -1275,6 +1275,18 @@ class ThrottleBucket(BaseModel):
     said = CharField(default="")
 
 
+class ClockState(BaseModel):
+    """The one row about the wall clock. `offset_ms`: wall clock minus time since boot, in that boot.
+
+    `jump_ms`: by how much the clock was set since an administrator said that it is right.
+    """
+
+    boot = CharField()
+    offset_ms = BigIntegerField()
+    jump_ms = BigIntegerField(default=0)
+    jumped_at = UtcMillisField(null=True)
+
+
 TABLES: tuple[type[BaseModel], ...] = (
     Organization,
     User,
@@ -1326,6 +1338,7 @@ TABLES: tuple[type[BaseModel], ...] = (
     InboundMessage,
     ImapStatus,
     ThrottleBucket,
+    ClockState,
 )
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from core import clock_watch
 from core.accounts import login_links
 from core.imports import jobs
 from core.members import preference_page
@@ -12,6 +13,7 @@ from models import Notice, Reminder
 
 def run_due_jobs(now: datetime) -> None:
     """Start everything whose time has come. Idempotent, also from several processes: the rows decide (law 1)."""
+    clock_watch.check_clock(now)
     start.start_due_notices(now)
     login_links.send_requested_links(now)
     preference_page.send_requested_links(now)

@@ -19,7 +19,7 @@ import clock
 import config as ground
 from core import install
 from core.accounts import passwords
-from database import db, open_database
+from database import EPOCH, db, open_database
 from tests import cast
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -90,6 +90,12 @@ def hour() -> Iterator[None]:
     with time_machine.travel(time.time() + offset_s) if offset_s else nullcontext():
         yield
     clock.set_offset(0)
+
+
+@pytest.fixture(autouse=True)
+def boot_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that moves the wall clock means that time passes: the time since boot follows."""
+    monkeypatch.setattr(clock, "since_boot", lambda: clock.now() - EPOCH)
 
 
 @pytest.fixture

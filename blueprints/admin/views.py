@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 import clock
 import tasks
 from blueprints.admin import bp
-from core import audit, backup, settings
+from core import audit, backup, clock_watch, settings
 from core.delivery.dev_outbox import RETENTION_DAYS
 from core.inbound import spool
 from core.notifications.letter_limits import Caused, count_letter
@@ -217,6 +217,15 @@ def _retention_rows() -> list[tuple[str, str, str]]:
 
 
 # ── health ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@bp.post("/admin/clock/confirm")
+@requires("admin")
+def confirm_clock() -> Response:
+    """Record that the clock of the server is right."""
+    clock_watch.confirm_clock(current_user)
+    flash_message(N_("Noted: the clock is right. Bookings go out by themselves again."))
+    return redirect_to("home.index")
 
 
 class RenewalDatesForm(Form):

@@ -34,6 +34,7 @@ ACTION_LABELS = {
     "notice.held_proof": N_("Held: its sender must release it"),
     "notice.retimed": N_("Time changed"),
     "notice.cancelled": N_("Cancelled, back to the drafts"),
+    "notice.held_clock": N_("Held: the clock had been set forward"),
     "notice.held_late": N_("Held: it was late"),
     "notice.held_changed": N_("Held: the recipients had changed"),
     "notice.released": N_("Sent after all"),

@@ -113,14 +113,6 @@ class WorkerLock:
         self._file.close()
 
 
-def boot_id() -> str:
-    """Return the id of this boot of the machine; it changes after a power cut or restart."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "unknown boot"
-
-
 def _data_version() -> int:
     """Return a number that changes when another connection has changed the tables."""
     version: int = db.execute_sql("PRAGMA data_version").fetchone()[0]
@@ -157,7 +149,7 @@ class SmtpWorker:
         self._hooks = hooks
         self.lock = WorkerLock(config.data / "run")
         self.lock.remove_stale_locks(time.time())
-        self.boot = boot_id()
+        self.boot = clock.boot_id()
         self.failure = ""
         self._ledger = Ledger(self.lock.name)
         self._stopped: Callable[[], bool] = lambda: False

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, ModelSelect, fn
 
-from core import audit
+from core import audit, clock_watch
 from core.delivery.holding import hold_notice
 from core.delivery.queue import NewLetter, enqueue
 from core.notices import reminders, tracking_options
@@ -27,7 +27,8 @@ WAITS_FOR_START = (Notice.state == NoticeState.SCHEDULED) | (
 def start_due_notices(now: datetime) -> list[int]:
     """Start every held or booked notice whose time has come; return their ids (T-01, T-02, D-39).
 
-    A notice more than `late_s` late is held instead: the server was down (decision 8).
+    A notice more than `late_s` late is held instead: the server was down (decision 8). So is a booking if the clock was
+    set forward since.
     """
     settings = load_settings()
     due = _due_notices(now).order_by(Notice.urgent.desc(), Notice.send_at, Notice.id)
@@ -43,6 +44,9 @@ def start_or_hold(notice: Notice, now: datetime, settings: Settings) -> bool:
     with db.atomic():
         fresh = _due_notices(now).where(Notice.id == notice.id).first()
         if fresh is None:
+            return False
+        if fresh.state == NoticeState.SCHEDULED and clock_watch.is_too_early(fresh.updated_at):
+            hold_notice(fresh, "clock", now)
             return False
         if now - fresh.send_at > timedelta(seconds=settings.late_s):
             hold_notice(fresh, "late", now)

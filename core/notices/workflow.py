@@ -44,7 +44,7 @@ from models import (
     User,
 )
 
-DECISION_REASONS = ("late", "changed", "proof", "content")
+DECISION_REASONS = ("late", "changed", "proof", "content", "clock")
 """Why a held notice waits for a person."""
 
 STATE_LABELS: dict[str, str] = {

@@ -11,7 +11,7 @@ from typing import Any
 from peewee import JOIN, ModelSelect, fn
 
 import clock
-from core import backup, household_reads, settings
+from core import backup, clock_watch, household_reads, settings
 from core.backup import BackupStatus
 from core.delivery import alerts
 from core.household_reads import HouseholdCount
@@ -107,6 +107,7 @@ class Dashboard:
     renewals: list[Renewal]
     forgetting: datetime | None
     unsafe: list[BackupStatus]
+    clock_jump: timedelta | None
     waiting: list[NoticeRow]
     drafts: list[NoticeRow]
     latest: list[NoticeLine]
@@ -114,7 +115,14 @@ class Dashboard:
     @property
     def matters(self) -> int:
         """Count the open tasks."""
-        one_each = (self.pending.count, self.requests, self.troubled[0], self.nameless.count, self.forgetting)
+        one_each = (
+            self.pending.count,
+            self.requests,
+            self.troubled[0],
+            self.nameless.count,
+            self.forgetting,
+            self.clock_jump,
+        )
         each = (
             *self.asking,
             *self.second,
@@ -162,6 +170,7 @@ def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
         forgetting=settings.purge_starts_at(now) if rights.is_admin else None,
         renewals=near_renewals(clock.to_local(now).date()) if rights.is_admin else [],
         unsafe=[found] if rights.is_admin and (found := backup.current_status(now)).needs_attention else [],
+        clock_jump=clock_watch.unconfirmed_jump() if rights.is_admin else None,
         waiting=[row for row in booked if row not in asking][:MAX_SHOWN],
         drafts=notice_list.notice_rows(notice_list.nonempty_drafts(rights).limit(MAX_SHOWN)),
         latest=_lines(latest, counts),

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from config import Config
-from core import backup
+from core import backup, clock_watch
 from core.settings import Settings
 from i18n import N_
 from mail import auth_results, dkim_signer
@@ -181,7 +181,7 @@ def check_system(config: Config, settings: Settings, now: datetime) -> Iterator[
     free = shutil.disk_usage(config.data).free
     advice = "" if free > MIN_FREE_BYTES else N_("Make room: less than 500 MB are free.")
     yield CheckResult("disk", free > MIN_FREE_BYTES, f"{free // 2**20} MB", advice)
-    yield CheckResult("clock", abs(config.clock_offset_s) < 1, now.isoformat(timespec="seconds"), "")
+    yield _check_clock(config, now)
     yield _check_queue(now)
     yield _check_backup(now)
     https = settings.base_url.startswith("https://")
@@ -189,6 +189,15 @@ def check_system(config: Config, settings: Settings, now: datetime) -> Iterator[
     yield CheckResult("base_url", https, settings.base_url, advice)
     if https:
         yield _check_certificate(settings.base_url, now)
+
+
+def _check_clock(config: Config, now: datetime) -> CheckResult:
+    jump = clock_watch.unconfirmed_jump()
+    found = now.isoformat(timespec="seconds")
+    if jump:
+        advice = N_("The clock was set. Compare it with your watch, then press the button on the first page.")
+        return CheckResult("clock", False, f"{found}, {round(jump.total_seconds() / 60):+} min", advice)
+    return CheckResult("clock", abs(config.clock_offset_s) < 1, found, "")
 
 
 def _check_backup(now: datetime) -> CheckResult:

@@ -18,6 +18,7 @@ PACKAGES = (
     "core.audit",
     "core.permissions",
     "core.visibility",
+    "core.clock_watch",
     "core.settings",
     "core.schema",
     "core.install",

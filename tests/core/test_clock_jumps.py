@@ -6,12 +6,16 @@ from datetime import timedelta
 import pytest
 
 import clock
+from core import clock_watch, scheduler
+from core.clock_watch import check_clock
 from core.delivery import queue, throttle
+from core.notices import workflow
 from core.settings import load_settings
+from database import EPOCH
 from mail.server_urls import SmtpServer
-from models import Letter
+from models import AuditLog, Letter
 from tests import smarthost
-from tests.smarthost import begun, drained, later, states
+from tests.smarthost import begun, book, drained, fresh, later, states, written
 
 SERVER = SmtpServer("127.0.0.1", 25)
 
@@ -81,3 +85,107 @@ def test_a_wait_is_bounded_by_what_the_attempt_allows(school, hanako, attempts, 
     Letter.update(attempts=attempts, next_attempt_at=wait, state="deferred").where(Letter.notice == notice).execute()
     assert queue.bound_waits(clock.now()) == 4 * bound
     assert Letter.select().where(Letter.notice == notice, Letter.next_attempt_at <= clock.now()).count() == 4 * bound
+
+
+# a clock that is set: noticed, told, and bookings checked against it
+
+
+@pytest.fixture
+def set_clock(school, monkeypatch):
+    """Return a function that sets the wall clock while no time passes."""
+    jumps = []
+    check_clock(clock.now())
+
+    def jump(**by):
+        jumps.append(timedelta(**by))
+        monkeypatch.setattr(clock, "since_boot", lambda: clock.now() - EPOCH - sum(jumps, timedelta()))
+        return later(**by)
+
+    return jump
+
+
+def booked(hanako, school, **ahead):
+    return book(written(hanako, [school.lists["1-1"]]), hanako, **ahead)
+
+
+def state_of(notice):
+    return fresh(notice).state, fresh(notice).hold_reason
+
+
+def test_no_booking_leaves_early_because_the_clock_was_set_forward(school, hanako, set_clock):
+    """Neither one within the jump nor one after it: by the old clock its time has not come."""
+    soon, late, other = (booked(hanako, school, minutes=minutes) for minutes in (40, 120, 180))
+    scheduler.run_due_jobs(set_clock(hours=1))
+    assert state_of(soon) == ("held", "clock") and state_of(late) == ("scheduled", "")
+    scheduler.run_due_jobs(later(minutes=61))
+    assert state_of(late) == ("held", "clock")
+    workflow.release_held(fresh(late), hanako, clock.now())
+    scheduler.run_due_jobs(clock.now())
+    assert state_of(late) == ("sending", "")
+    clock_watch.confirm_clock(school.users["守"])
+    scheduler.run_due_jobs(later(minutes=60))
+    assert state_of(other) == ("sending", "")
+
+
+def test_a_booking_made_or_changed_after_the_jump_follows_the_new_clock(school, hanako, set_clock):
+    before = booked(hanako, school, minutes=90)
+    scheduler.run_due_jobs(set_clock(hours=1))
+    after = booked(hanako, school, minutes=10)
+    workflow.reschedule(fresh(before), later(seconds=5) + timedelta(minutes=10), hanako, clock.now())
+    scheduler.run_due_jobs(later(minutes=11))
+    assert state_of(after) == ("sending", "") and state_of(before) == ("sending", "")
+
+
+def test_a_clock_that_is_set_forward_and_back_again_asks_nobody(school, hanako, set_clock):
+    notice = booked(hanako, school, minutes=90)
+    scheduler.run_due_jobs(set_clock(days=1, hours=-1))
+    assert round(clock_watch.unconfirmed_jump() / timedelta(hours=23), 3) == 1
+    assert state_of(notice) == ("held", "clock")
+    other = booked(hanako, school, minutes=5)
+    scheduler.run_due_jobs(set_clock(days=-1, hours=1))
+    assert clock_watch.unconfirmed_jump() is None
+    assert [row.detail for row in AuditLog.select().where(AuditLog.action == "clock.jumped")] == [
+        {"minutes": 23 * 60},
+        {"minutes": -23 * 60},
+    ]
+    assert state_of(other) == ("scheduled", "")
+
+
+def test_a_clock_that_is_set_back_keeps_bookings_and_says_so(school, hanako, set_clock):
+    notice = booked(hanako, school, minutes=30)
+    scheduler.run_due_jobs(set_clock(hours=-1))
+    assert round(clock_watch.unconfirmed_jump() / timedelta(hours=-1), 3) == 1
+    scheduler.run_due_jobs(later(minutes=91))
+    assert state_of(notice) == ("sending", "")
+
+
+def test_small_corrections_and_a_restart_of_the_machine_are_no_jump(school, set_clock, monkeypatch):
+    scheduler.run_due_jobs(set_clock(seconds=59))
+    assert clock_watch.unconfirmed_jump() is None
+    monkeypatch.setattr(clock, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(clock, "since_boot", lambda: timedelta(seconds=40))
+    scheduler.run_due_jobs(clock.now())
+    assert clock_watch.unconfirmed_jump() is None
+    assert not AuditLog.select().where(AuditLog.action == "clock.jumped").exists()
+
+
+def test_processes_that_see_a_jump_at_once_record_it_once(school, set_clock):
+    now = set_clock(hours=2)
+    smarthost.at_once(*[lambda: clock_watch.check_clock(now)] * 4)
+    assert round(clock_watch.unconfirmed_jump() / timedelta(hours=2), 3) == 1
+    assert AuditLog.select().where(AuditLog.action == "clock.jumped").count() == 1
+
+
+def test_administrators_read_it_on_the_first_page_and_end_it(school, hanako, set_clock, as_):
+    notice = booked(hanako, school, minutes=40)
+    scheduler.run_due_jobs(set_clock(hours=1))
+    words = "サーバーの時計が60分進みました"
+    admin, manager = as_("守"), as_("花子")
+    assert words in admin.get("/").text and words not in manager.get("/").text
+    assert "まだ早いかもしれません" in manager.get("/").text
+    assert "もう送ってよい時刻ですか" in manager.get(f"/notices/{notice.id}").text
+    assert "ホーム画面のボタンを押してください" in admin.get("/admin/health?look=1").text
+    assert manager.post("/admin/clock/confirm").status_code == 403
+    assert admin.post("/admin/clock/confirm", follow_redirects=True).status_code == 200
+    assert words not in admin.get("/").text
+    assert AuditLog.get(AuditLog.action == "clock.confirmed").user is not None
