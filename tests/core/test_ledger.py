@@ -241,7 +241,7 @@ def test_while_the_disk_is_full_replies_are_kept_and_the_worker_waits(school, co
         def fill():
             size = max(ledger.SIZE_OCTETS, os.path.getsize(f"{config.database}-wal"))
             with closing(sqlite3.connect(config.database)) as other:  # the log is full to its last octet
-                while os.path.getsize(f"{config.database}-wal") < size:
+                while os.path.getsize(f"{config.database}-wal") <= size:
                     other.execute("UPDATE organization SET postal = postal || 'x'")
                     other.commit()
             resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(f"{config.database}-wal"), limits[1]))
