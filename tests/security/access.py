@@ -70,6 +70,7 @@ ACCESS: dict[str, str] = {
     "account.show_second_factor": "own",
     "account.start_app": "own",
     "admin.add_carrier": "admin",
+    "admin.confirm_clock": "admin",
     "admin.edit_carrier": "admin",
     "admin.download_backup": "admin",
     "admin.health": "admin",
