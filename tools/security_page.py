@@ -57,6 +57,7 @@ def who(value: str) -> str:
         "direct": "the writer of the letter, or an administrator",
         "person": f"{role} of one of the person's lists",
         "place": f"{role} of the list of the membership",
+        "request": f"{role} of all lists of the person",
         "template": f"{role} of the template's list",
         "results": f"{role} of one of the notice's lists, for the families of the own lists",
         "family": f"{role} of the family's list",
