@@ -172,6 +172,7 @@ def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         else [],
         "outage": outage.current_outage(notice),
         "refused_content": smtp_results.content_refusal(notice) if notice.hold_reason == "content" else "",
+        "run_refused": begun and smtp_results.is_run_refused(notice.id),
         "failed": workflow.failed_letters(notice).count() if begun else 0,
         "reminders": reminders.reminders_of_notice(notice),
         "reminder_states": reminders.STATE_LABELS,

@@ -23,8 +23,6 @@ from mail.bounce.verdict import DEAD_ADDRESS_REASONS, judge_smtp_reply
 from mail.smtp import SmtpReply
 from models import QUEUED_STATES, Letter, LetterState, Notice, NoticeState, Person
 
-BLOCK_SHARE_DIVISOR = 5  # a fifth
-BLOCK_MIN_REFUSALS = 5
 BLOCK_PAUSE = timedelta(hours=1)
 MIN_CONTENT_REFUSALS = 3
 ALONE_FOR = timedelta(minutes=2)
@@ -101,7 +99,7 @@ def record_refusal(letter: Letter, reason: str, now: datetime, subject_of: Calla
     if is_domain_blocking(letter, now):
         pause_domain_and_requeue(letter, now, subject_of)
         return True
-    if is_run_refused(letter):
+    if is_run_refused(letter.notice_id):
         forget_exclusions(Letter.notice == letter.notice_id)
     else:
         suppression.record_failure(letter, reason, now)
@@ -127,20 +125,20 @@ def is_domain_blocking(letter: Letter, now: datetime) -> bool:
         return False
     if throttle.pause_reason(letter.domain, now) == alerts.CARRIER_BLOCK:
         return True
-    return _exceeds_share(Letter.domain == letter.domain, letter)
+    return _exceeds_share(letter.notice_id, Letter.domain == letter.domain)
 
 
-def is_run_refused(letter: Letter) -> bool:
+def is_run_refused(notice: int | None) -> bool:
     """Return whether more than a fifth (and five) of a notice's letters found no mailbox, whatever their domains."""
-    return letter.notice_id is not None and _exceeds_share(True, letter, Letter.reason.in_(DEAD_ADDRESS_REASONS))
+    return notice is not None and _exceeds_share(notice, kind=Letter.reason.in_(DEAD_ADDRESS_REASONS))
 
 
-def _exceeds_share(scope: Expression | bool, letter: Letter, kind: Expression | bool = True) -> bool:
+def _exceeds_share(notice: int, scope: Expression | bool = True, kind: Expression | bool = True) -> bool:
     failed = Letter.state.in_((LetterState.REFUSED, LetterState.BOUNCED)) & kind
     done, refusals = (
         Letter.select(fn.COUNT(Letter.id), fn.COALESCE(fn.SUM(failed.cast("integer")), 0))
         .where(
-            Letter.notice == letter.notice_id,
+            Letter.notice == notice,
             Letter.is_current == True,
             Letter.state.in_((LetterState.ACCEPTED, LetterState.REFUSED, LetterState.BOUNCED)),
             scope,
@@ -148,7 +146,7 @@ def _exceeds_share(scope: Expression | bool, letter: Letter, kind: Expression | 
         .tuples()
         .get()
     )
-    return bool(refusals >= BLOCK_MIN_REFUSALS and refusals * BLOCK_SHARE_DIVISOR > done)
+    return bool(refusals >= suppression.MIN_SHARE_LETTERS and refusals * suppression.SHARE_DIVISOR > done)
 
 
 def pause_domain_and_requeue(letter: Letter, now: datetime, subject_of: Callable[[Notice], str]) -> None:
@@ -202,7 +200,7 @@ def is_refused_among_few(letter: QueuedMessage) -> bool:
         return False
     accepted = Letter.select().where(mine, Letter.state == LetterState.ACCEPTED).count()
     marked = Letter.select().where(mine, Letter.reason == "us").count()
-    few = marked < BLOCK_MIN_REFUSALS or marked * BLOCK_SHARE_DIVISOR <= accepted + marked
+    few = marked < suppression.MIN_SHARE_LETTERS or marked * suppression.SHARE_DIVISOR <= accepted + marked
     return bool(accepted) and few
 
 

@@ -26,6 +26,8 @@ COUNTED_KINDS = ("full", "suspended", "temporary", "doubtful", "other")
 SECOND_FAILURE_KINDS = ("unknown_host", "closed")
 """Failures of a whole mail system. It may be down for a day, so only the second notice excludes."""
 MIN_FAILED_LETTERS, MIN_FAILED_DAYS, FAILURE_WINDOW = 5, 3, timedelta(days=30)
+SHARE_DIVISOR, MIN_SHARE_LETTERS = 5, 5
+"""Failures of more than a fifth (and five) of a notice's letters are not the readers' fault."""
 MIN_UNKNOWN_USER_4XX = 3
 """After so many letters, "user unknown" with a temporary code excludes."""
 
@@ -88,9 +90,25 @@ def _failed_before(letter: Letter, now: datetime) -> bool:
 
 
 def record_expired(letters: list[Letter], now: datetime) -> None:
-    """Record the failure of letters that servers deferred until they expired."""
+    """Record the failure of letters that servers deferred until they expired.
+
+    If a server deferred more than a fifth (and five) of a notice, the fault is not the readers': nothing is registered,
+    and the letters lose their code, so that they never count.
+    """
+    by_notice: dict[int | None, list[Letter]] = {}
     for letter in letters:
-        record_failure(letter, "doubtful" if _is_temporary_unknown_user(letter) else "temporary", now)
+        by_notice.setdefault(letter.notice_id, []).append(letter)
+    for notice, expired in by_notice.items():
+        if notice is not None and _is_a_large_share(notice, len(expired)):
+            Letter.update(code=None).where(Letter.id.in_([letter.id for letter in expired])).execute()
+            continue
+        for letter in expired:
+            record_failure(letter, "doubtful" if _is_temporary_unknown_user(letter) else "temporary", now)
+
+
+def _is_a_large_share(notice: int, expired: int) -> bool:
+    letters: int = Letter.select().where(Letter.notice == notice, Letter.is_current == True).count()  # noqa: E712
+    return expired >= MIN_SHARE_LETTERS and expired * SHARE_DIVISOR > letters
 
 
 def _is_temporary_unknown_user(letter: Letter) -> bool:

@@ -197,6 +197,23 @@ def test_one_reader_whose_server_refuses_the_text_is_refused_alone(school, host,
     assert states(notice) == {"accepted": 3, "refused": 1} and fresh(notice).state == "sent"
 
 
+@pytest.mark.parametrize("families", [0, 2])
+def test_letters_that_one_server_deferred_until_they_expired_count_against_nobody(school, host, hanako, families):
+    """Five and more than a fifth of a notice; below that an expired letter is a failure of its address."""
+    smarthost.families(school.lists["1-1"], families)
+    host.rules[""] = "451 4.3.0 local error"
+    for _ in range(5):
+        begun(hanako, [school.lists["1-1"]])
+        assert drained()
+        later(hours=49)
+        heart = sender()
+        heart._recover_and_finish(clock.now())
+        heart.close()
+    naoki = Person.get(Person.address == NAOKI)
+    assert Letter.select().where(Letter.person == naoki, Letter.state == "expired").count() == 5
+    assert naoki.address_state == ("bounced" if families == 0 else "fine")
+
+
 @pytest.mark.parametrize("last", [False, True])
 def test_a_letter_at_which_the_server_hangs_up_twice_is_put_aside_by_name(school, host, hanako, last):
     """The others go on, the notice is not held, and nobody is excluded."""

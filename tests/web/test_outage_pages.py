@@ -115,6 +115,18 @@ def test_failed_letters_are_sent_again_by_one_button(as_, school, hanako, read_c
     assert workflow.resend_failed(fresh(notice), hanako, clock.now()) == 0
 
 
+def test_a_notice_says_that_nobody_was_excluded_where_many_addresses_were_refused(as_, school, hanako):
+    for number in range(6):
+        smarthost.families(school.lists["1-1"], 3, f"d{number}.example", start=10 * number)
+    notice = begun(hanako, [school.lists["1-1"]])
+    words, page = "宛先から外していません", as_("花子")
+    settle(notice, "refused", 4, reason="unknown_user")
+    settle(notice, "accepted", 10)
+    assert words not in shown(page, f"/notices/{notice.id}")
+    settle(notice, "refused", 4, reason="unknown_user")
+    assert words in shown(page, f"/notices/{notice.id}")
+
+
 def test_an_expired_letter_is_sent_again_with_its_time_anew(school, hanako, notice):
     settle(notice, "expired", 1, reason="expired", expires_at=clock.now())
     assert workflow.resend_failed(notice, hanako, clock.now()) == 1
