@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail import smtp
+from mail import smtp, smtp_session
 from mail.server_urls import BadServerUrl, SmtpServer
 from mail.smtp import OutcomeUnknown, SmtpConnection, Unreachable, dot_stuff, rcpt_address
 from tests.mail.smtp_servers import ScriptedServer, authenticate_hanako, free_port, run_sink, self_signed_context
@@ -121,8 +121,8 @@ def test_the_end_mark_stands_at_the_end_alone(raw):
 
 def test_commands_go_in_one_go_where_the_server_offers_it(monkeypatch):
     """RFC 2920: no command waits for the answer before it, and the same letters arrive over one connection."""
-    said, send = [], smtp._Session.send
-    monkeypatch.setattr(smtp._Session, "send", lambda self, what: (said.append(what), send(self, what)))
+    said, send = [], smtp_session.SmtpSession.send
+    monkeypatch.setattr(smtp_session.SmtpSession, "send", lambda self, what: (said.append(what), send(self, what)))
     server = ScriptedServer(**IN_ONE_GO)
     with server as route:
         line = connected(route)
@@ -295,7 +295,7 @@ def test_a_long_answer_that_ends_counts():
 
 @pytest.mark.parametrize("verb", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "end"])
 def test_a_wait_ends_soon_after_the_process_is_told_to_stop(verb, monkeypatch):
-    monkeypatch.setattr(smtp, "STOP_GRACE_S", 0.2)
+    monkeypatch.setattr(smtp_session, "STOP_GRACE_S", 0.2)
     with ScriptedServer(**{verb: "silence"}) as route:
         began = time.monotonic()
         line = SmtpConnection(route, "mail.school.example", stopped=lambda: time.monotonic() > began + 0.3)
@@ -307,7 +307,7 @@ def test_a_wait_ends_soon_after_the_process_is_told_to_stop(verb, monkeypatch):
 
 
 def test_a_wait_for_tls_ends_soon_after_the_process_is_told_to_stop(monkeypatch):
-    monkeypatch.setattr(smtp, "STOP_GRACE_S", 0.2)
+    monkeypatch.setattr(smtp_session, "STOP_GRACE_S", 0.2)
     with ScriptedServer(greeting="silence") as route:
         began = time.monotonic()
         secure = replace(route, security="tls")
@@ -321,8 +321,10 @@ def test_a_wait_for_tls_ends_soon_after_the_process_is_told_to_stop(monkeypatch)
 @pytest.mark.parametrize("offers", [{}, IN_ONE_GO], ids=["one by one", "in one go"])
 def test_each_command_has_the_time_of_the_standard(offers, monkeypatch):
     """RFC 5321 4.5.3.2: MAIL and RCPT five minutes, DATA two, the end of the content ten."""
-    limits, getreply = [], smtp._Session.getreply
-    monkeypatch.setattr(smtp._Session, "getreply", lambda self: (limits.append(self.limit_s), getreply(self))[1])
+    limits, getreply = [], smtp_session.SmtpSession.getreply
+    monkeypatch.setattr(
+        smtp_session.SmtpSession, "getreply", lambda self: (limits.append(self.limit_s), getreply(self))[1]
+    )
     with ScriptedServer(**offers) as route:
         line = SmtpConnection(route, "mail.school.example")
         assert line.send(*TO).accepted and line.send(*TO).accepted
@@ -333,7 +335,7 @@ def test_each_command_has_the_time_of_the_standard(offers, monkeypatch):
 
 
 def test_a_slow_answer_is_told_and_waited_for(monkeypatch):
-    monkeypatch.setattr(smtp, "SLOW_S", 0.3)
+    monkeypatch.setattr(smtp_session, "SLOW_S", 0.3)
     told = []
 
     def late(connection):
