@@ -168,7 +168,7 @@ def test_an_edit_waits_for_who_manages_all_lists(as_, aoyama, school):
     assert after[:2] == before[:2], "person, household and child are as they were"
     assert Membership.get_by_id(place.id).attributes == {"係": "新しい"}, "items of the own list are the manager's"
     assert ChangeRequest.select().count() == 2
-    assert "確認待ち" in get_page(hanako, f"/members/{aoyama.id}")
+    assert "承認待ち" in get_page(hanako, f"/members/{aoyama.id}")
     assert "青山 新" not in get_page(hanako, "/requests"), "who asks does not decide"
     number = ChangeRequest.get(ChangeRequest.child.is_null()).id
     for name in ("花子", "太郎", "見る子"):
@@ -198,7 +198,7 @@ def test_an_import_of_some_of_the_lists_asks_too(as_, aoyama, school):
     line = "保護者氏名,メール,児童氏名,学年,組,電話\n青山 健太,aoyama.k@example.com,青山 陽菜,2,3,999\n"
     pages = bring(as_("花子"), school.lists["1-1"], line)
     assert stored(aoyama) == before
-    assert "同意待ち" in pages[0]
+    assert "承認待ち" in pages[0]
     wanted = [row.changes for row in ChangeRequest.select().order_by(ChangeRequest.id)]
     assert wanted == [{"phone": "999"}, {"grade": "2", "class_name": "3"}]
 
