@@ -95,6 +95,32 @@ def has_child(route: Route) -> bool:
     return any(name in CHILDREN for name in PARAMETER.findall(route.rule)[1:])
 
 
+MEMBERS_IN_STATE = ("approve", "resume", "reject")
+FITTING: dict[str, dict[str, Any]] = {
+    "admin.save_mailbox": {"address": "kairan@example.org", "host": "imap.example.org", "port": "993"},
+    "drip.add_message": {"at": "12:00"},
+    "drip.edit_message": {"at": "12:00"},
+    "lists.add_list": {"address": "neu"},
+    "lists.close_list": {"typed": "0"},
+    "lists.edit_list": {"address": "neu"},
+    "lists.confirm_move_copy": {"kind": "copy"},
+    "lists.run_move_copy": {"kind": "copy"},
+    "lists.save_monthly_test": {"at": "12:30"},
+    "users.grant_role": {"kind": "viewer"},
+    "users.invite_user": {"kind": "viewer"},
+}
+"""What a route wants in a field that means something else on the other pages."""
+
+
+def form_of(world: World, route: Route, owner: str) -> dict[str, Any]:
+    """Return the form for a route, its numbers those of an owner."""
+    fields, made = form(world, owner), world.numbers[owner]
+    if any(word in route.endpoint for word in MEMBERS_IN_STATE):
+        waiting = made.get("stopped_person" if "resume" in route.endpoint else "pending_person", fields["person"])
+        fields |= {"m": waiting, "person": waiting}
+    return fields | FITTING.get(route.endpoint, {})
+
+
 def form(world: World, owner: str) -> dict[str, Any]:
     """Return one form with every field that a page of Kairan reads; its numbers are an owner's objects."""
     made = world.numbers[owner]
@@ -104,7 +130,7 @@ def form(world: World, owner: str) -> dict[str, Any]:
         "m": number["person"],
         "p": number["person"],
         "person": number["person"],
-        "other": number["person"],
+        "other": world.numbers["next" if owner == "a" else owner].get("person", fallback["person"]),
         "child": number["child"],
         "list": number["list"],
         "lists": number["list"],
@@ -115,7 +141,6 @@ def form(world: World, owner: str) -> dict[str, Any]:
         "notice": number["draft"],
         "deliveries": made.get("delivery", fallback["delivery"]),
         "delivery": made.get("delivery", fallback["delivery"]),
-        "without": "",
         f"person-{number['person']}": "in",
         f"group-{number['group']}": "in",
         "colleague": world.users["chief"].id,
@@ -124,7 +149,8 @@ def form(world: World, owner: str) -> dict[str, Any]:
         "address": "neu@example.com", "phone": "1", "language": "ja", "password": "kumo-no-ue-no-hasi-8",
         "child_name": "子 名", "grade": "3", "class_name": "1", "relation": "父", "items": "", "purpose": "x",
         "email": "neu@school.example", "until": "2099-03-31", "at": "2099-01-01T10:00", "typed": "1", "wished": "1",
-        "sure": "1", "known_on": "2026-01-01T10:00", "join_mode": "open", "greeting": "", "word": "x", "note": "x",
+        "sure": "1", "known_on": "2026-01-01T10:00", "place": number["list"], "manager": world.users["chief"].id, "useful_s": "172800",
+        "unit": "household", "remind": "0x1", "comment": "", "join_mode": "open", "greeting": "", "word": "x", "note": "x",
         "hand": "x", "day": "1", "days": "3", "q": "zq", "find": "zq", "q1": "1", "mark": "", "fingerprint": "", "seen": "",
         "field-0": "grade", "op-0": "is", "value-0": "3", "column": "name", "encoding": "", "ja": "x", "en": "x",
         "domains": "example.jp", "host": "localhost", "port": "25", "security": "none", "road": "own", "rate": "10",

@@ -21,7 +21,7 @@ def problems(walker: Walker, role, route, headers: dict[str, str]) -> list[str]:
             role,
             route.method,
             own,
-            data=addresses.form(world, "b"),
+            data=addresses.form_of(world, route, "b"),
             query_string={"notice": world.numbers["b"]["draft"]},
         )
     free = RUNS_SCHEDULED_WORK.get(route.endpoint, set())

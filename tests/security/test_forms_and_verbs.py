@@ -39,7 +39,7 @@ def test_a_form_without_the_token_of_its_session_is_refused(walker, kind):
         if route.method != "POST" or route.endpoint.startswith("public.") or route.endpoint in WITHOUT_TOKEN:
             continue
         url = addresses.address(walker.world, route, addresses.owners(route)[0])
-        data = addresses.form(walker.world, "a") | fields
+        data = addresses.form_of(walker.world, route, "a") | fields
         answer, changes = walker.ask(ADMINISTRATOR, "POST", url, data=data, query_string=query)
         if answer.status_code != 403 or changes:
             found.append(f"{route.key}: {answer.status_code}, changes {[one.table for one in changes]}")

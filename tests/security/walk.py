@@ -200,9 +200,31 @@ def foreign_changes(role: RoleCase, world: World, changes: Iterable[Change]) -> 
         owner = world.owner_of.get((change.table, change.number))
         if change.before is not None and owner and not may_touch(role, owner, change.table):
             found.append(f"{change.table} {change.number} of {owner} changed")
+        elif change.table in OWN_COLUMNS and _changes_family(change) and not manages_all(role, world, change):
+            found.append(f"{change.table} {change.number} in {sorted(world.lists_of[change[:2]])} changed")
         if change.before is None:
             found += _foreign_references(role, world, change)
     return found
+
+
+OWN_COLUMNS = {
+    "person": ("name", "kana", "address", "address_key", "phone", "language", "household"),
+    "child": ("name", "kana", "grade", "class_name", "household", "attributes"),
+}
+"""What only users with rights over all lists of a person or child change; others ask them."""
+COLUMNS = {table._meta.table_name: [one.name for one in table._meta.sorted_fields] for table in TABLES}
+
+
+def _changes_family(change: Change) -> bool:
+    """Say whether an existing person or child got another name, address, household …, or is deleted."""
+    places = [COLUMNS[change.table].index(name) for name in OWN_COLUMNS[change.table]]
+    return change.before is not None and (
+        change.after is None or any(change.before[place] != change.after[place] for place in places)
+    )
+
+
+def manages_all(role: RoleCase, world: World, change: Change) -> bool:
+    return all(role.level(key) >= 3 for key in world.lists_of.get(change[:2], ()))
 
 
 def _foreign_references(role: RoleCase, world: World, change: Change) -> Iterator[str]:
