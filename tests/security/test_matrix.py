@@ -52,7 +52,7 @@ WITHOUT_OBJECT = {
 """Routes whose object this school lacks: 404 also for who may."""
 
 REMOVES_TWICE = {"notices.remove_file", "notices.save_and_remove_file"}
-"""A file that is not there (any more) is no error: the page is shown again and nothing changes."""
+"""A file that is not there (any more) is no error: the own draft is shown, or saved, all the same."""
 
 
 def problems(walker: Walker, role: RoleCase, route: Route, owner: str, child_owner: str) -> Iterator[str]:
@@ -96,7 +96,9 @@ def _problems_of_mixed_numbers(
     route: Route, role: RoleCase, child_owner: str, answer: TestResponse, changes: list[Change]
 ) -> Iterator[str]:
     """An own object with a foreign second one is refused; to a user with both it does nothing."""
-    if not may_touch(role, child_owner) and route.endpoint not in REMOVES_TWICE:
+    if route.endpoint in REMOVES_TWICE:
+        return
+    if not may_touch(role, child_owner):
         yield from _problems_of_refusal(answer, changes)
     elif found := tables_of(changes) - MAY_CHANGE_ON_REFUSAL:
         yield f"mixes two lists and changes {sorted(found)}"
