@@ -1,12 +1,17 @@
 """A locked database and a full disk for tests: a second process that writes, and a tmpfs that can be filled."""
 
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import config as ground
+from core import install
+from database import db, open_database
 from tests.conftest import needs_part
 
 _LOCK = """
@@ -64,3 +69,32 @@ def small_disk(path: Path, megabytes: int = 24) -> Iterator[SmallDisk]:
         yield SmallDisk(path)
     finally:
         subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@contextmanager
+def installed_on(disk: SmallDisk, mould: Path) -> Iterator[ground.Config]:
+    """Install Kairan on a small disk, as the fixture `config` does in a folder of pytest."""
+    data = disk.path / "data"
+    for folder in (data, data / "run", data / "outbox"):
+        folder.mkdir(mode=0o700)
+    (data / "keys").symlink_to(mould / "keys")
+    shutil.copy(mould / "kairan.db", data / "kairan.db")
+    config = ground.set_current_config(ground.Config(data=data, mail_domain="mail.school.example"))
+    install.lock_shared(data)
+    open_database(config.database)
+    try:
+        yield config
+    finally:
+        disk.free()
+        db.close()
+
+
+def fill_database(database: Path) -> None:
+    """Write until SQLite finds no room: its write-ahead log may have some after the disk is full."""
+    with closing(sqlite3.connect(database, isolation_level=None, timeout=10)) as other:
+        while True:
+            try:
+                other.execute("INSERT INTO audit_log (at, action, kind, detail) VALUES (0, ?, '', '{}')", ["x" * 900])
+            except sqlite3.OperationalError as error:
+                assert "disk is full" in str(error)
+                return
