@@ -47,7 +47,11 @@ def test_full_disk_loses_no_letter_and_every_command_says_so(tmp_path, mould):
             assert until(lambda: len(host.mails) >= 100, 60, every=0.003), house.said()
             disk.fill()
             fill_database(config.database)
-            assert until(lambda: "cannot be written" in house.said(), 20), (len(host.mails), states(notice), house.said())
+            assert until(lambda: "cannot be written" in house.said(), 20), (
+                len(host.mails),
+                states(notice),
+                house.said(),
+            )
             for command in (
                 ("backup", str(disk.path / "backup.tar.gz")),
                 ("member", "import", "1nen1kumi", str(roster)),
