@@ -321,14 +321,23 @@ def test_a_session_ends_whatever_commands_it_sends(school, monkeypatch):
                 time.sleep(0.02)
 
 
-def test_stored_messages_extend_the_session(school, monkeypatch):
-    monkeypatch.setattr(smtpd, "MAX_SESSION_S", 1.0)
+def test_stored_messages_extend_the_session_and_commands_do_not(school):
     raw = mail("hanako@example.jp", LIST, "練習", "本文\n")
-    with door("smtp") as client:
-        began = time.monotonic()
-        while time.monotonic() - began < 1.6:
-            assert client.sendmail("hanako@example.jp", [LIST], raw) == {}
-            time.sleep(0.2)
+    opened = InboundServer("smtp", "127.0.0.1", 0)
+    port = opened.open()
+    try:
+        with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+            client.ehlo("client.example")
+            (session,) = opened._handler.sessions
+            end = session._end.when()
+            client.noop()
+            client.mail("hanako@example.jp")
+            client.rcpt(LIST)
+            assert session._end.when() == end
+            client.data(raw)
+            assert session._end.when() > end
+    finally:
+        opened.close()
 
 
 def test_one_network_of_the_internet_has_few_sessions_and_the_own_machine_all(school, monkeypatch):
