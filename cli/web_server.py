@@ -224,7 +224,7 @@ class _Server(TcpWSGIServer):
         settings = Adjustments(
             sockets=[listening],
             clear_untrusted_proxy_headers=False,  # ProxyFix in the application decides which count
-            ident=None,
+            ident="",
             connection_limit=MAX_CONNECTIONS + 100,
             cleanup_interval=1,
             max_request_header_size=MAX_HEADER_BYTES,
