@@ -438,8 +438,11 @@ class ConsentText(BaseModel):
 class LinkRequest(BaseModel):
     """A request for a mailed link, from a page without login. A background job looks up `typed` and deletes the row."""
 
-    purpose = CharField(constraints=[_one_of("link_request_purpose", "purpose", ("login", "password", "page"))])
+    purpose = CharField(
+        constraints=[_one_of("link_request_purpose", "purpose", ("login", "password", "page", "signup"))]
+    )
     typed = CharField()
+    details = JsonField(default=dict)
     at = UtcMillisField(default=clock.now)
 
 

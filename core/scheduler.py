@@ -17,6 +17,7 @@ def run_due_jobs(now: datetime) -> None:
     start.start_due_notices(now)
     login_links.send_requested_links(now)
     preference_page.send_requested_links(now)
+    signup.send_requested_links(now)
     preference_page.send_merge_links(now)
     reminders.start_due_reminders(now)
     signup.process_queued_signups(now)

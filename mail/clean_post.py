@@ -9,6 +9,10 @@ import unicodedata
 
 MAX_TEXT_CHARS = 20_000
 MAX_SUBJECT_CHARS = 200
+MAX_READ_CHARS = 10 * MAX_TEXT_CHARS
+"""Characters that are read at all: quoted letters may stand before the writer's own text."""
+MAX_LINE_CHARS = 1000
+"""A longer line is a paragraph. It is no quotation and introduces none."""
 
 _QUOTE = re.compile(r"^\s*(?:[>＞|｜]\s?)")
 _ATTRIBUTION = re.compile(
@@ -48,9 +52,11 @@ def clean_subject_and_text(subject: str, text: str, base_url: str) -> tuple[str,
 def _without_quotes(text: str) -> str:
     """Remove quoted lines, their introductions, and addresses above a forwarded letter; keep its text."""
     lines_left: list[str] = []
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = text[:MAX_READ_CHARS].replace("\r\n", "\n").split("\n")
     for place, line in enumerate(lines):
-        if not (_QUOTE.match(line) or _BORDER.match(line) or _introduces_quote(line, lines[place + 1 : place + 4])):
+        if len(line) > MAX_LINE_CHARS or not (
+            _QUOTE.match(line) or _BORDER.match(line) or _introduces_quote(line, lines[place + 1 : place + 4])
+        ):
             lines_left.append(line.rstrip())
     return re.sub(r"\n{4,}", "\n\n\n", "\n".join(_without_header_block(lines_left)))
 
@@ -62,8 +68,12 @@ def _introduces_quote(line: str, after: list[str]) -> bool:
 
 def _without_header_block(lines: list[str]) -> list[str]:
     """Remove header lines with addresses where three or more header lines stand together."""
-    block = [place for place, line in enumerate(lines) if _HEADER_LINE.match(line)]
-    crowded = {place for place in block if sum(abs(place - other) <= 4 for other in block) >= 3}
+    block = [place for place, line in enumerate(lines) if _HEADER_LINE.match(line[:MAX_LINE_CHARS])]
+    crowded = {
+        place
+        for number, place in enumerate(block)
+        if sum(abs(place - other) <= 4 for other in block[max(0, number - 4) : number + 5]) >= 3
+    }
     return [line for place, line in enumerate(lines) if place not in crowded or "@" not in line]
 
 

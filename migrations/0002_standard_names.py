@@ -139,7 +139,7 @@ STATEMENTS = (
     'CREATE TABLE "job" ("id" INTEGER NOT NULL PRIMARY KEY, "kind" VARCHAR(255) NOT NULL, "user_id" INTEGER, "list_id" INTEGER, "state" VARCHAR(255) NOT NULL, "made_at" INTEGER NOT NULL, "done" INTEGER NOT NULL, "total" INTEGER NOT NULL, "detail" TEXT NOT NULL, FOREIGN KEY ("user_id") REFERENCES "user" ("id") ON DELETE SET NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "job_user_id" ON "job" ("user_id")',
     'CREATE INDEX "job_list_id" ON "job" ("list_id")',
-    'CREATE TABLE "link_request" ("id" INTEGER NOT NULL PRIMARY KEY, "purpose" VARCHAR(255) NOT NULL CONSTRAINT "link_request_purpose" CHECK (purpose IN (\'login\', \'password\', \'page\')), "typed" VARCHAR(255) NOT NULL, "at" INTEGER NOT NULL)',
+    'CREATE TABLE "link_request" ("id" INTEGER NOT NULL PRIMARY KEY, "purpose" VARCHAR(255) NOT NULL CONSTRAINT "link_request_purpose" CHECK (purpose IN (\'login\', \'password\', \'page\', \'signup\')), "typed" VARCHAR(255) NOT NULL, "details" TEXT NOT NULL, "at" INTEGER NOT NULL)',
     'CREATE TABLE "notice_review" ("id" INTEGER NOT NULL PRIMARY KEY, "notice_id" INTEGER NOT NULL, "requested_from_id" INTEGER, "requested_at" INTEGER, "fingerprint" VARCHAR(255) NOT NULL, "reviewed_by_id" INTEGER, "note" TEXT NOT NULL, "note_by" VARCHAR(255) NOT NULL, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE CASCADE, FOREIGN KEY ("requested_from_id") REFERENCES "user" ("id") ON DELETE SET NULL, FOREIGN KEY ("reviewed_by_id") REFERENCES "user" ("id") ON DELETE SET NULL)',
     'CREATE UNIQUE INDEX "notice_review_notice_id" ON "notice_review" ("notice_id")',
     'CREATE INDEX "notice_review_requested_from_id" ON "notice_review" ("requested_from_id")',

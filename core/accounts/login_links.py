@@ -21,7 +21,7 @@ from core.notifications.notify import notify
 from core.settings import load_settings
 from database import db, millis
 from i18n import N_
-from models import User
+from models import LinkRequest, User
 
 PER_ACCOUNT = 3
 PER_NETWORK = 10
@@ -97,8 +97,8 @@ def send_requested_links(now: datetime) -> int:
     return link_requests.process_requests(("login", "password"), _send_requested, now)
 
 
-def _send_requested(purpose: str, typed: str, now: datetime) -> None:
-    user = accounts.find_user(typed)
+def _send_requested(row: LinkRequest, now: datetime) -> None:
+    user, purpose = accounts.find_user(row.typed), row.purpose
     if user is None or not user.email or not user.is_active:
         return
     lifetime = KINDS[purpose].expires_after.total_seconds()

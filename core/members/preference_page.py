@@ -31,7 +31,7 @@ from core.settings import load_settings
 from database import db
 from i18n import N_
 from mail import address as addresses
-from models import ChangeRequest, Child, Letter, MailingList, Membership, Person
+from models import ChangeRequest, Child, Letter, LinkRequest, MailingList, Membership, Person
 
 PER_ADDRESS = ((600, 1), (86400, 3))
 MAX_LINKS_PER_DAY = 500
@@ -66,8 +66,8 @@ def send_requested_links(now: datetime) -> int:
     return link_requests.process_requests(("page",), _send_requested, now)
 
 
-def _send_requested(purpose: str, typed: str, now: datetime) -> None:
-    person = members.person_by_address(typed)
+def _send_requested(row: LinkRequest, now: datetime) -> None:
+    person = members.person_by_address(row.typed)
     if person is None or not person.is_deliverable or not _memberships_of(person):
         return
     if rate_limits.record_hit("own pages", now, 86400) <= MAX_LINKS_PER_DAY:

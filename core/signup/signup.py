@@ -15,11 +15,12 @@ from core.members.households import put_into_household
 from core.members.members import deliverable_fields, person_by_address
 from core.members.normalise import address_fields
 from core.members.preference_page import load_page
+from core.notifications import link_requests
 from core.settings import load_settings
 from core.signup import emails, quotas
 from core.signup.quotas import SignupRequest
 from database import db, millis
-from models import Child, MailingList, Membership, Person, QueuedSignup, User
+from models import Child, LinkRequest, MailingList, Membership, Person, QueuedSignup, User
 
 MAX_GUARDIANS = 6
 """Guardians that one child's code lets in; more wait for a manager's approval."""
@@ -126,21 +127,47 @@ def _process_queued(row: QueuedSignup, now: datetime) -> bool:
 
 
 def request_signup(request: SignupRequest, language: str, now: datetime) -> str:
-    """Mail the confirmation link to an address typed on the page; the answer does not tell whether it is known.
+    """Queue the confirmation link for an address typed on the page, whether the address is known or not.
 
     Return "" (a letter is on its way), "waits" (queued above the quota) or "too many joins" (dropped).
     """
     why = quotas.check_quota(request, now)
     if why == "too many joins":
         return why
+    details = {
+        "list": request.list.id,
+        "child": request.child.id if request.child else 0,
+        "language": language,
+        "why": why,
+        "route": request.route,
+        "code": request.code,
+        "evidence": request.evidence,
+    }
+    link_requests.enqueue_request("signup", request.address, now, details)
+    return why if why == "waits" else ""
+
+
+def send_requested_links(now: datetime) -> int:
+    """Answer the queued sign-ups of the page. The scheduler calls this."""
+    return link_requests.process_requests(("signup",), _send_requested, now, emails.CONFIRM_LINK_LIFETIME)
+
+
+def _send_requested(row: LinkRequest, now: datetime) -> None:
+    details = dict(row.details)
+    mailing_list = MailingList.get_or_none(MailingList.id == details["list"], MailingList.closed_at.is_null())
+    child = Child.get_or_none(Child.id == details["child"])
+    if mailing_list is None or (details["child"] and child is None):
+        return
+    request = SignupRequest(
+        mailing_list, row.typed, details["route"], details["code"], child, evidence=details["evidence"]
+    )
     person = person_by_address(request.address)
     if person and emails.has_membership(request, person):
         emails.send_already_member(request.list, person, now)
-    elif why == "waits":
+    elif details["why"] == "waits":
         quotas.enqueue_signup(request, False, now)
-    elif not why:
-        emails.send_confirmation_link(request, language, now)
-    return why if why == "waits" else ""
+    elif not details["why"]:
+        emails.send_confirmation_link(request, details["language"], now)
 
 
 def confirm_signup(request: SignupRequest, now: datetime) -> tuple[Person, str]:

@@ -387,6 +387,7 @@ def test_a_letter_with_a_link_is_never_seen_without_it(the_list, monkeypatch):
     monkeypatch.setattr("core.signup.emails.notify", watched)
     monkeypatch.setattr("core.members.preference_page.notify", watched)
     signup.request_signup(SignupRequest(the_list, "new@example.net", "link"), "ja", clock.now())
+    signup.send_requested_links(clock.now())
     signup.confirm_signup(SignupRequest(the_list, "new@example.net", "link", proof="letter"), clock.now())
 
     preference_page.request_new_address(person("new@example.net"), "other@example.net", clock.now())

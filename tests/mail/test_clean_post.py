@@ -1,7 +1,10 @@
 """What of a posted mail members may read (T-15, N-07, decision 6)."""
 
+import time
+
 import pytest
 
+from mail import clean_post
 from mail.clean_post import clean_subject_and_text, looks_like_reply
 
 BASE = "https://kairan.example.jp"
@@ -117,3 +120,20 @@ def test_what_looks_like_a_reply(subject):
 def test_what_does_not(subject):
     assert not looks_like_reply(subject, False)
     assert looks_like_reply(subject, True), "but a mail that refers to a letter of ours does"
+
+
+@pytest.mark.parametrize(
+    "unit", [" ", "\t", "\u3000", "To: a@b.example\n", "> a\n", "On 1 wrote:\n", "2026年1月 <", "a\n", "\n"]
+)
+def test_a_megabyte_made_to_hurt_takes_no_long(unit):
+    text = unit * (10**6 // len(unit))
+    began = time.process_time()
+    clean_post.clean_subject_and_text("件名", text, "https://kairan.example")
+    assert time.process_time() - began < 2
+
+
+def test_a_header_line_counts_by_its_neighbours():
+    crowd = ["From: a@b.example", "", "To: c@d.example", "", "Date: today", "ここから本文"]
+    apart = ["To: c@d.example", *[""] * 9, "From: a@b.example", *[""] * 9, "Date: today"]
+    assert clean_post._without_header_block(crowd) == ["", "", "Date: today", "ここから本文"]
+    assert clean_post._without_header_block(apart) == apart

@@ -5,9 +5,11 @@ import re
 import pytest
 
 import clock
+from core import scheduler
 from core.members import join_codes, signed_links
 from core.signup import emails, quotas
 from models import Letter, MailingList, Membership, Person, QueuedSignup
+from tests.counting import statements
 
 EVIL = "<script>alert(1)</script>"
 
@@ -22,7 +24,9 @@ def fill(client, url: str, mail: str, *, wait: int = 5, **more: str):
     page = client.get(url).get_data(as_text=True)
     found = re.search(r'name="made" value="([^"]*)"', page)
     clock.set_offset(wait)
-    return client.post(url, data={"mail": mail, "made": found[1] if found else "", **more})
+    answer = client.post(url, data={"mail": mail, "made": found[1] if found else "", **more})
+    scheduler.run_due_jobs(clock.now())
+    return answer
 
 
 def press(client, letter: Letter):
@@ -124,6 +128,21 @@ def test_one_network_has_its_share(client, the_list, monkeypatch):
         codes.append(fill(client, url, f"n{number}@example.net", wait=number * 10 + 5).status_code)
     assert codes == [303, 303, 429, 429]
     assert fill(client, f"{url}/{the_list.join_code}", "n9@example.net", wait=60).status_code == 303
+
+
+def test_the_page_does_the_same_work_for_a_member_and_a_stranger(client, school, the_list):
+    made = signed_links.form_token(the_list, clock.now())
+    clock.set_offset(5)
+    url, members = f"/j/{the_list.address}", [school.people["青山 健太"].address, "nobody@example.net"]
+    client.get(url)
+    done = [statements(lambda mail=mail: client.post(url, data={"mail": mail, "made": made})) for mail in members]
+    assert done[0] == done[1] and any("link_request" in sql for sql in done[0])
+    assert not Letter.select().exists()
+    scheduler.run_due_jobs(clock.now())
+    assert [(one.kind, one.address) for one in Letter.select().order_by(Letter.id)] == [
+        ("already", members[0]),
+        ("join", members[1]),
+    ]
 
 
 @pytest.mark.parametrize("made", ["", "nonsense", "soon"])
