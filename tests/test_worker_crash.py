@@ -2,6 +2,9 @@
 
 import random
 import signal
+import threading
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -10,6 +13,7 @@ from core.notices import start, workflow
 from core.notifications.notify import notify
 from models import Letter, Notice
 from tests import smarthost
+from tests.mail.smtp_servers import ScriptedServer
 from tests.processes import parts, until
 from tests.smarthost import confirmed, drained, fresh, states, written
 
@@ -93,3 +97,35 @@ def test_a_login_letter_waits_behind_nothing_after_a_crash(school, config):
         assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
         assert host.to() == ["a@example.com"]
     assert (fresh(letter).state, fresh(letter).auto_resent) == ("accepted", True)
+
+
+@pytest.mark.parametrize(("verb", "left"), [("RCPT", {"waiting": 4}), ("end", {"waiting": 3, "unknown": 1})])
+def test_a_sender_process_ends_within_five_seconds_of_term_while_the_server_talks_on(school, config, verb, left):
+    """No letter is lost, no attempt is counted, and the notice is not taken for interrupted."""
+    talking = threading.Event()
+
+    def endless(connection):
+        talking.set()
+        with suppress(OSError):
+            while True:
+                connection.sendall(b"250-and more\r\n")
+                time.sleep(0.2)
+        return False
+
+    notice = confirmed(written(school.users["守"], [school.lists["1-1"]]), school.users["守"])
+    with (
+        ScriptedServer(**{verb: endless}) as route,
+        parts(config.data, smtp=f"smtp://127.0.0.1:{route.port}", rate=0, mail_domain=config.mail_domain) as house,
+    ):
+        start.start_due_notices(clock.now())
+        worker = house.start("send-letters")
+        assert talking.wait(60), house.said()
+        worker.send_signal(signal.SIGTERM)
+        told = time.monotonic()
+        assert worker.wait(20) == 0 and time.monotonic() - told < 5
+        assert "Traceback" not in house.said()
+    heart = smarthost.sender()
+    heart._recover_and_finish(clock.now())
+    heart.close()
+    assert states(notice) == left and fresh(notice).state == "sending"
+    assert not Letter.select().where(Letter.notice == notice, Letter.attempts > 0).exists()

@@ -130,7 +130,7 @@ class _RefusesUs(Unreachable):
 def _mark_of(failure: Unreachable) -> str:
     """Return how a letter that met this failure is marked: the server hung up at it, or refused us with it."""
     if isinstance(failure, _RefusesUs):
-        return "" if failure.reason == "limit" else "us"
+        return "us"
     return "broken" if failure.reason == "broken" else ""
 
 
@@ -361,17 +361,17 @@ class SmtpWorker:
             self._accepted_at, self._refusal_words = now, ""
             return ""
         fault = whose_fault(reply, letter.address)
-        if fault.of == "limit":
-            raise _RefusesUs("limit", reply, fault.wait)
         all_refuse = (
             fault.of == "reader"
             and self._all_domains_refuse(letter, reply)
             and not smtp_results.is_refused_among_few(letter)
         )
-        if (fault.of == "us" or all_refuse) and not smtp_results.fails_alone(letter, "us", self._accepted_at, now):
+        if (fault.of in ("us", "limit") or all_refuse) and not smtp_results.fails_alone(
+            letter, "us", self._accepted_at, now
+        ):
             if all_refuse:
                 self._record(lambda: smtp_results.take_back_refusals(letter, reply, now))
-            raise _RefusesUs(fault.why or "refused", reply)
+            raise _RefusesUs(fault.why or "refused", reply, fault.wait)
         return fault.of
 
     def _all_domains_refuse(self, letter: QueuedMessage, reply: SmtpReply) -> bool:

@@ -43,6 +43,8 @@ _LIMIT_WORDS = re.compile(
     r"|exceeded .{0,40}(?:sending|message rate|messages per|mails per|rate limit)|too many (?:messages|e?-?mails|letters)"
     r"|送信(?:数|通数|量)?.{0,10}(?:上限|制限|超過)|通数.{0,6}(?:上限|制限)"
 )
+_MAILBOX_WORDS = re.compile(r"mail ?box|inbox|recipient|storage|disk|受信|容量|メールボックス")
+"""A limit of the reader, not of the sender."""
 _WHY_BY_WORDS: tuple[tuple[OurFault, re.Pattern[str]], ...] = (
     (
         "trust",
@@ -77,7 +79,8 @@ _WAIT_DEFAULT, _WAIT_MIN, _WAIT_MAX = timedelta(hours=1), timedelta(minutes=1), 
 def whose_fault(reply: SmtpReply, recipient: str) -> Fault:
     """Return whose fault an answer is that is no acceptance. recipient: the address of RCPT."""
     words = normalize_text(reply.text)
-    if reply.enhanced in _LIMIT_ENHANCED or (reply.code // 100 in (4, 5) and _LIMIT_WORDS.search(words)):
+    full = reply.enhanced.endswith(".2.2") or _MAILBOX_WORDS.search(words)
+    if reply.enhanced in _LIMIT_ENHANCED or (_LIMIT_WORDS.search(words) and not full):
         return Fault("limit", "limit", wait_named(words) or _WAIT_DEFAULT)
     if not reply.refused:
         return Fault("server")

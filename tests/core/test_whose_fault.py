@@ -172,6 +172,18 @@ def test_a_limit_waits_for_its_time_and_urgent_letters_go_first(school, host, ha
     assert max(times[urgent]) <= min(times[plain])
 
 
+def test_a_limit_that_meets_one_reader_alone_stops_the_others_once(school, host, hanako):
+    host.rules[NAOKI] = "550 message rate limit exceeded, retry in 5 minutes"
+    notice = begun(hanako, [school.lists["1-1"]])
+    heart = sender()
+    heart.run_once(never)
+    assert fresh(notice).pause_reason == "limit"
+    step(heart, minutes=5, seconds=1)
+    step(heart, seconds=61)
+    heart.close()
+    assert states(notice) == {"accepted": 3, "refused": 1} and fresh(notice).state == "sent"
+
+
 @pytest.mark.parametrize(
     "answer", ["552 5.3.4 message too big", "554 5.6.0 content", "550 5.7.1 looks like spam", "550 5.2.3 too long"]
 )

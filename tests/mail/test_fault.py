@@ -79,6 +79,9 @@ def test_stage_and_codes_decide_whatever_the_words(phase, codes, of, words):
         ("554 transaction failed", "end", Fault("reader")),
         ("450 4.2.1 receives mail too quickly, try again later", "rcpt", Fault("server")),
         ("552 5.2.2 mailbox over quota", "end", Fault("reader")),
+        ("552 5.2.2 mail quota exceeded", "rcpt", Fault("reader")),
+        ("550 message limit reached in the mailbox of this recipient", "rcpt", Fault("reader")),
+        ("452 4.2.2 mail quota exceeded", "rcpt", Fault("server")),
         ("550 daily sending limit exceeded", "mail", Fault("limit", "limit", timedelta(hours=1))),
         (
             "451 4.7.1 hourly limit reached, try again in 600 seconds",
