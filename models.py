@@ -388,7 +388,7 @@ class Membership(BaseModel):
 
 
 class ChangeRequest(BaseModel):
-    """A change that waits for a user with rights over all lists of the person (decision 78).
+    """A change that waits for a user with rights over all lists of the person (decision 87).
 
     `changes`: wanted values of the person, or of the child, by column; `household`: "" (one of their own) or the id of a
     person to join. `duplicate`: a second row of perhaps the same person, made by a manager who may not see the first

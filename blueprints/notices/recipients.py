@@ -99,7 +99,7 @@ def save_and_search(number: int) -> Any:
 @web.requires("send")
 def save_and_open_groups(number: int) -> Any:
     """Save the selection and open the groups of a list."""
-    list_id = request.form.get("of", 0, type=web.parse_row_id)
+    list_id = web.get_list_or_404(request.form.get("of", 0, type=web.parse_row_id), "send").id
     return _save_recipients(number, lambda notice: web.redirect_to("lists.groups", number=list_id, notice=number))
 
 

@@ -209,13 +209,15 @@ def run_and_flash(notice: Notice, action: Callable[[], Any], done: str, endpoint
 @web.requires("send")
 def retry_carrier() -> Response:
     """Retry immediately at a carrier that was deferred after too many refusals."""
+    number = request.form.get("notice", 0, type=web.parse_row_id)
+    if number:
+        web.get_notice_or_404(number)
     going = alerts.resume_carrier(request.form.get("domain", ""), current_user, clock.now())
     if going:
         web.flash_message(N_("%(n)s letters are being tried again."), n=going)
         tasks.wake_worker()
     else:
         web.flash_message(N_("Nothing waits there any more."))
-    number = request.form.get("notice", 0, type=web.parse_row_id)
     return web.redirect_to("notices.show", number=number) if number else web.redirect_to("home.index")
 
 

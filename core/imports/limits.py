@@ -1,4 +1,4 @@
-"""What a user who is no administrator may match and change in an import: rows of the own lists (T-33, decision 78)."""
+"""What a user who is no administrator may match and change in an import: rows of the own lists (T-33, decision 87)."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Edit people and children, or ask for it: only who manages all lists of a person changes the person (decision 78).
+"""Edit people and children, or ask for it: only who manages all lists of a person changes the person (decision 87).
 
 Each verb returns True if it was done, and False if it became a change request. Users with rights over all lists of the
 person see the request, and accept or refuse it. A manager of some of the lists learns nothing by asking.

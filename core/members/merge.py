@@ -1,4 +1,4 @@
-"""Merge two rows of one person, after the holder of the address or a manager agreed (decision 78)."""
+"""Merge two rows of one person, after the holder of the address or a manager agreed (decision 87)."""
 
 from datetime import datetime
 

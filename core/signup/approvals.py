@@ -11,11 +11,13 @@ from datetime import datetime, timedelta
 from peewee import Expression, Node, fn
 
 from core import audit
-from core.members import consent, households, members, unsubscribe
+from core.members import consent, households, members, merge, unsubscribe
+from core.members.normalise import address_fields
 from core.permissions import Permissions
 from core.signup import emails
+from core.signup.signup import guardian_without_address
 from database import db
-from models import Child, MailingList, Membership, Person, QueuedSignup, User
+from models import MailingList, Membership, Person, QueuedSignup, User
 
 MAX_SHOWN = 100
 REJECTED_SHOWN_FOR = timedelta(days=30)
@@ -73,16 +75,33 @@ def approve_requests(mailing_list: MailingList, people: Iterable[int], by: User 
     with db.atomic():
         approved = _people_in_states(mailing_list, people, ("pending", "refused"))
         count = members.approve_members(mailing_list, [person.id for person in approved], by)
-        for membership in Membership.select().where(
-            Membership.list == mailing_list,
-            Membership.person.in_([person.id for person in approved]),
-            Membership.state == "active",
-            Membership.child.is_null(False),
-        ):
-            households.put_into_household(Person.get_by_id(membership.person_id), Child.get_by_id(membership.child_id))
         for person in approved:
-            emails.send_approved(mailing_list, person, now)
+            emails.send_approved(mailing_list, _settle_family(mailing_list, person, by, now), now)
     return count
+
+
+def _settle_family(mailing_list: MailingList, person: Person, by: User | None, now: datetime) -> Person:
+    """Give an approved guardian the household of the child; return the row of the guardian.
+
+    If the roster names one guardian without an address, and the person has no name and no other list, it is that one.
+    """
+    memberships = list(Membership.select().where(Membership.person == person, Membership.is_member))
+    for row in memberships:
+        if row.list_id != mailing_list.id or row.state != "active" or row.child is None:
+            continue
+        guardian = None if person.name or len(memberships) > 1 else guardian_without_address(mailing_list, row.child)
+        if guardian:
+            joined = {"joined_via": row.joined_via, "consent": row.consent}
+            merge.merge_person(person, guardian, by, now)
+            Person.update(**address_fields(person.address or ""), language=person.language).where(
+                Person.id == guardian.id
+            ).execute()
+            Membership.update(**joined).where(
+                Membership.person == guardian, Membership.list == mailing_list, Membership.child == row.child_id
+            ).execute()
+            return Person.get_by_id(guardian.id)
+        households.put_into_household(Person.get_by_id(person.id), row.child)
+    return Person.get_by_id(person.id)
 
 
 def reject_requests(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:

@@ -225,14 +225,14 @@ def _find_or_create_person(request: SignupRequest, now: datetime) -> tuple[Perso
         return person, False
     fields = address_fields(request.address)
     decided = not _needs_approval(request, [])  # else a manager decides before the roster's guardian gets an address
-    if request.child and decided and (guardian := _guardian_without_address(request.list, request.child)):
+    if request.child and decided and (guardian := guardian_without_address(request.list, request.child)):
         free = (Person.id == guardian.id) & Person.address.is_null()
         if Person.update(**fields).where(free).execute():
             return Person.get_by_id(guardian.id), True
     return Person.create(**fields, language=request.language or load_settings().language, created_at=now), False
 
 
-def _guardian_without_address(mailing_list: MailingList, child: Child) -> Person | None:
+def guardian_without_address(mailing_list: MailingList, child: Child) -> Person | None:
     """Return the guardian of the roster without an address; None if there is none, or more than one."""
     rows = Membership.select(Membership.person).where(
         Membership.child == child, Membership.list == mailing_list, Membership.is_member

@@ -174,7 +174,11 @@ def test_a_household_is_joined_when_a_manager_approves(school, the_list, name):
     assert [row.state for row in places(stranger, the_list)] == ["pending"]
     assert list(Person.select().where(Person.household == child.household).dicts()) == before
     approvals.approve_requests(the_list, [stranger.id], school.users["花子"], clock.now())
-    assert person("stranger@example.net").household == child.household
+    approved = person("stranger@example.net")
+    assert approved.household == child.household
+    assert [row.state for row in places(approved, the_list)] == ["active"]
+    assert (approved.name == "和田 幸子") == (name == "和田 慎"), "the roster's guardian without an address gets it"
+    assert [row.address for row in letters("registered" if approved.name else "welcome")] == ["stranger@example.net"]
 
 
 def test_a_seventh_guardian_waits_for_a_manager(school, the_list):

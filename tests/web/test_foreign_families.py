@@ -1,4 +1,4 @@
-"""A manager meets a family of another list: what he types makes a row of its own, and opens nothing (T-33, decision 78)."""
+"""A manager meets a family of another list: what he types makes a row of its own, and opens nothing (T-33, decision 87)."""
 
 import io
 import re
