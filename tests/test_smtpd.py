@@ -1,5 +1,7 @@
 """The mail door: what is taken, what is refused, and that nothing taken is lost (design 2c, defences 2)."""
 
+import errno
+import os
 import smtplib
 import socket
 import threading
@@ -9,7 +11,9 @@ from contextlib import contextmanager
 import pytest
 
 import clock
+import database
 import smtpd
+from core import disk_space
 from core.inbound import dispatch, spool
 from core.inbound.message import RetryLater, read_inbound_mail
 from core.settings import load_settings
@@ -213,6 +217,28 @@ def test_a_poison_mail_is_quarantined_after_three_tries_and_others_go_ahead(scho
     assert set(outcomes) == {"quarantined", "held"}
     assert outcomes["quarantined"].reason == "RecursionError"
     assert spool.read_raw(outcomes["quarantined"].file) == b"From: x@example.jp\n\npoison"
+
+
+def test_full_disk_quarantines_no_mail_and_leaves_no_unfinished_file(school, monkeypatch):
+    """Not the mail is to blame: it waits in the spool however often the disk is full, and is handled with room."""
+
+    def fail(*args):
+        raise database.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(smtpd, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
+    put(mail("y@example.jp", LIST, "fine", "b"))
+    reader = SpoolWorker()
+    with monkeypatch.context() as full:
+        full.setattr(dispatch, "_save_result", fail)
+        for _ in range(5):
+            reader.run_once()
+        full.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        with pytest.raises(OSError, match="full"):
+            spool.write_message("", [LIST], b"x", clock.now())
+    assert {path.name for path in spool.spool_folder().iterdir()} == {"kept", *spool.list_messages()}
+    assert [row.outcome for row in InboundMessage.select()] == ["failed"] and disk_space.is_full()
+    reader.run_once()
+    assert [row.outcome for row in InboundMessage.select()] == ["held"] and spool.list_messages() == []
 
 
 def test_a_mail_that_kills_the_process_is_quarantined_too(school, monkeypatch):

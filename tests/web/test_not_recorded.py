@@ -12,6 +12,7 @@ import database
 import web_security
 from core import demo, disk_space
 from core.accounts import accounts
+from core.members import signed_links
 from database import db
 from models import AuditLog, Delivery, Letter, Notice, PageView, Session, User
 from tests import cast, cast_notices
@@ -43,13 +44,17 @@ def reader_pages(token):
     return (f"/r/{token}", f"/u/{token}", f"/o/{token}.gif", "/p", "/j/zenko", "/login", "/healthz", "/now")
 
 
-def test_readers_pages_are_shown_while_another_process_writes(config, client, token, impatient):
+def test_readers_pages_are_shown_while_another_process_writes(config, client, sent, token, impatient):
+    person = sent.deliveries["石川 直樹"].person
+    preferences = "/p/" + signed_links.sign_page_token(person, clock.now() + timedelta(hours=1))
     with locked(config.database):
         found = {path: client.get(path).status_code for path in reader_pages(token)}
         text = client.get(f"/r/{token}").text
+        own_page = client.get(preferences)
         unknown = client.get("/r/" + "a" * 26)
     assert {path: code for path, code in found.items() if code >= 500} == {}
     assert found[f"/r/{token}"] == found[f"/u/{token}"] == found["/login"] == found[f"/o/{token}.gif"] == 200
+    assert own_page.status_code == 200 and person.address in own_page.text
     assert "見ました" in text and unknown.status_code == 404
     assert PageView.select().count() == 0
     client.get(f"/r/{token}")
