@@ -37,6 +37,7 @@ SENT_BY = {
     "core.signup.emails": COUNTED,
     "core.system.health_email": "scheduled",
     "core.system.mail_settings": COUNTED,
+    "core.system.nightly_backup": OWN_LIMIT,
     "blueprints.admin.mail_setup": COUNTED,
 }
 """Modules that make service letters, and what limits them. `health_email` is also sent by a button, counted there."""
