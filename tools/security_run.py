@@ -69,7 +69,7 @@ PARTS = {
     "numbers": "foreign numbers in forms and queries",
     "csrf": "forms without the right token",
     "verbs": "other methods",
-    "readers": "readers' pages with foreign numbers",
+    "readers": "readers' pages with foreign numbers; an author whose role has ended",
 }
 
 

@@ -67,13 +67,16 @@ class Walker:
         later = clock.now() + timedelta(hours=2)  # no request notes its time, none asks for the password again
         Session.update(seen_at=later, confirmed_at=later).execute()
         Device.update(seen_at=later).execute()
-        tables = sqlite3.connect(":memory:")
-        db.connection().backup(tables)
-        _copy_files(current_config().data, "kept")
         observer = sqlite3.connect(current_config().data / "kairan.db", check_same_thread=False)
-        walker = cls(app, world, cookies, tables, rows_by_table(), observer)
-        walker.version = walker._data_version()
+        walker = cls(app, world, cookies, sqlite3.connect(":memory:"), {}, observer)
+        _copy_files(current_config().data, "kept")
+        walker.keep_state()
         return walker
+
+    def keep_state(self) -> None:
+        """Make the tables as they are now the state from which every request begins."""
+        db.connection().backup(self.tables)
+        self.rows, self.version = rows_by_table(), self._data_version()
 
     def stop(self) -> None:
         self.observer.close()
