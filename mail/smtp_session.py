@@ -15,7 +15,7 @@ from typing import Any
 
 from mail.server_urls import SmtpServer
 
-BLOCK_LIMIT_S, MIN_BYTES_PER_S = 180.0, 1000
+BLOCK_LIMIT_S, MIN_BYTES_PER_S = 180.0, 5000
 """A message must be taken within the block limit of RFC 5321 plus its size at this speed."""
 CONNECT_LIMIT_S, OTHER_LIMIT_S, QUIT_LIMIT_S = 30.0, 60.0, 2.0
 """Greeting, EHLO, TLS and login get one minute: before MAIL a new attempt costs nothing."""
@@ -134,16 +134,24 @@ class SmtpSession(smtplib.SMTP):
     def send(self, s: Any) -> None:
         if self.sock is None:
             raise smtplib.SMTPServerDisconnected("not connected")
-        rest = memoryview(s.encode(self.command_encoding) if isinstance(s, str) else s)
-        began, limit_s = time.monotonic(), self._block_limit_s + len(rest) / MIN_BYTES_PER_S
+        data = s.encode(self.command_encoding) if isinstance(s, str) else s
+        sent = self._send_part(data)
+        if sent == len(data):
+            return
+        began, limit_s = time.monotonic(), self._block_limit_s + len(data) / MIN_BYTES_PER_S
+        rest = memoryview(data)[sent:]
         while rest:
-            try:
-                rest = rest[self.sock.send(rest) :]
-            except TimeoutError:
-                self._check(began, limit_s)
-            except OSError as error:
-                self.close()
-                raise smtplib.SMTPServerDisconnected(str(error)) from error
+            self._check(began, limit_s)  # never after the last part: the server may have it
+            rest = rest[self._send_part(rest) :]
+
+    def _send_part(self, data: bytes | memoryview) -> int:
+        """Send what the server takes within SLICE_S; return how many bytes."""
+        try:
+            return self.sock.send(data)  # type: ignore[union-attr]
+        except TimeoutError:
+            return 0
+        except OSError as error:
+            raise self._disconnected(str(error)) from error
 
     def getreply(self) -> tuple[int, bytes]:
         if self.sock is None:
@@ -159,15 +167,16 @@ class SmtpSession(smtplib.SMTP):
             texts.append(line[4:].strip())
             if not code.isdigit():
                 return -1, b"\n".join(texts)
-            if len(texts) > MAX_REPLY_LINES:
-                raise self._disconnected("the answer has too many lines")
+            if more:
+                if len(texts) >= MAX_REPLY_LINES:
+                    raise self._disconnected("the answer has too many lines")
+                self._check(began, self.limit_s)
         return int(code), b"\n".join(texts)
 
     def _read_line(self, began: float, limit: int) -> bytes:
         while (end := self._buffer.find(b"\n")) < 0:
             if len(self._buffer) > limit:
                 raise self._disconnected("the answer is too long")
-            self._check(began, self.limit_s)  # never after a line arrived: an answer that was read counts
             try:
                 received = self.sock.recv(8192)  # type: ignore[union-attr]
             except TimeoutError:
@@ -177,6 +186,8 @@ class SmtpSession(smtplib.SMTP):
             if received == b"":
                 raise self._disconnected("the server closed the connection")
             self._buffer += received or b""
+            if b"\n" not in self._buffer:  # an answer that was read counts, however late
+                self._check(began, self.limit_s)
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line

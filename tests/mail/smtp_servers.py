@@ -107,7 +107,7 @@ class ScriptedServer:
 
     Values "close" and "reset" cut the connection, "silence" never answers, a list gives one answer after
     the other; a function is handed the connection and says whether to go on. "content": "reset" cuts it when content
-    begins to come. loses_input: only the first line of what comes at once is heard.
+    begins to come, "silence" reads no more. loses_input: only the first line of what comes at once is heard.
     """
 
     def __init__(self, *, loses_input: bool = False, **answers: object) -> None:
@@ -155,6 +155,9 @@ class ScriptedServer:
     def _content(self, connection: socket.socket, lines: Iterator[bytes]) -> bool:
         if self.answers.get("content") == "reset":
             return self._cut(connection, "reset")
+        if self.answers.get("content") == "silence":
+            self._done.wait(5)
+            return False
         return any(line == b".\r\n" for line in lines)
 
     def _answer(self, connection: socket.socket, verb: str) -> bool:

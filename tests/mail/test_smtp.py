@@ -334,6 +334,16 @@ def test_each_command_has_the_time_of_the_standard(offers, monkeypatch):
     assert limits == [60, 60, *first, 300, 300, 120, 600]
 
 
+def test_a_server_that_stops_taking_the_content_is_given_up_and_does_not_have_it(monkeypatch):
+    """The end mark never left."""
+    monkeypatch.setattr(smtp_session, "MIN_BYTES_PER_S", 1e9)
+    with ScriptedServer(content="silence") as route, closing(connected(route, timeout=0.5)) as line:
+        began = time.monotonic()
+        with pytest.raises(Unreachable) as caught:
+            line.send(TO[0], TO[1], LETTER + b"x" * 40_000_000)
+        assert time.monotonic() - began < 4 and caught.value.reason == "broken"
+
+
 def test_a_slow_answer_is_told_and_waited_for(monkeypatch):
     monkeypatch.setattr(smtp_session, "SLOW_S", 0.3)
     told = []
