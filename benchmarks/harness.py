@@ -109,7 +109,7 @@ def run_workers(config: ground.Config, count: int) -> Iterator[list[subprocess.P
         for _ in range(count)
     ]
     try:
-        wait_until(lambda: len(list((config.data / "run").iterdir())) == count, 30)
+        wait_until(lambda: len(list((config.data / "run").glob("sender-*"))) == count, 30)
         time.sleep(1)
         yield started
     finally:
