@@ -13,6 +13,7 @@ from core import install, schema
 from core.delivery import ledger
 from core.notices.merge_fields import display_subject
 from core.system import restore as restores
+from database import optional_write
 from models import Notice, Person
 
 
@@ -24,8 +25,9 @@ def backup(file: Path) -> None:
 
     Prints the file name. The file holds addresses and keys: encrypt it before it leaves this machine.
     """
-    try:
+    with optional_write():
         ledger.carry_waiting(display_subject)
+    try:
         written = backups.create_backup(current_config(), file.absolute(), clock.now())
     except schema.DatabaseDamaged as wrong:
         common.exit_with_error(f"The database is damaged, nothing was written: {wrong}")

@@ -10,6 +10,8 @@ import clock
 from config import current_config
 from core import audit, backup, disk_space, rate_limits, schema
 from core.accounts import who_can
+from core.delivery import ledger
+from core.notices.merge_fields import display_subject
 from core.notifications.notify import notify_users
 from core.settings import is_set_up, load_settings
 from core.system import second_copy
@@ -62,6 +64,8 @@ def _make_backup(now: datetime) -> Path:
     folder = _folder()
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{_prefix(now)}{clock.to_local(now):%H%M%S}.tar.gz"
+    with optional_write():
+        ledger.carry_waiting(display_subject)
     backup.create_backup(current_config(), path, now)
     for name in _names_to_delete(one.name for one in folder.iterdir()):
         (folder / name).unlink(missing_ok=True)

@@ -5,13 +5,16 @@ import random
 import resource
 import signal
 import sqlite3
+import tarfile
 import threading
 from contextlib import closing
 
 import pytest
+from click.testing import CliRunner
 
 import clock
 import database
+from cli.backup import backup
 from core import audit
 from core.delivery import ledger, lifecycle, queue
 from core.notices import start, workflow
@@ -321,3 +324,18 @@ def test_a_worker_told_to_end_while_the_database_is_locked_leaves_its_ledger_to_
 def test_signals_of_the_file_size_limit_are_ignored():
     """The test of the full disk stands on it: Python turns the signal into an error of the write."""
     assert signal.getsignal(signal.SIGXFSZ) == signal.SIG_IGN
+
+
+def test_a_backup_holds_what_servers_answered_before_it(claimed, config, tmp_path):
+    _, (one, two, *_) = claimed
+    book = ledger.Ledger(OWNER)
+    book.append(line(0, one))
+    book.append(line(one, two))
+    made = CliRunner().invoke(backup, [str(tmp_path / "all.tar.gz")], env={"KAIRAN_DATA": str(config.data)})
+    assert made.exit_code == 0, made.output
+    with tarfile.open(tmp_path / "all.tar.gz") as tar:
+        tar.extract("kairan.db", tmp_path, filter="data")
+    with closing(sqlite3.connect(tmp_path / "kairan.db")) as copied:
+        found = dict(copied.execute("SELECT id, state FROM letter"))
+        handed_over = copied.execute("SELECT handed_over_at FROM letter WHERE id = ?", (two,)).fetchone()
+    assert (found[one], found[two]) == ("accepted", "sending") and handed_over[0]
