@@ -53,7 +53,7 @@ def _machine_sign(parsed: ParsedMessage, sender: str, own: OwnIdentity) -> str:
     return "report" if parsed.root.kind == "multipart/report" else ""
 
 
-_MACHINE_ADDRESS = re.compile(r"(?:mailer-daemon|postmaster)@", re.IGNORECASE)
+_MACHINE_ADDRESS = re.compile(r"(?:mailer-daemon|postmaster)@|no-reply@sns\.amazonaws\.com$", re.IGNORECASE)
 
 
 def _loop_sign(parsed: ParsedMessage, sender: str, own: OwnIdentity) -> str:

@@ -1,15 +1,17 @@
 """Read the structure of a report: its machine-readable parts, the server's text, and the returned message.
 
 RFC 3464 (delivery status), RFC 6533 (the same with UTF-8 addresses), RFC 5965 (feedback), RFC 8098 (disposition),
-RFC 6522 (multipart/report), RFC 3462 (text/rfc822-headers). Real reports lack blank lines, address types, indented
+RFC 6522 (multipart/report), RFC 3462 (text/rfc822-headers), Amazon SES (JSON, by mail from SNS). Real reports lack blank lines, address types, indented
 continuations, and sometimes the content type. Half of all bounces have no parts at all: there a sentence is the
 border between the server's text and the returned message. Without that border, words of our own notice would
 decide the verdict.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from mail import address, charsets, message
 from mail.message import MimePart, ParsedMessage
@@ -76,7 +78,9 @@ def _recipient_status(group: FieldGroup) -> RecipientStatus:
     named = [group.get(name, "") for name in ("final-recipient", "x-actual-recipient", "original-recipient")]
     addresses = [address for value in named for address in recipient_addresses(value)]
     status = _STATUS.search(group.get("status", ""))
-    hint = " ".join(group.get(name, "") for name in ("x-powermta-bouncecategory", "x-notes", "x-supplementary-info"))
+    hints = [group.get(name, "") for name in ("x-powermta-bouncecategory", "x-notes", "x-supplementary-info")]
+    comment = re.search(r"\([^()]{1,100}\)", group.get("status", ""))
+    hint = " ".join([comment[0] if comment else "", *hints])
     diagnostic = _without_type(group.get("diagnostic-code", ""))
     return RecipientStatus(
         recipients=tuple(dict.fromkeys(addresses)),
@@ -245,3 +249,104 @@ def _in_the_text(text: str) -> message.MimePart | None:
 _FIRST_FIELD = re.compile(
     r"(?im)^(?:received|return-path|from|to|subject|date|message-id|x-[a-z-]{1,40}|mime-version):[ \t]?\S"
 )
+
+
+# ── notifications of Amazon SES in JSON ──────────────────────────────────────────────────────────────────────────────
+
+_JSON_KINDS: dict[str, Literal["bounce", "delayed", "complaint", "success"]] = {
+    "bounce": "bounce",
+    "reject": "bounce",
+    "complaint": "complaint",
+    "delivery": "success",
+    "deliverydelay": "delayed",
+}
+_JSON_LISTS = {
+    "bounce": "bouncedRecipients",
+    "reject": "",
+    "complaint": "complainedRecipients",
+    "delivery": "",
+    "deliverydelay": "delayedRecipients",
+}
+# What SES says by subtype alone, in the words of a server.
+_JSON_SUBTYPES = {
+    "NoEmail": "550 5.1.1 no such user",
+    "MailboxFull": "552 5.2.2 mailbox full",
+    "MessageTooLarge": "552 5.3.4 message too large",
+    "ContentRejected": "554 5.7.1 message content rejected",
+    "AttachmentRejected": "554 5.7.1 attachment not allowed",
+    "Suppressed": "550 5.7.1 address is on the suppression list",
+    "OnAccountSuppressionList": "550 5.7.1 address is on the suppression list",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JsonNotification:
+    """A notification by SES. feedback: the feedback type of a complaint, "" if none."""
+
+    kind: Literal["bounce", "delayed", "complaint", "success"]
+    statuses: tuple[RecipientStatus, ...]
+    feedback: str
+    original: OriginalMessage
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        return tuple(one for status in self.statuses for one in status.recipients)
+
+
+def read_json_notification(text: str) -> JsonNotification | None:
+    """Read a notification by SES, alone or inside one by SNS; None for any other text."""
+    text = text[:MAX_REPORT_CHARS].lstrip()
+    if not text.startswith("{") or not re.search(r"(?:notification|event)Type", text):
+        return None
+    found = _parse_json(text)
+    if isinstance(found.get("Message"), str):
+        found = _parse_json(found["Message"])
+    name = str(found.get("notificationType") or found.get("eventType") or "").lower()
+    if name not in _JSON_KINDS:
+        return None
+    about = _object(found.get("deliveryDelay" if name == "deliverydelay" else name))
+    recipients = about.get(_JSON_LISTS[name])
+    named = [_json_status(_object(one), about) for one in recipients] if isinstance(recipients, list) else []
+    return JsonNotification(
+        _JSON_KINDS[name],
+        tuple(named[:MAX_RECIPIENTS]),
+        str(about.get("complaintFeedbackType") or "").lower()[:40],
+        _json_original(_object(found.get("mail"))),
+    )
+
+
+def _parse_json(text: str) -> dict[str, Any]:
+    """Parse the object at the start of a text; {} if there is none. Old sendmail breaks long lines with "!"."""
+    try:
+        return _object(json.JSONDecoder(strict=False).raw_decode(re.sub(r"!\n ", "", text))[0])
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _json_status(recipient: dict[str, Any], about: dict[str, Any]) -> RecipientStatus:
+    told = str(recipient.get("diagnosticCode") or "") or _JSON_SUBTYPES.get(str(about.get("bounceSubType")), "")
+    status = _STATUS.search(str(recipient.get("status") or ""))
+    return RecipientStatus(
+        recipients=tuple(address.find_addresses(str(recipient.get("emailAddress") or "")[:1000])),
+        action=_action(str(recipient.get("action") or "")),
+        status=status[1] if status else "",
+        diagnostic=_without_type(told[:4000]),
+        remote="",
+    )
+
+
+def _json_original(mail: dict[str, Any]) -> OriginalMessage:
+    common = _object(mail.get("commonHeaders"))
+    headers = mail.get("headers")
+    named = [_object(one) for one in headers] if isinstance(headers, list) else []
+    ids = [str(one.get("value")) for one in named if str(one.get("name")).lower() == "message-id"]
+    given = re.search(r"<([^<>\s]{1,500})>", " ".join([*ids, str(common.get("messageId") or "")])[:2000])
+    to = mail.get("destination")
+    return OriginalMessage(
+        message_id=given[1] if given else "",
+        to=tuple(str(one)[:320] for one in to[:MAX_RECIPIENTS]) if isinstance(to, list) else (),
+    )

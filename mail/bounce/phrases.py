@@ -96,7 +96,8 @@ DELAY_WORDS = re.compile(
 FINAL_WORDS = re.compile(
     r"giv(?:en|ing) up|given up|no longer try|will not (?:be )?(?:re-?tr|try|attempt)"
     r"|permanent (?:fatal )?(?:error|failure)|failed permanently|not going to try"
-    r"|has been removed from the (?:mail )?queue|will be deleted from queue"
+    r"|has been removed from the (?:mail )?queue|will be deleted from queue|(?:message|envelope) (?:has )?expired"
+    r"|(?:stopped|ceased|abandoned) (?:trying|attempt|delivery|retr)|no (?:further|more) (?:delivery )?attempts"
     r"|returned to sender|undeliverable|あきらめ|断念|中止しました",
     re.IGNORECASE,
 )
@@ -127,7 +128,7 @@ BOUNCE_OPENING = re.compile(
 
 SMTP_REPLY_LINE = re.compile(
     r"(?<![\d.])[45]\d\d[ -](?:#?[45]\.\d{1,3}\.\d{1,3}|[\"<A-Za-z:#\u3040-\u9fff-])|[#(\[ <][45]\.\d\.\d{1,3}\b"
-    r"|(?m:^status: ?[45]\.)|^>>> |^<<< |remote host said|diagnostic",
+    r"|(?m:^status: ?[45]\.|^[45]\d\d: )|^>>> |^<<< |remote host said|diagnostic",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -225,7 +226,7 @@ _POLICY = (
     r"|do not have permission|not have (?:\S{1,20} )?permission"
     r"|content (?:\S{1,20} ){0,2}?(?:reject|filter|not allowed|denied|violat)|prohibited (?:attachment|content)"
     r"|attachment (?:\S{1,20} ){0,3}?(?:not allowed|blocked|prohibited|type)|authenticat"
-    r"|authori[sz]ation (?:required|failed)|not rfc|rfc ?\d{3,4}|rate ?limit|throttl"
+    r"|authori[sz]ation (?:required|failed)|not rfc|rfc ?\d{3,4}\b(?! ?;)|rate ?limit|throttl"
     r"|too many (?:\S{1,20} )?(?:connections|recipients|messages|mails|unknown|errors|concurrent|sessions|invalid)"
     r"|limit (?:\S{1,20} )?exceed|exceeded (?:\S{1,20} ){0,3}?limit|daily (?:\S{1,20} ){0,2}?(?:limit|quota)"
     r"|suppression list|suppressed|cyren|abuse|blacklisted|complaint|closed mailing list"
@@ -377,15 +378,22 @@ _SURELY_UNKNOWN = (
 # Some say "access denied" or "accepts no more" of recipients that their directory does not know.
 _MISLEADING = (
     r"recipient address(?:es)? rejected ?: ?access denied|mailbox unavailable or access denied(?![ -]{0,3}\d)"
-    r"|this (?:e-?mail )?address no longer accepts"
+    r"|this (?:e-?mail )?address no longer accepts|inactive email address|(?<!\d)542 rejected"
+    r"|unable to deliver message to (?:user )?\(and other recipients in the same domain"
+    r"|recipient address rejected\.?$"
 )
+# These stand before the words that they contain ("not accepting messages" alone: a suspended account).
+_SURELY_CLOSED = r"system not accepting network messages|indicated no smtp service|\bnull ?mx\b|^(?:5\d\d )?host does not accept mail"
+_SURELY_NO_HOST = r"because the domain is not reachable"
 
 _REASONS: tuple[tuple[BounceReason, str], ...] = (
     ("unknown_user", _MISLEADING),
+    ("unknown_host", _SURELY_NO_HOST),
     ("full", _FULL),
     ("too_large", _TOO_LARGE),
     ("policy", _OUR_SENDER),
     ("temporary", _NETWORK),
+    ("closed", _SURELY_CLOSED),
     ("suspended", _SUSPENDED),
     ("temporary", "temporarily"),
     ("filtered", _RECIPIENT_FILTER),

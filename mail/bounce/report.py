@@ -7,7 +7,7 @@ several signs together.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from i18n import N_
@@ -32,6 +32,8 @@ _ANY_ADDRESS = rf"(?:{_QUOTED}|{_ADDRESS})"
 _ALONE = re.compile(
     rf"(?m)^[ \t*>-]{{0,20}}(?:\S{{0,20}}[ \t])?[<(\[\"']?({_ANY_ADDRESS})[>)\]\"']?[ \t]*(?:[:;,.<(]|$)"
 )
+_FIRST = re.compile(rf"(?m)^[ \t*>-]{{0,20}}(?:\S{{0,20}}[ \t])?[<(\[\"']?({_ANY_ADDRESS})(?=[>)\]\"'\s:;,<(]|$)")
+_BEFORE_A_REPLY = re.compile(rf"(?m)^[ \t]{{0,8}}<?({_ANY_ADDRESS})>?[ \t][^\n]{{0,80}}?\b[45]\d\d\b")
 _BEHIND_WORDS = re.compile(
     r"(?i)(?:rcpt to|recipients?(?: address(?:es)?)?|addressee|unknown user|user unknown|no such user"
     r"|undeliverable to|delivered to|deliver(?:ed|y)? (?:the |your |a )?(?:message |mail |e-?mail |failed )?(?:to"
@@ -48,13 +50,25 @@ _ROLE_ADDRESS = re.compile(
 )
 
 
+# Exchange repeats To and Cc of the letter before this line.
+_FAILED_HEADING = re.compile(
+    r"(?i)(?:did not reach|failed for|undeliverable to|could not be delivered to|to) the following "
+    r"(?:recipient|address|destination)[^\n]{0,40}\n"
+)
+
+
 def find_failed_addresses(parsed: ParsedMessage, human: str) -> list[str]:
     """Return the addresses that failed, best guess first, at most 50. Free text alone never excludes anybody."""
     head = [found for value in parsed.headers("x-failed-recipients") for found in address.find_addresses(value)]
     if head:
         return list(dict.fromkeys(head))[:50]
     others = _unrelated_addresses(parsed, human)
-    for pattern in (_ALONE, _BEHIND_WORDS):
+    heading = _FAILED_HEADING.search(human)
+    return (_addresses_in_text(human[heading.end() :], others) if heading else []) or _addresses_in_text(human, others)
+
+
+def _addresses_in_text(human: str, others: set[str]) -> list[str]:
+    for pattern in (_ALONE, _BEFORE_A_REPLY, _BEHIND_WORDS):
         found = _unique_addresses((match[1] for match in pattern.finditer(human)), others)
         if found:
             return found
@@ -155,7 +169,7 @@ def is_bounce(parsed: ParsedMessage, human: str) -> bool:
         return False
     replies = bool(phrases.SMTP_REPLY_LINE.search(start))
     original = dsn.has_original_message(parsed)
-    if is_from_mailer_daemon(parsed):
+    if is_from_mailer_daemon(parsed) or _report_type(parsed) == "delivery-status":
         return replies or original or bool(find_failed_addresses(parsed, start))
     if has_null_return_path(parsed):
         facts = replies or original or (says_so and bool(find_failed_addresses(parsed, start)))
@@ -278,7 +292,7 @@ def judge_recipient(human: str, behind: str, block: dsn.RecipientStatus, domain:
 
 def _texts_to_judge(human: str, block: dsn.RecipientStatus, domain: str) -> list[str]:
     """Return the texts to judge by, most exact first. Carriers tell the truth beside the server's reply."""
-    human = _COMMAND.sub("", human)
+    human = _GENERIC_REPLY.sub("", _COMMAND.sub("", human))
     whole = human[:4000]
     near = _paragraphs(human, domain)
     if (
@@ -303,6 +317,11 @@ def _text_around_replies(text: str) -> str:
 # Commands of the reporting server in a transcript are no evidence ("EHLO …" looks like a complaint).
 _COMMAND = re.compile(
     r"(?im)^[ \t]{0,12}(?:[<>]{1,3} ?|[CS]: ?)?(?:EHLO|HELO|QUIT|RSET|DATA|BDAT [^\n]{0,40})(?: [!-~]{1,255})?$"
+)
+
+# Sendmail's own last line about any failure of its delivery program or of the remote server.
+_GENERIC_REPLY = re.compile(
+    r"(?im)^[ \t]{0,8}554 (?:5\.\d\.\d )?(?:<[^<>\n]{1,255}>(?:\.\.\.|,)? ?)?Service unavailable[ \t]*$"
 )
 
 _CARRIER_REMOTES = ("docomo.ne.jp", "ezweb.ne.jp", "au.com", "softbank.ne.jp", "vodafone.ne.jp")
@@ -333,9 +352,25 @@ def _paragraphs(human: str, domain: str) -> list[str]:
     """Return the paragraphs with facts: server replies, then text beside an address."""
     cut = [part[:800] for part in re.split(r"\n[ \t]*\n", human) if part.strip()][:60]
     replies = [part for part in cut if phrases.SMTP_REPLY_LINE.search(part)]
-    replied = [part[found.start(1) :] for part in replies if (found := _CODE.search(part))]
+    replied = [
+        reply for part in replies if (found := _CODE.search(part)) for reply in _split_replies(part[found.start(1) :])
+    ]
     beside = [part for part in cut if domain and f"@{domain}" in part.lower()]
     return list(dict.fromkeys([*replied, *replies, *beside]))[:16]
+
+
+def _split_replies(text: str) -> list[str]:
+    """Split a transcript where a line begins with another reply code."""
+    parts = [""]
+    for line in text.split("\n"):
+        code = _LINE_CODE.match(line)
+        if code and parts[-1] and not parts[-1].startswith(code[1]):
+            parts.append("")
+        parts[-1] += f"{line[code.start(1) :] if code else line}\n"
+    return [part.rstrip("\n") for part in parts if not part.startswith("2")][:8]
+
+
+_LINE_CODE = re.compile(r"[ \t]{0,8}(?:<<< )?([245]\d\d)[ -]")
 
 
 # Postfix, Exim, Sendmail, several gateways, InterScan, qmail, and the states that Gmail numbered.
@@ -366,8 +401,13 @@ def smtp_phase_of(text: str) -> str:
     """Return the refused SMTP command: "mail", "rcpt", "data", "end"; "" if unknown."""
     for pattern in _PHASES:
         if found := pattern.search(text):
-            return _PHASE_NAMES.get(found[1].lower(), "")
+            phase = _PHASE_NAMES.get(found[1].lower(), "")
+            return "rcpt" if phase == "data" and _NO_RECIPIENT_LEFT.search(text) else phase
     return ""
+
+
+# With pipelining, the answer to RCPT follows DATA.
+_NO_RECIPIENT_LEFT = re.compile(r"(?im)^<<< 5\d\d[^\n]{0,80}(?:no (?:valid )?recipients?|need rcpt)")
 
 
 # ── the explanation ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -427,6 +467,8 @@ def explain_message(parsed: ParsedMessage, recipient: str = "") -> Explanation:
     """
     if is_complaint(parsed):
         return _read_complaint(parsed)
+    if notification := dsn.read_json_notification(parsed.text):
+        return _read_notification(parsed, notification)
     human = dsn.server_text(parsed)
     if is_read_receipt(parsed):
         refused = is_refusal_receipt(parsed, human)
@@ -435,7 +477,9 @@ def explain_message(parsed: ParsedMessage, recipient: str = "") -> Explanation:
     if blocks and is_delivery_report(parsed):
         return _read_delivery_report(parsed, human, blocks)
     if is_bounce(parsed, human):
-        return _read_plain_bounce(parsed, human, blocks)
+        return _read_plain_bounce(
+            parsed, human, blocks or _statuses_for_recipient(_statuses_in_text(parsed, human), recipient)
+        )
     if is_success(parsed, human):
         return Explanation("success")
     return Explanation("auto-reply" if is_auto_reply(parsed) else "ordinary")
@@ -444,6 +488,37 @@ def explain_message(parsed: ParsedMessage, recipient: str = "") -> Explanation:
 def _statuses_for_recipient(blocks: list[dsn.RecipientStatus], recipient: str) -> list[dsn.RecipientStatus]:
     wanted = recipient.lower()
     return [block for block in blocks if wanted in (one.lower() for one in block.recipients)] or blocks
+
+
+def _statuses_in_text(parsed: ParsedMessage, human: str) -> list[dsn.RecipientStatus]:
+    """Return the statuses of several recipients of a free text, [] unless each has a text of its own.
+
+    Addresses that stand together share the text behind the last.
+    """
+    wanted = set(find_failed_addresses(parsed, human))
+    starts = {
+        match[1]: match.start()
+        for match in reversed(list(_FIRST.finditer(human[:MAX_HUMAN_CHARS])))
+        if match[1] in wanted
+    }
+    if not 2 <= len(starts) <= MAX_JUDGED_RECIPIENTS:
+        return []
+    found: list[dsn.RecipientStatus] = []
+    end, behind = MAX_HUMAN_CHARS, ""
+    for recipient, start in sorted(starts.items(), key=lambda item: -item[1]):
+        text = human[start:end]
+        behind = text if reason_from_text(_text_around_replies(text)) or _CODE.search(text) else behind
+        if not behind:
+            return []
+        code = _CODE.search(behind)
+        said = _split_replies(behind[code.start(1) :])[0] if code else behind
+        found.insert(0, dsn.RecipientStatus((recipient,), "", "", said, ""))
+        end = start
+    return found
+
+
+MAX_HUMAN_CHARS = 4000
+"""Statuses of several recipients are looked for in so much of a free text."""
 
 
 def _read_complaint(parsed: ParsedMessage) -> Explanation:
@@ -470,6 +545,9 @@ def _read_complaint(parsed: ParsedMessage) -> Explanation:
 def _read_delivery_report(parsed: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]) -> Explanation:
     """Explain a delivery report: delayed if nothing failed yet, success if all arrived, else a bounce."""
     broken = [block for block in blocks if block.action == "failed"] or [block for block in blocks if not block.action]
+    broken = broken or [
+        block for block in blocks if block.action == "delayed" and _EXPIRED.search(block.diagnostic or human)
+    ]
     if not broken:
         late = [block for block in blocks if block.action == "delayed"]
         if not late:
@@ -478,6 +556,24 @@ def _read_delivery_report(parsed: ParsedMessage, human: str, blocks: list[dsn.Re
     if not any(block.action for block in blocks) and is_delay(parsed, human):
         return _build_explanation("delayed", parsed, human, broken)
     return _build_explanation("bounce", parsed, human, broken)
+
+
+def _read_notification(parsed: ParsedMessage, found: dsn.JsonNotification) -> Explanation:
+    if found.kind == "complaint":
+        return Explanation("complaint", reason=found.feedback or "abuse", failed=found.failed, original=found.original)
+    if found.kind == "success":
+        return Explanation("success", original=found.original)
+    return replace(_build_explanation(found.kind, parsed, "", list(found.statuses)), original=found.original)
+
+
+# OpenSMTPD reports an expired letter as a delay.
+_EXPIRED = re.compile(r"(?i)envelope expired")
+
+
+def _is_group_refusal(parsed: ParsedMessage, human: str, who: tuple[str, ...]) -> bool:
+    """Tell whether Google Groups refuses a post: in any language it says "may not exist, or you may not post"."""
+    group = parsed.message_id.endswith(".GMR@mx.google.com") or (who and who[0].endswith("@googlegroups.com"))
+    return bool(group) and not _CODE.search(human)
 
 
 def _read_plain_bounce(parsed: ParsedMessage, human: str, blocks: list[dsn.RecipientStatus]) -> Explanation:
@@ -498,9 +594,12 @@ def _build_explanation(
         judge_recipient(human, parsed.text[len(human) : len(human) + 4000], block, domain)
         for block in blocks[:MAX_JUDGED_RECIPIENTS] or [dsn.RecipientStatus((), "", "", "", "")]
     ]
-    dead = [found for found in findings if found.verdict.permanent]
-    chosen = findings[0] if len(dead) in (0, len(findings)) else next(f for f in findings if not f.verdict.permanent)
-    is_dead = kind == "bounce" and chosen.verdict.permanent
+    alive = [found for found in findings if not found.verdict.permanent]
+    chosen = (alive or findings)[0]
+    if _is_group_refusal(parsed, human, who):
+        chosen = replace(chosen, verdict=Verdict("policy"))
+    # A server that reports a failure has tried for days: "user unknown" with a temporary code is said for good.
+    is_dead = kind == "bounce" and (chosen.verdict.permanent or chosen.verdict.kind == "doubtful")
     reason = chosen.verdict.kind
     if kind == "delayed" and reason in DEAD_ADDRESS_REASONS | {"other", "doubtful"}:
         reason = "temporary"

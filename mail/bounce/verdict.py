@@ -80,13 +80,9 @@ def judge_refusal(refusal: Refusal) -> Verdict:
     """Judge a refusal by its text, which is most reliable, then by its codes; in doubt "other"."""
     reason = reason_from_text(refusal.text)
     if refusal.is_temporary:
-        return Verdict(
-            "doubtful"
-            if reason == "unknown_user"
-            else reason
-            if reason and reason not in DEAD_ADDRESS_REASONS
-            else "temporary"
-        )
+        if reason == "closed" or (reason == "unknown_user" and not _NOT_FOR_GOOD.search(refusal.text)):
+            return Verdict("doubtful")
+        return Verdict("temporary" if reason in DEAD_ADDRESS_REASONS else reason or "temporary")
     if _is_sender_problem(refusal, reason):
         return Verdict("policy")
     if refusal.enhanced[1:] == ".2.2" and reason not in ("policy", "filtered"):
@@ -152,6 +148,8 @@ _BY_CODE: dict[str, "BounceReason"] = {
 }
 _DEAD_CODES = frozenset(code for code, kind in _BY_CODE.items() if kind in DEAD_ADDRESS_REASONS) - {"5.4.4"}
 _SENDER_REJECTED_CODES = {"5.1.7", "5.1.8", "5.4.5"}
+_NOT_FOR_GOOD = re.compile(r"(?i)unavailable|not available|dns error")
+"""With a temporary code these mean "busy" (RFC 5321 4.2.3, reply 450) or trouble with DNS."""
 _SYNTAX_ERROR_CODES = {500, 502, 503, 504}
 _AUTH_ERROR_CODES = {530, 534, 535, 538}
 
@@ -160,7 +158,13 @@ def _is_sender_problem(refusal: Refusal, reason: str) -> bool:
     """Tell by phase and code whether the server refuses us as sender."""
     if refusal.phase == "mail" or refusal.code in _AUTH_ERROR_CODES or refusal.enhanced in _SENDER_REJECTED_CODES:
         return True
-    return refusal.enhanced.startswith("5.7.") and reason not in ("unknown_user", "full", "too_large", "suspended")
+    return refusal.enhanced.startswith("5.7.") and reason not in (
+        "unknown_user",
+        "closed",
+        "full",
+        "too_large",
+        "suspended",
+    )
 
 
 def _is_recipient_filter(refusal: Refusal) -> bool:
@@ -181,5 +185,5 @@ _AU_FILTER = re.compile(r"(?:550 )?(?:#?5\.\d+\.\d+ )?: ?user unknown")
 
 
 def _names_one_address(refusal: Refusal) -> bool:
-    """Tell whether a refusal after the content names one address, so it cannot mean the content."""
-    return "@" in refusal.text and refusal.phase == "end"
+    """Tell whether a refusal names one address, so it cannot mean the content. Carriers are judged before."""
+    return "@" in refusal.text

@@ -118,3 +118,40 @@ def test_words_of_our_own_letter_decide_nothing():
     raw = raw.replace(b"Content-Transfer-Encoding: base64", b"X: y") + b"Your mailbox is full. Quota exceeded.\n"
     found = explain_message(message.parse_message(raw))
     assert (found.reason, found.permanent) == ("unknown_user", True)
+
+
+def test_a_server_that_gave_up_on_an_unknown_user_means_it():
+    """A reply 450 is tried for days before the report: the mail says "unknown", the count waits for more of them."""
+    line = "450 4.1.1 x@y.example User unknown"
+    for form in FORMS:
+        found = explain_message(report(form, line))
+        assert (found.kind, found.permanent, found.reason) == ("bounce", True, "doubtful"), form.stem
+    assert explain_message(report(FORMS[0], "450 4.2.0 mailbox unavailable, user unknown")).permanent is False
+
+
+@pytest.mark.parametrize("name", ["zoho-two-fates", "qmail-two-fates"])
+def test_of_two_fates_in_a_free_text_the_letter_s_recipient_decides(name):
+    mail = sample(name)
+    dead, full = explain_message(mail, "hanako@parents.example"), explain_message(mail, "Taro@family.example")
+    assert (dead.permanent, dead.reason, dead.failed) == (True, "unknown_user", ("hanako@parents.example",))
+    assert (full.permanent, full.reason, full.failed) == (False, "full", ("taro@family.example",))
+
+
+@pytest.mark.parametrize("name", ["ses-json-unknown", "ses-json-full", "ses-json-complaint", "ses-json-delivery"])
+def test_a_notification_in_json_names_our_letter(name):
+    assert explain_message(sample(name)).original.message_id == "aaaaaaaqgezdgnbvgy3tqojq@mail.kaedehara.example"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"notificationType": ' + '{"a":' * 10_000,
+        '{"notificationType":"Bounce","bounce":{"bouncedRecipients":[null,1,"x",{"emailAddress":{}}]}}',
+        '{"notificationType":"Bounce","bounce":[],"mail":{"headers":[1,{"name":1}],"destination":[{}]}}',
+        '{"Type":"Notification","Message":"{\\"notificationType\\":\\"Complaint\\"}"}',
+        '{"eventType":"Bounce","Message":"x"}',
+    ],
+)
+def test_a_notification_that_is_not_well_made_raises_nothing(body):
+    found = explain_message(message.parse_message(b"From: no-reply@sns.amazonaws.com\n\n" + body.encode()))
+    assert found.permanent is not True

@@ -39,6 +39,7 @@ def test_people_may_come_in(header):
         ("X: y", "<>", "null-sender"),
         ("X: y", "MAILER-DAEMON@mx.example", "daemon"),
         ("From: postmaster@mx.example", "x@mx.example", "daemon"),
+        ("From: AWS <no-reply@sns.amazonaws.com>", "0101@amazonses.com", "daemon"),
         ("Content-Type: multipart/report; boundary=b", "x@mx.example", "report"),
         ("Content-Type: multipart/report; boundary=b\n\n--b\n\nx\n--b--", "x@mx.example", "report"),
         ("X-Kairan-Loop: 3nen2kumi", "", "null-sender"),
