@@ -56,6 +56,7 @@ ACTION_LABELS = {
     "login.sent": N_("Log-in link sent"),
     "login.used": N_("Logged in by a link"),
     "mail.loop_alarm": N_("Mails going in circles were stopped"),
+    "mail.refused": N_("The mail server refused all our letters: sending paused"),
     "mail.policy_alarm": N_("Our mail is refused as not trusted: the fault is ours"),
     "notice.asked": N_("A second person was asked"),
     "notice.approved": N_("Approved by a second person"),

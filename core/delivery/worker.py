@@ -20,7 +20,7 @@ from peewee import OperationalError
 
 import clock
 from config import Config
-from core import disk_space
+from core import audit, disk_space
 from core.delivery import dev_outbox, holding, lifecycle, outage, queue, smtp_results, throttle
 from core.delivery import ledger as ledgers
 from core.delivery.ledger import Ledger, LedgerError, Line
@@ -512,8 +512,10 @@ class SmtpWorker:
         self.failure, self._settings_at_failure = failure.reason, load_settings()
         delays = REFUSAL_DELAYS_S if _mark_of(failure) == "us" else RECONNECT_DELAYS_S
         until = now + timedelta(seconds=delays[min(self._failures, len(delays) - 1)])
-        if isinstance(failure, _RefusesUs) and failure.wait:
-            until = now + failure.wait
+        if isinstance(failure, _RefusesUs):
+            until = now + failure.wait if failure.wait else until
+            if not self._failures:
+                audit.log_action(None, "mail.refused", detail={"reason": failure.reason, "said": failure.detail})
         self._failures += 1
         log.warning("mail server cannot be used (%s); trying again in %s", failure.reason, until - now)
         throttle.pause_bucket(throttle.GLOBAL_BUCKET, until, failure.reason, now, failure.detail)

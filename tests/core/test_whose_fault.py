@@ -3,9 +3,10 @@
 import pytest
 
 import clock
-from core.delivery import outage, throttle
+from core.delivery import outage, queue, throttle
 from core.notices import workflow
-from models import Letter, Organization, Person, ThrottleBucket
+from core.settings import load_settings
+from models import AuditLog, Letter, Organization, Person, ThrottleBucket
 from tests import smarthost
 from tests.smarthost import begun, drained, fresh, later, letter_to, never, sender, states
 
@@ -68,6 +69,8 @@ def test_what_is_about_us_closes_the_route_and_is_counted_against_nobody(school,
     assert (fresh(notice).state, fresh(notice).pause_reason) == ("paused", why)
     assert {(one.state, one.attempts) for one in Letter.select().where(Letter.notice == notice)} == {("waiting", 0)}
     assert excluded() == before and outage.current_outage(fresh(notice)).said == answer
+    noted = AuditLog.get(AuditLog.action == "mail.refused")
+    assert noted.detail == {"reason": why, "said": answer}
     host.at_mail, host.rules = "", {}
     later(minutes=2)
     assert drained()
@@ -93,6 +96,29 @@ def test_while_the_server_refuses_us_probes_become_rarer_and_a_changed_setting_p
     step(heart, seconds=60)
     heart.close()
     assert states(notice) == {"accepted": 4} and fresh(notice).state == "sent"
+
+
+def test_two_workers_at_a_server_that_refuses_us_lose_nothing_and_end_the_outage_together(school, host, hanako):
+    smarthost.families(school.lists["1-1"], 36)
+    host.at_mail = "554 5.7.1 no"
+    notice = begun(hanako, [school.lists["1-1"]])
+    first, second = sender(), sender()
+    taken = queue.claim_batch(second.lock.name, second.boot, load_settings(), clock.now(), 20)
+    first.run_once(never)
+    second._send_batch(taken, load_settings(), never)
+    assert (states(notice), fresh(notice).pause_reason) == ({"waiting": 40}, "refused")
+    host.at_mail = ""
+    later(seconds=70)
+    second._recover_and_finish(clock.now())  # the worker that did not see it first
+    assert fresh(notice).state == "sending" and fresh(notice).pause_reason == "refused"
+    second.run_once(never)
+    second._recover_and_finish(clock.now())
+    assert fresh(notice).pause_reason == ""
+    step(first, seconds=70)
+    for worker in (first, second):
+        worker.close()
+    assert states(notice) == {"accepted": 40} and fresh(notice).state == "sent"
+    assert set(host.times().values()) == {1}
 
 
 def test_a_relay_that_refuses_all_domains_in_the_same_words_is_about_us(school, host, hanako):
