@@ -26,7 +26,7 @@ from core.delivery import ledger as ledgers
 from core.delivery.ledger import Ledger, LedgerError, Line
 from core.delivery.queue import QueuedMessage
 from core.settings import Settings, load_settings
-from database import db, due_letters, millis, record_result
+from database import db, due_letters, millis, record_result, set_busy_timeout
 from mail import address as addresses
 from mail.bounce.fault import same_words, whose_fault
 from mail.dkim_signer import DkimSigner
@@ -55,6 +55,7 @@ HOUSEKEEPING_S = 5.0
 FINISH_CHECK_S = 1.0
 URGENT_CHECK_S = 1.0
 STORAGE_RETRY_S = 0.5  # delay while the database is locked or the disk is full
+STORAGE_WAIT_S = 2.0  # one try to write; short, so that the worker ends soon when told to
 STORAGE_LOG_S = 60.0
 STORAGE_ERRORS = (OperationalError, LedgerError)
 
@@ -178,13 +179,17 @@ class SmtpWorker:
     def run(self, stopped: Callable[[], bool]) -> None:
         """Send due letters until `stopped()`. The letter in progress is finished first, if the server answers soon."""
         self._stopped = stopped
-        while not stopped():
-            try:
-                self._run_step(stopped)
-            except STORAGE_ERRORS as fault:
-                self._storage_failed = True
-                self._wait_for_storage(fault)
-        self.close()
+        set_busy_timeout(STORAGE_WAIT_S)
+        try:
+            while not stopped():
+                try:
+                    self._run_step(stopped)
+                except STORAGE_ERRORS as fault:
+                    self._storage_failed = True
+                    self._wait_for_storage(fault)
+            self.close()
+        finally:
+            set_busy_timeout(None)
 
     def _run_step(self, stopped: Callable[[], bool]) -> None:
         if self._storage_failed:

@@ -6,7 +6,6 @@ import resource
 import signal
 import sqlite3
 import tarfile
-import threading
 from contextlib import closing
 
 import pytest
@@ -23,7 +22,7 @@ from database import db, millis
 from models import Letter, Person
 from tests import smarthost
 from tests.processes import parts, until
-from tests.smarthost import begun, confirmed, drained, fresh, never, sender, states, written
+from tests.smarthost import begun, confirmed, fresh, never, sender, states, written
 
 OWNER = "sender-x"
 
@@ -305,20 +304,27 @@ def drained_by(house):
 
 @pytest.mark.xdist_group("processes")
 @pytest.mark.timeout(90)
-def test_a_worker_told_to_end_while_the_database_is_locked_leaves_its_ledger_to_the_next(school, config, monkeypatch):
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
-    lock, ending = Lock(config.database), threading.Event()
-    with smarthost.running() as (host, port):
-        smarthost.send_by(port)
-        notice = begun(school.users["花子"], [school.lists["1-1"]])
-        heart = sender()
-        monkeypatch.setattr(heart, "_recheck_batch", _then(heart._recheck_batch, lock.take))
-        monkeypatch.setattr(heart, "_wait_for_storage", lambda fault: ending.set())
-        heart.run(ending.is_set)
-        assert states(notice) == {"sending": 4} and len(host.mails) == 1
+def test_a_worker_told_to_end_while_the_database_is_locked_leaves_its_ledger_to_the_next(school, config):
+    mamoru = school.users["守"]
+    smarthost.families(school.lists["2-1"], 57)
+    with (
+        smarthost.running() as (host, port),
+        parts(config.data, smtp=f"smtp://127.0.0.1:{port}", rate=0, mail_domain=config.mail_domain) as house,
+    ):
+        lock = Lock(config.database)
+        notice = confirmed(written(mamoru, [school.lists["2-1"]]), mamoru)
+        start.start_due_notices(clock.now())
+        process = house.start("send-letters")
+        assert until(lambda: len(host.mails) >= 3, 30, every=0.001), house.said()
+        lock.take()
+        assert until(lambda: _waits_to_carry(config), 20, every=0.001), house.said()
+        process.terminate()
+        assert process.wait(12) == 0  # three tries of two seconds at most
+        assert list((config.data / "run").glob("ledger-*"))
         lock.release()
-        assert drained()
-    assert states(notice) == {"accepted": 4} and len(host.mails) == 4
+        assert drained_by(house)
+        assert states(notice) == {"accepted": 60} and len(host.mails) == 60
+        assert not list((config.data / "run").glob("ledger-*"))
 
 
 def test_signals_of_the_file_size_limit_are_ignored():
