@@ -91,15 +91,22 @@ def change_address(rights: Permissions, person: Person, typed: str, by: User, no
     clean = parse_member_address(typed)
     if not rights.may_edit_person(person):
         return _request_differences(rights, person, None, person, {"address": clean}, by, now)
-    try:
-        members.change_address(person, clean, by, now)
-    except members.AddressTaken as taken:
-        if rights.is_admin or _is_visible(rights, taken.person):
-            raise
-        with db.atomic():
+    with db.atomic():
+        try:
+            members.change_address(person, clean, by, now)
+            _forget_merge(person)
+        except members.AddressTaken as taken:
+            if rights.is_admin or _is_visible(rights, taken.person):
+                raise
             members.change_address(person, clean, by, now, holds_key=False)
+            _forget_merge(person)
             request_merge(taken.person, person, _list_of(rights, person), by, now)
     return True
+
+
+def _forget_merge(duplicate: Person) -> None:
+    """Drop the merge that the earlier address suggested."""
+    ChangeRequest.delete().where(ChangeRequest.duplicate == duplicate).execute()
 
 
 def _is_visible(rights: Permissions, person: Person) -> bool:

@@ -36,6 +36,8 @@ from models import ChangeRequest, Child, Letter, LinkRequest, MailingList, Membe
 PER_ADDRESS = ((600, 1), (86400, 3))
 MAX_LINKS_PER_DAY = 500
 MAX_MERGE_LINKS = 200  # in one run of the scheduler
+MERGE_LINK_INTERVAL_S = 7 * 86400
+"""One such letter a person and week: an import that is repeated must not send it again."""
 TEST_EMAILS_PER_DAY = 3
 CORRECTIONS_PER_DAY, MAX_CORRECTION_LENGTH = 3, 500
 NEW_ADDRESSES_PER_DAY = 3
@@ -67,8 +69,8 @@ def send_requested_links(now: datetime) -> int:
 
 
 def _send_requested(row: LinkRequest, now: datetime) -> None:
-    person = members.person_by_address(row.typed)
-    if person is None or not person.is_deliverable or not _memberships_of(person):
+    person = next((found for found in members.people_at_address(row.typed) if _memberships_of(found)), None)
+    if person is None or not person.is_deliverable:
         return
     if rate_limits.record_hit("own pages", now, 86400) <= MAX_LINKS_PER_DAY:
         notify("page", person, now, url=page_url(person, now))
@@ -87,7 +89,8 @@ def send_merge_links(now: datetime) -> None:
             )
             if not told.execute() or not row.person.is_deliverable:
                 continue
-            if row in change_requests.requests_at_address(row.person):
+            few = rate_limits.record_hit(f"merge link:{row.person_id}", now, MERGE_LINK_INTERVAL_S) == 1
+            if few and row in change_requests.requests_at_address(row.person):
                 url = page_url(row.person, now, WELCOME_LINK_LIFETIME)
                 notify("same-address", row.person, now, list=row.list.name, url=url)
 

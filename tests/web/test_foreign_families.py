@@ -139,6 +139,8 @@ def test_a_new_address_that_a_hidden_family_has_is_saved_like_any_other(as_, aoy
         assert Person.get_by_id(lone).address == address
     assert stored(aoyama) == before
     assert ChangeRequest.get().person_id == aoyama.id
+    taro.post(f"/members/{lone}/address", data={"address": "free@example.com"})
+    assert Person.get_by_id(lone).address_key == "free@example.com" and not ChangeRequest.select().exists()
 
 
 def test_an_administrator_and_the_terminal_match_every_row(as_, aoyama, two):
@@ -239,6 +241,23 @@ def test_the_holder_of_the_address_merges_by_the_link_of_a_letter(client, aoyama
     assert Person.select().where(Person.id == second).exists(), "a GET changes nothing"
     assert client.post(f"/p/{mark}/merge/{request.id}").status_code == 303
     assert is_merged(aoyama, two, second)
+
+
+def test_an_import_that_is_repeated_writes_one_letter(as_, aoyama, two):
+    taro = as_("太郎")
+    for _ in range(2):
+        bring(taro, two, ROSTER.format("aoyama.k@example.com"))
+        preference_page.send_merge_links(clock.now())
+        taro.post(f"/lists/{two.id}/import/{Job.select().order_by(Job.id.desc()).get().id}/undo")
+        assert not ChangeRequest.select().exists(), "the second row is gone, and so is the request"
+    assert Letter.select().where(Letter.kind == "same-address").count() == 1
+
+
+def test_the_second_row_alone_opens_its_own_page(aoyama, second):
+    Membership.update(state="left").where(Membership.person == aoyama).execute()
+    preference_page.request_page_link(aoyama.address, clock.now())
+    preference_page.send_requested_links(clock.now())
+    assert Letter.get(Letter.kind == "page").person_id == second
 
 
 def test_only_the_holder_merges(client, school, aoyama, second):
