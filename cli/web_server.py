@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -50,6 +51,7 @@ LINGER_S = 5
 """After a request that was too large: the client may still be sending, and would lose the response to a reset."""
 STOP_TIMEOUT_S = 20
 """After SIGTERM, for requests in work and responses."""
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command(hidden=True)
@@ -94,8 +96,16 @@ class _Processes:
             signal.signal(number, self._stop)
         self._reading, self._writing = os.pipe()  # its closing end tells the children that this process has ended
         while not self._stopping or self._running:
+            signal.pthread_sigmask(
+                signal.SIG_BLOCK, _STOP_SIGNALS
+            )  # a child must be known before a signal is passed on
             while not self._stopping and len(self._running) < PROCESSES:
                 self._running.add(self._fork())
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+            if self._stopping:
+                self._end_children()
+            if not self._running:
+                break
             ended, status = os.waitpid(-1, 0)
             self._running.discard(ended)
             if not self._stopping:
@@ -104,17 +114,13 @@ class _Processes:
         raise SystemExit(0)
 
     def _fork(self) -> int:
-        signals = {signal.SIGTERM, signal.SIGINT}
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # until the child has handlers of its own
-        child = os.fork()
-        if child:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        if child := os.fork():
             return child
         code = 1
         try:
-            for number in signals:
+            for number in _STOP_SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
             os.close(self._writing)
             os.environ[common.PARENT_PIPE] = str(self._reading)
             self._work()
@@ -124,8 +130,13 @@ class _Processes:
 
     def _stop(self, number: int, frame: object) -> None:
         self._stopping = True
-        for child in self._running:
-            os.kill(child, signal.SIGTERM)
+        self._end_children()
+
+    def _end_children(self) -> None:
+        """Send SIGTERM to each child. Repeatable."""
+        for child in list(self._running):
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
 
 
 class _Parser(HTTPRequestParser):
