@@ -163,7 +163,7 @@ def is_bounce(parsed: ParsedMessage, human: str) -> bool:
     if parsed.headers("x-failed-recipients"):
         return True
     start = _unquoted(human)[:3000]
-    says_so = bool(phrases.BOUNCE_SUBJECT.search(parsed.subject))
+    says_so = bool(phrases.BOUNCE_SUBJECT.search(parsed.subject) or phrases.DELAY_WORDS.search(parsed.subject))
     opens_so = bool(phrases.BOUNCE_OPENING.search(start))
     if not (says_so or opens_so):
         return False
@@ -570,6 +570,19 @@ def _read_notification(parsed: ParsedMessage, found: dsn.JsonNotification) -> Ex
 _EXPIRED = re.compile(r"(?i)envelope expired")
 
 
+def _sender_domains(parsed: ParsedMessage, original: dsn.OriginalMessage) -> set[str]:
+    boxes = [box.address for box in address.parse_address_list(parsed.root.raw("to") or b"")]
+    return {box.rpartition("@")[2].lower() for box in (*boxes[:5], original.from_) if "@" in box}
+
+
+def _without_our_domain(found: RecipientFinding, ours: set[str], domain: str) -> RecipientFinding:
+    """Judge "no such domain" as policy if the server means the sender's domain and does not name the recipient's."""
+    text = found.text.lower()
+    if found.verdict.kind != "unknown_host" or (domain and domain.lower() in text):
+        return found
+    return replace(found, verdict=Verdict("policy")) if any(own in text for own in ours) else found
+
+
 def _is_group_refusal(parsed: ParsedMessage, human: str, who: tuple[str, ...]) -> bool:
     """Tell whether Google Groups refuses a post: in any language it says "may not exist, or you may not post"."""
     group = parsed.message_id.endswith(".GMR@mx.google.com") or (who and who[0].endswith("@googlegroups.com"))
@@ -590,8 +603,10 @@ def _build_explanation(
     )
     who = tuple(dict.fromkeys(addresses or (original.to if len(original.to) == 1 else ())))[:50]
     domain = who[0].rpartition("@")[2] if who else ""
+    behind = parsed.text[len(human) : len(human) + 4000]
+    ours = _sender_domains(parsed, original) - {domain}
     findings = [
-        judge_recipient(human, parsed.text[len(human) : len(human) + 4000], block, domain)
+        _without_our_domain(judge_recipient(human, behind, block, domain), ours, domain)
         for block in blocks[:MAX_JUDGED_RECIPIENTS] or [dsn.RecipientStatus((), "", "", "", "")]
     ]
     alive = [found for found in findings if not found.verdict.permanent]
