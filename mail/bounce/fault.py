@@ -17,6 +17,7 @@ FaultOf = Literal["us", "limit", "message", "reader", "server"]
 text. reader: it does not take this letter for this address. server: it is busy, try this letter later."""
 
 OurFault = Literal["login", "sender", "relay", "trust", "limit", "refused"]
+Why = OurFault | Literal[""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Fault:
     """Whose fault an answer is. why: what is wrong with us. wait: how long to wait after a limit."""
 
     of: FaultOf
-    why: OurFault | Literal[""] = ""
+    why: Why = ""
     wait: timedelta | None = None
 
 
@@ -84,7 +85,7 @@ def whose_fault(reply: SmtpReply, recipient: str) -> Fault:
         return Fault("limit", "limit", wait_named(words) or _WAIT_DEFAULT)
     if not reply.refused:
         return Fault("server")
-    why = "login" if reply.code in _LOGIN_CODES else _WHY_BY_ENHANCED.get(reply.enhanced, "") or _why_by_words(words)
+    why: Why = "login" if reply.code in _LOGIN_CODES else _WHY_BY_ENHANCED.get(reply.enhanced) or _why_by_words(words)
     if reply.phase == "mail" and recipient.lower() not in reply.text.lower():
         return Fault("us", why or ("sender" if reply.code in (550, 553) else "refused"))
     kind = judge_smtp_reply(reply, recipient.rpartition("@")[2].lower()).kind
@@ -97,7 +98,7 @@ def whose_fault(reply: SmtpReply, recipient: str) -> Fault:
     return Fault("message" if kind == "policy" and reply.phase in ("data", "end") else "reader")
 
 
-def _why_by_words(words: str) -> OurFault | Literal[""]:
+def _why_by_words(words: str) -> Why:
     return next((why for why, pattern in _WHY_BY_WORDS if pattern.search(words)), "")
 
 
