@@ -69,12 +69,8 @@ def copy_backup(place: str, file: Path, is_old: Callable[[list[str]], list[str]]
     """
     try:
         (_copy_to_bucket if is_bucket(place) else _copy_to_folder)(place, file, is_old)
-    except CopyFailed:
-        raise
-    except OSError as error:
+    except OSError as error:  # obstore raises FileNotFoundError for a bucket that does not exist
         raise CopyFailed(f"{shown(place)}: {error.strerror or _first_line(error)}") from error
-    except Exception as error:  # obstore has an exception class of its own for each cause
-        raise CopyFailed(f"{shown(place)}: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -103,13 +99,17 @@ def _copy_to_folder(place: str, file: Path, is_old: Callable[[list[str]], list[s
 
 
 def _copy_to_bucket(place: str, file: Path, is_old: Callable[[list[str]], list[str]]) -> None:
-    store = _open_bucket(parse_bucket(place))
-    store.put(file.name, file)
-    if store.head(file.name)["size"] != file.stat().st_size:
-        raise CopyFailed(f"{shown(place)}: the copy has another size than the backup.")
-    names = [entry["path"] for entry in store.list().collect()]
-    for name in is_old(names):
-        store.delete(name)
+    from obstore.exceptions import BaseError
+
+    try:
+        store = _open_bucket(parse_bucket(place))
+        store.put(file.name, file)
+        if store.head(file.name)["size"] != file.stat().st_size:
+            raise CopyFailed(f"{shown(place)}: the copy has another size than the backup.")
+        for name in is_old([entry["path"] for entry in store.list().collect()]):
+            store.delete(name)
+    except BaseError as error:
+        raise CopyFailed(f"{shown(place)}: {_first_line(error)}") from error
 
 
 def _open_bucket(bucket: Bucket) -> "S3Store":

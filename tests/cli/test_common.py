@@ -51,7 +51,7 @@ def test_a_full_disk_is_one_line_and_other_faults_stay_loud(run, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("cli.lists.print_json", full)
-    assert is_one_line(run(list_group, "show", "1nen1kumi", "--json"), "no space")
+    assert is_one_line(run(list_group, "show", "1nen1kumi", "--json"), "disk is full")
     monkeypatch.setattr("cli.lists.print_json", lambda value: 1 / 0)
     assert isinstance(run(list_group, "show", "1nen1kumi", "--json").exception, ZeroDivisionError)
 
