@@ -13,7 +13,6 @@ from core import audit
 from core.errors import DomainError
 from core.members import households, members, merge
 from core.members.normalise import (
-    address_fields,
     normalise_class,
     normalise_grade,
     normalise_kana,
@@ -24,6 +23,7 @@ from core.members.normalise import (
 from core.permissions import Permissions, memberships_of
 from database import db
 from i18n import N_
+from mail import address as addresses
 from models import ChangeRequest, Child, MailingList, Membership, Person, User
 
 MAX_SHOWN = 100
@@ -269,7 +269,7 @@ def accept_request(request: ChangeRequest, by: User | None, now: datetime) -> No
     with db.atomic():
         if not ChangeRequest.delete().where(ChangeRequest.id == request.id).execute():
             return
-        if request.duplicate_id:
+        if request.duplicate:
             merge.merge_person(request.duplicate, request.person, by, now)
         elif request.child_id:
             Child.update(**request.changes).where(Child.id == request.child_id).execute()
@@ -304,14 +304,14 @@ def refuse_request(request: ChangeRequest, by: User | None) -> None:
 
 def requests_at_address(person: Person) -> list[ChangeRequest]:
     """Return the open merges of a person with rows of the same address: their reader decides them."""
+    if not person.address:
+        return []
     rows = ChangeRequest.select(ChangeRequest, MailingList).join(MailingList).where(ChangeRequest.person == person)
-    return [
-        row
-        for row in rows.where(ChangeRequest.duplicate.is_null(False))
-        if person.address
-        and row.duplicate.address
-        and address_fields(row.duplicate.address)["address_key"] == person.address_key
-    ]
+    return [row for row in rows if row.duplicate and _has_address(row.duplicate, person.address_key)]
+
+
+def _has_address(person: Person, key: str | None) -> bool:
+    return bool(person.address) and addresses.comparison_key(person.address or "") == key
 
 
 def accept_own_merge(person: Person, number: int, now: datetime) -> bool:
