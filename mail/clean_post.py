@@ -1,83 +1,70 @@
 """Clean the text of a post for all members (design decision 6, N-07).
 
-Removed: other recipients, quoted letters and their headers with addresses, and links with a reader's token.
-Attachments are removed elsewhere; the writer is told.
+Quotes and header lines of other mails go (`mail.quotes`), then addresses of others and links with a reader's token
+(`mail.private_text`). Attachments are removed elsewhere; the writer is told.
 """
 
 import re
-import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from mail import private_text, quotes
 
 MAX_TEXT_CHARS = 20_000
 MAX_SUBJECT_CHARS = 200
 MAX_READ_CHARS = 10 * MAX_TEXT_CHARS
 """Characters that are read at all: quoted letters may stand before the writer's own text."""
-MAX_LINE_CHARS = 1000
-"""A longer line is a paragraph. It is no quotation and introduces none."""
 
-_QUOTE = re.compile(r"^\s*(?:[>＞|｜]\s?)")
-_ATTRIBUTION = re.compile(
-    r"^\s*(?:On\b.{0,200}\bwrote:|.{0,200}(?:のメール|さんは書きました|wrote)[:：]"
-    r"|\d{4}[年/.-]\d{1,2}.{0,160}<[^<>\s]+@[^<>\s]+>.{0,20}[:：]?)\s*$"
-)
-_BORDER = re.compile(
-    r"^\s*(?:-{2,}\s*(?:Original Message|Forwarded message|元のメッセージ|転送メッセージ|Original|Forward)\s*-{2,}"
-    r"|Begin forwarded message:|転送されたメッセージ:)\s*$",
+_SIGNATURE_OF_A_DEVICE = re.compile(
+    r"^\s*(?:(?:my |私の)?(?:iPhone|iPad|Android|Galaxy|Xperia|AQUOS|スマートフォン|スマホ|携帯|Outlook for \w+|Outlook|Yahoo!?メール"
+    r"|Gmail|ドコモメール|au ?メール)\S{0,20}(?:から|で|より)送信(?:されました|しました)?"
+    r"|sent (?:from|via|with) .{2,60}|get outlook for .{2,60}|(?:iOS|Android)\s*版?\s*Outlook.{0,20}(?:入手|送信)?.{0,40}"
+    r"|.{0,30}Outlook.{0,10}を入手.{0,60}|-- ?|[-_=─━]{2,})[。.]?\s*$",
     re.IGNORECASE,
 )
-_HEADER_LINE = re.compile(
-    r"^\s*[*]?(?:From|To|Cc|Bcc|Sent|Date|Reply-To|差出人|送信者|宛先|送信日時|日付|日時|件名|Subject|CC|BCC)[*]?\s*[:：]",
-    re.IGNORECASE,
-)
-_PRIVATE_PATHS = "[raucop]|notices/cancel|notices/call-off|mail|login/letter|invitation|password|account/email|setup"
-_REPLY_PREFIX = re.compile(r"^\s*(?:re|aw|sv|antw|返信|返)\s*(?:\[\d+\]|\^\d+)?\s*[:：]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedPost:
+    """What of a post members may read. text: "" if the mail has no words of its own.
+
+    had_addresses: addresses were taken out of sentences (`private_text.MARK`). may_quote: lines that look quoted stay.
+    """
+
+    subject: str
+    text: str
+    had_addresses: bool = False
+    may_quote: bool = False
 
 
 def looks_like_reply(subject: str, refers_to_ours: bool) -> bool:
     """Tell whether a message answers a letter, by its references or its subject."""
-    return refers_to_ours or _REPLY_PREFIX.match(unicodedata.normalize("NFKC", subject)) is not None
+    return refers_to_ours or quotes.has_reply_prefix(subject)
 
 
-def clean_subject_and_text(subject: str, text: str, base_url: str) -> tuple[str, str]:
-    """Return the cleaned subject and text; an empty one is filled from the other (T-15).
+def clean_post(
+    subject: str, text: str, base_url: str, allowed: Collection[str] = (), refers_to_ours: bool = False
+) -> CleanedPost:
+    """Clean a post; an empty subject is filled from the text (T-15).
 
-    base_url: of our pages, whose links with tokens are removed.
+    base_url: of our pages, whose links with tokens are removed. allowed: the addresses that may stay.
     """
-    body = _without_links(_without_quotes(text), base_url).strip()[:MAX_TEXT_CHARS]
-    title = " ".join(_without_links(subject, base_url).split())[:MAX_SUBJECT_CHARS]
+    rules = private_text.Allowed(
+        frozenset(address.lower() for address in allowed), base_url.partition("://")[2].strip("/").lower()
+    )
+    unquoted = quotes.without_quotes(text[:MAX_READ_CHARS], subject, refers_to_ours)
+    body, in_body = private_text.remove_private_text(unquoted.text.strip()[:MAX_TEXT_CHARS], rules)
+    title, in_title = private_text.remove_private_text(" ".join(subject.split())[:MAX_SUBJECT_CHARS], rules)
+    body, title = body.strip(), " ".join(title.split())
+    if not has_words(body):
+        body = ""
     if not title and body:
-        title = " ".join(body.splitlines()[0].split())[:60]
-    return title, body or title
+        title = " ".join(next(line for line in body.splitlines() if has_words(line)).split())[:60]
+    return CleanedPost(title, body, in_body or in_title, unquoted.doubtful)
 
 
-def _without_quotes(text: str) -> str:
-    """Remove quoted lines, their introductions, and addresses above a forwarded letter; keep its text."""
-    lines_left: list[str] = []
-    lines = text[:MAX_READ_CHARS].replace("\r\n", "\n").split("\n")
-    for place, line in enumerate(lines):
-        if len(line) > MAX_LINE_CHARS or not (
-            _QUOTE.match(line) or _BORDER.match(line) or _introduces_quote(line, lines[place + 1 : place + 4])
-        ):
-            lines_left.append(line.rstrip())
-    return re.sub(r"\n{4,}", "\n\n\n", "\n".join(_without_header_block(lines_left)))
-
-
-def _introduces_quote(line: str, after: list[str]) -> bool:
-    """Tell whether a line introduces a quote ("On … wrote:") with a quoted line close below."""
-    return _ATTRIBUTION.match(line) is not None and any(_QUOTE.match(one) for one in after)
-
-
-def _without_header_block(lines: list[str]) -> list[str]:
-    """Remove header lines with addresses where three or more header lines stand together."""
-    block = [place for place, line in enumerate(lines) if _HEADER_LINE.match(line[:MAX_LINE_CHARS])]
-    crowded = {
-        place
-        for number, place in enumerate(block)
-        if sum(abs(place - other) <= 4 for other in block[max(0, number - 4) : number + 5]) >= 3
-    }
-    return [line for place, line in enumerate(lines) if place not in crowded or "@" not in line]
-
-
-def _without_links(text: str, base_url: str) -> str:
-    """Remove our links that carry a token: anybody who opens one could answer for a family or log in as its user."""
-    host = re.escape(base_url.partition("://")[2]) or r"\0"
-    return re.sub(rf"(?i)(?:https?://)?{host}/(?:{_PRIVATE_PATHS})/[A-Za-z0-9._~%/?=&-]*", "", text)
+def has_words(text: str) -> bool:
+    """Tell whether a text holds more than the signature that a telephone adds."""
+    return any(
+        re.search(r"[^\W_]|〓|\S{2}", line) and not _SIGNATURE_OF_A_DEVICE.match(line) for line in text.split("\n")
+    )

@@ -380,6 +380,30 @@ def _date(text: str) -> datetime | None:
         return None
 
 
+def missing_words(mail: ParsedMessage) -> str:
+    """Return what a message without text holds: encrypted, mail, calendar, picture, file or "" (nothing)."""
+    kinds = {part.kind for part in mail.root.walk()}
+    if kinds & {
+        "multipart/encrypted",
+        "application/pgp-encrypted",
+        "application/pkcs7-mime",
+        "application/x-pkcs7-mime",
+    }:
+        return "encrypted"
+    if _PGP_MESSAGE in mail.root.text():
+        return "encrypted"
+    if "message/rfc822" in kinds:
+        return "mail"
+    if "text/calendar" in kinds:
+        return "calendar"
+    if not mail.attachments:
+        return ""
+    return "picture" if all(file.kind.startswith("image/") for file in mail.attachments) else "file"
+
+
+_PGP_MESSAGE = "-----BEGIN PGP MESSAGE-----"
+
+
 # ── text and files ───────────────────────────────────────────────────────────────────────────────────────────────
 
 

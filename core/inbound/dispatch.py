@@ -26,6 +26,7 @@ from database import db, is_write_refused, optional_write
 from mail import address as addresses
 from mail import auth_results
 from mail.auth_results import DnsError, TxtLookup, authenticate_message
+from mail.message import missing_words
 from models import InboundMessage, Letter, LetterState, MailingList
 
 # ── DNS budget ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -369,7 +370,14 @@ def _handle_post(target: InboundAddress, mail: InboundMail, proof: Proof, now: d
         allowed_senders.record_authentication(sender, proof, now)
     if proof and target.guessed:
         proof = replace(proof, weakness="bcc")
-    post = PostedMessage(mail.address, mail.subject, mail.text, mail.letter_number is not None, mail.attachments)
+    post = PostedMessage(
+        mail.address,
+        mail.subject,
+        mail.text,
+        mail.letter_number is not None,
+        mail.attachments,
+        missing_words(mail.parsed),
+    )
     return post_by_mail.accept_post(target.list, sender, post, proof, now)
 
 

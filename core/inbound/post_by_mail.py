@@ -4,6 +4,7 @@ Only an allowed sender of the list posts, and From can be forged. An authenticat
 window. Any other is held until its sender releases it by a link that goes only to the registered address.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,6 +42,9 @@ HOLD_REASONS: dict[str, str] = {
     ),
     "date": N_("The date of the mail is missing, more than a day old or in the future."),
     "seen": N_("This mail arrived here before."),
+    "others": N_("Mail addresses of other people stood in it. They were taken out where ［…］ stands."),
+    "quoted": N_("It may hold words of another mail."),
+    "subject": N_("It has no text: its subject would also stand as its text."),
     "many": N_("More than ten mails were posted from this address within a day."),
 }
 """Why a post is held: sentences for the letter and the page."""
@@ -48,13 +52,28 @@ HOLD_REASONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class PostedMessage:
-    """A message to a list. address: the single From. refers_to_letter: it answers a letter of ours."""
+    """A message to a list. address: the single From. refers_to_letter: it answers a letter of ours.
+
+    missing: what stands in place of words that cannot be read, a key of MISSING_WORDS.
+    """
 
     address: str
     subject: str
     text: str
     refers_to_letter: bool = False
     attachments: int = 0
+    missing: str = ""
+
+
+MISSING_WORDS: dict[str, str] = {
+    "": N_("It holds no words."),
+    "file": N_("It holds only files. Please write the words into the mail itself."),
+    "picture": N_("It holds only pictures. Please write the words into the mail itself."),
+    "mail": N_("The other mail is attached as a file. Please copy its words into the mail."),
+    "calendar": N_("It holds only an entry of a calendar. Please write the words into the mail itself."),
+    "encrypted": N_("It is encrypted or signed in a way that Kairan cannot read. Please send it without."),
+}
+"""What a post without readable words lacks: sentences for the letter to its writer."""
 
 
 def accept_post(
@@ -62,13 +81,21 @@ def accept_post(
 ) -> InboundResult:
     """Create a notice from an allowed sender's post, or drop it. Call inside the transaction that records the mail."""
     settings = load_settings()
-    subject, text = clean_post.clean_subject_and_text(post.subject, post.text, settings.base_url)
+    cleaned = clean_post.clean_post(
+        post.subject,
+        post.text,
+        settings.base_url,
+        _allowed_addresses(settings, post, sender),
+        refers_to_ours=post.refers_to_letter,
+    )
+    subject, text = cleaned.subject, cleaned.text
     if proof.dmarc_failed:
         _warn_about_forgery(mailing_list, sender, now)
         return InboundResult("post", "dropped", "forged", mailing_list, keep_text=True, keep_raw=True)
-    if not text:
-        return InboundResult("post", "dropped", "empty", mailing_list)
-    why = _find_hold_reason(mailing_list, sender, post, proof, (subject, text), now)
+    if not text and (post.missing or not subject):
+        return _refuse_without_words(mailing_list, sender, post, now)
+    why = _find_hold_reason(mailing_list, sender, post, proof, cleaned, now)
+    text = text or subject
     if why and rate_limits.record_hit(f"held post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY:
         return InboundResult("post", "silent", "too many", mailing_list, keep_text=True)
     notice, audience = _create_notice(mailing_list, sender, subject, text, why, settings, now)
@@ -91,7 +118,7 @@ def _find_hold_reason(
     sender: AllowedSender,
     post: PostedMessage,
     proof: Proof,
-    subject_and_text: tuple[str, str],
+    cleaned: clean_post.CleanedPost,
     now: datetime,
 ) -> str:
     """Return the key of HOLD_REASONS for which the post is held, "" if it is sent without release."""
@@ -99,13 +126,51 @@ def _find_hold_reason(
         return proof.weakness
     if clean_post.looks_like_reply(post.subject, post.refers_to_letter):
         return "reply"
+    if unclear := _find_unclear_words(cleaned):
+        return unclear
     if mailing_list.whole:
         return "whole"
     if mailing_list.post_ask:
         return "ask"
-    if _is_duplicate_post(mailing_list, subject_and_text, now):
+    if _is_duplicate_post(mailing_list, (cleaned.subject, cleaned.text), now):
         return "again"
     return "many" if rate_limits.record_hit(f"post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY else ""
+
+
+def _find_unclear_words(cleaned: clean_post.CleanedPost) -> str:
+    if cleaned.had_addresses:
+        return "others"
+    if cleaned.may_quote:
+        return "quoted"
+    return "" if cleaned.text else "subject"
+
+
+def _allowed_addresses(settings: Settings, post: PostedMessage, sender: AllowedSender) -> set[str]:
+    """Return the addresses that members may read in a post: the writer's, the lists' and the school's."""
+    own = settings.own_addresses
+    lists = MailingList.select(MailingList.address).where(MailingList.closed_at.is_null())
+    names = [name for row in lists for name in (row.address, f"{row.address}-join", f"{row.address}-leave")]
+    contact = {match.lower() for match in _ADDRESS_IN_CONTACT.findall(settings.contact)}
+    return {post.address, sender.address, *contact, *(own.address(name) for name in (*names, "postmaster", "abuse"))}
+
+
+_ADDRESS_IN_CONTACT = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}")
+
+
+def _refuse_without_words(
+    mailing_list: MailingList, sender: AllowedSender, post: PostedMessage, now: datetime
+) -> InboundResult:
+    """Drop a post without words, keep it for the administrators, and tell its registered address what is missing."""
+    if rate_limits.record_hit(f"post without words:{sender.id}", now, 86400) <= MAX_HELD_PER_DAY:
+        notify_sender(
+            "no-words",
+            sender,
+            now,
+            list=mailing_list.name,
+            subject=post.subject[: clean_post.MAX_SUBJECT_CHARS],
+            why=lambda language: i18n.say(language, MISSING_WORDS[post.missing]),
+        )
+    return InboundResult("post", "dropped", "empty", mailing_list, keep_raw=True)
 
 
 def _is_duplicate_post(mailing_list: MailingList, subject_and_text: tuple[str, str], now: datetime) -> bool:

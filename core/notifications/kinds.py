@@ -429,6 +429,12 @@ KINDS: dict[str, MessageKind] = {
         urgent=True,
         expires_after=timedelta(hours=1),
     ),
+    "no-words": MessageKind(
+        N_("Your mail to “%(list)s” was not sent: there are no words in it"),
+        N_("Your mail “%(subject)s” to “%(list)s” has reached nobody, because Kairan found no words in it.\n%(why)s\n"),
+        urgent=True,
+        expires_after=timedelta(hours=1),
+    ),
     "waits": MessageKind(
         N_("“%(subject)s” was not sent: the list waits for its new roster"),
         N_(

@@ -1,4 +1,4 @@
-"""Convert HTML to plain text: blocks become lines, links 「文字 <URL>」.
+"""Convert HTML to plain text: blocks become lines, links 「文字 <URL>」, quotes lines with "> ".
 
 Invisible content (scripts, styles, hidden preview lines) is dropped. Python's html.parser is not used: on some
 malformed pages its time grows with the square of the length.
@@ -21,6 +21,12 @@ _BLOCKS = {
 }
 _PARAGRAPHS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "blockquote"}
 _VOID = {"br", "img", "hr", "input", "meta", "link", "area", "base", "col", "source", "wbr", "embed", "param"}
+_QUOTE_BEGINS, _QUOTE_ENDS = "\x02", "\x03"
+_NO_QUOTE_MARKS = {2: None, 3: None}
+_CITES = re.compile(r"type\s*=\s*[\"']?cite|\bcite\s*=|class\s*=\s*[\"']?[^\"'>]*quot", re.IGNORECASE)
+_INTRODUCES = re.compile(
+    r"(?:\d{1,2}[:：]\d{2}|@|のメール|wrote|schrieb|écrit|書きました)[^\n]{0,200}[:：]\Z", re.IGNORECASE
+)
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
@@ -73,11 +79,12 @@ class _Writer:
         self._depth = 0
         self._link: tuple[str, int] | None = None
         self._plain = 0
+        self._quotes: list[bool] = []
 
     def text(self, raw: str) -> None:
         if not raw or self._hidden:
             return
-        words = unescape(raw) if "&" in raw else raw
+        words = (unescape(raw) if "&" in raw else raw).translate(_NO_QUOTE_MARKS)
         self._out.append(words if self._plain else _SPACE.sub(" ", words).replace("\u200c", "").replace("\u034f", ""))
 
     def tag(self, name: str, rest: str, closing: bool) -> None:
@@ -103,10 +110,20 @@ class _Writer:
             self._out.append("\n- ")
         elif name in ("td", "th") and not closing:
             self._out.append(" ")
+        elif name == "blockquote":
+            self._blockquote(rest, closing)
         elif name in _BLOCKS:
             self._out.append("\n\n" if name in _PARAGRAPHS else "\n")
             if name == "pre":
                 self._plain = max(0, self._plain + (-1 if closing else 1))
+
+    def _blockquote(self, rest: str, closing: bool) -> None:
+        """Mark where a quoted mail begins and ends. A writer's own indented paragraph bears no mark."""
+        if not closing:
+            self._quotes.append(bool(_CITES.search(rest) or _INTRODUCES.search("".join(self._out[-12:]).rstrip())))
+            self._out.append("\n\n" + (_QUOTE_BEGINS if self._quotes[-1] else ""))
+        elif self._quotes:
+            self._out.append((_QUOTE_ENDS if self._quotes.pop() else "") + "\n\n")
 
     def _anchor(self, rest: str, closing: bool) -> None:
         if closing:
@@ -130,4 +147,17 @@ class _Writer:
     def result(self) -> str:
         self._end_link()
         lines = [_SPACE.sub(" ", line).strip() for line in "".join(self._out).replace("\xa0", " ").split("\n")]
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+        text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+        return _with_quote_marks(text) if _QUOTE_BEGINS in text else text
+
+
+def _with_quote_marks(text: str) -> str:
+    """Write "> " before each line of a quote, once for each level."""
+    lines, depth = [], 0
+    for line in text.split("\n"):
+        begins = line.count(_QUOTE_BEGINS)
+        words = line.translate(_NO_QUOTE_MARKS)
+        level = max(depth, depth + begins)
+        lines.append(">" * min(level, 10) + " " + words if level and words.strip() else words)
+        depth = max(0, depth + begins - line.count(_QUOTE_ENDS))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

@@ -172,8 +172,8 @@ def test_any_bytes_at_any_address_end_in_a_row(sent, raw, road, empty):
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=300), st.text(max_size=800), st.booleans())
 def test_any_words_that_are_posted_can_be_read(subject, text, refers):
-    said = clean_post.clean_subject_and_text(subject, text, "https://kairan.example")
-    assert all(isinstance(one, str) and one.encode("utf-8", "surrogatepass") is not None for one in said)
+    said = clean_post.clean_post(subject, text, "https://kairan.example", refers_to_ours=refers)
+    assert all(one.encode("utf-8", "surrogatepass") is not None for one in (said.subject, said.text))
     clean_post.looks_like_reply(subject, refers)
 
 

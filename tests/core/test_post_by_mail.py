@@ -413,21 +413,65 @@ def test_nobody_else_who_got_the_mail_is_passed_on(door):
         assert letter.address.encode() in made
 
 
+def test_an_empty_subject_is_filled_from_the_text(door):
+    """T-15."""
+    wording = come(genuine("", "本文だけです。\n二行目")).notice.wording
+    assert (wording.subject, wording.text) == ("本文だけです。", "本文だけです。\n二行目")
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "iPhoneから送信\n", "-- \nSent from my Pixel\n"])
+def test_a_subject_alone_becomes_the_text_only_by_a_press(door, text):
+    row = come(genuine("明日は休校です", text))
+    assert (row.outcome, row.reason) == ("held", "subject")
+    assert row.notice.wording.text == "明日は休校です"
+
+
+@pytest.mark.parametrize("text", ["", "iPhoneから送信\n"])
+def test_an_empty_mail_is_no_notice_and_its_writer_is_told(door, text):
+    row = come(genuine("", text))
+    assert (row.outcome, row.reason, row.notice_id) == ("dropped", "empty", None)
+    assert "本文がありません" in letters("no-words")[0].payload["why"] and row.file, "the raw mail is kept"
+
+
+def parts(*pieces: str) -> bytes:
+    """Return a signed mail whose body has these parts, each with its own header."""
+    head = f"From: {HANAKO}\nTo: {LIST}\nDate: {today()}\nSubject: plan\nMIME-Version: 1.0\n"
+    body = "".join(f"--B\n{piece}\n" for piece in pieces) + "--B--\n"
+    return signed(f'{head}Content-Type: multipart/mixed; boundary="B"\n\n{body}'.encode(), "school.example")
+
+
 @pytest.mark.parametrize(
-    ("subject", "text", "shown"),
+    ("piece", "told"),
     [
-        ("", "本文だけです。\n二行目", ("本文だけです。", "本文だけです。\n二行目")),
-        ("件名だけ", "", ("件名だけ", "件名だけ")),
+        ("Content-Type: application/pdf; name=a.pdf\n\nx", "ファイル"),
+        ("Content-Type: image/jpeg; name=IMG_1.jpg\nContent-Disposition: inline\n\nx", "画像"),
+        ("Content-Type: message/rfc822\n\nFrom: city@city.example\nSubject: x\n\n台風が来ます。", "添付"),
+        ("Content-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\nEND:VCALENDAR", "予定"),
+        ("Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\n\nx", "暗号"),
     ],
 )
-def test_an_empty_half_is_filled(door, subject, text, shown):
-    """T-15."""
-    wording = come(genuine(subject, text)).notice.wording
-    assert (wording.subject, wording.text) == shown
+def test_a_mail_without_words_is_refused_with_a_letter_and_kept(door, piece, told):
+    """The subject never stands in for words that Kairan cannot read."""
+    row = come(parts("Content-Type: text/plain; charset=utf-8\n\n\niPhoneから送信", piece))
+    assert (row.outcome, row.reason, row.notice_id) == ("dropped", "empty", None)
+    (letter,) = letters("no-words")
+    assert letter.address == HANAKO and told in letter.payload["why"] and row.file
 
 
-def test_an_empty_mail_is_no_notice(door):
-    assert come(genuine("", "")).reason == "empty"
+@pytest.mark.parametrize(
+    ("text", "reason", "shown"),
+    [
+        ("連絡は mother@example.com まで\n", "others", "連絡は ［…］ まで"),
+        ("持ち物\n> 水筒\n> 弁当\n", "quoted", "持ち物\n> 水筒\n> 弁当"),
+        (f"連絡は {HANAKO} か {LIST} まで\n", "dkim", f"連絡は {HANAKO} か {LIST} まで"),
+    ],
+)
+def test_what_may_be_of_others_is_taken_out_and_held_with_its_reason(door, client, text, reason, shown):
+    row = come(genuine("遠足", text))
+    assert (row.reason, row.notice.wording.text) == (reason, shown)
+    if row.outcome == "held":
+        page = get_page(client, f"/mail/release/{mark_of(letters('release')[0])}")
+        assert ("<mark>［…］</mark>" in page) == (reason == "others")
 
 
 def test_attachments_are_told_of(door):
