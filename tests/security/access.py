@@ -402,6 +402,8 @@ class RoleCase(NamedTuple):
 
 
 NOBODY = "nobody"
+PRACTISING = "manager of b"
+"""The user with a practice list."""
 ROLES = (
     RoleCase(NOBODY, {}),
     RoleCase("no role", {}),
@@ -417,7 +419,15 @@ ROLES = (
     RoleCase("administrator", {"*": 4}),
 )
 
-LISTS_OF = {"chief": (), "a": ("a",), "next": ("a",), "b": ("b",), "both": ("a", "b"), "whole": ("whole",)}
+LISTS_OF = {
+    "chief": (),
+    "practice": (),
+    "a": ("a",),
+    "next": ("a",),
+    "b": ("b",),
+    "both": ("a", "b"),
+    "whole": ("whole",),
+}
 """The lists that an object stands in: a person, or a notice by its recipients. chief: what belongs to one user."""
 
 
@@ -425,6 +435,8 @@ def is_allowed(role: RoleCase, kind: str, need: str, owner: str) -> bool:
     """Say whether a role may use a route of this kind on an object of this owner."""
     if role.name == NOBODY or owner == "chief":
         return False
+    if owner == "practice":  # it has no members to manage
+        return role.name == PRACTISING and (kind == "draft" or need in ("view", "send"))
     enough = NEEDS.index(need) + 1 if need else 0
     levels = [role.level(key) for key in LISTS_OF[owner]]
     if kind in ("place", "family") and owner in ("both", "whole"):  # the first family is that of list a

@@ -6,6 +6,8 @@ from typing import Any
 from tests.security.access import NOTICE_STATES, PARAMETER, Route
 from tests.security.world import World
 
+UNKNOWN = "zzzz"
+"""Stands for a word that this school does not have, as the name of a new parameter."""
 CHILDREN = {
     "group", "job_id", "which", "place_id", "list_id", "file", "delivery", "reminder", "notice", "role", "mark", "code",
 }  # fmt: skip
@@ -30,6 +32,8 @@ def main_kind(route: Route) -> str:
 def owners(route: Route) -> tuple[str, ...]:
     """Return the owners whose object the route is tried with."""
     kind = main_kind(route)
+    if kind == "draft":
+        return ("a", "b", "both", "whole", "practice")
     if kind in NOTICE_STATES or kind == "reply":
         return ("a", "b", "both", "whole") if kind != "direct" else ("a", "b", "both")
     if kind == "person":
@@ -38,7 +42,9 @@ def owners(route: Route) -> tuple[str, ...]:
         return ("both",)
     if kind == "own":
         return ("chief",)
-    if kind in ("list", "template"):
+    if kind == "list":
+        return ("a", "b") if route.rule.startswith("/rollover") else ("a", "b", "practice")
+    if kind == "template":
         return ("a", "b")
     return ("a",)
 
@@ -53,7 +59,7 @@ def value(world: World, route: Route, name: str, owner: str) -> Any:
     if name == "number":
         if kind == "direct":
             return made["person"]
-        return world.house.get(kind) or made.get(kind) or 1
+        return world.house.get(kind) or made.get(kind) or (None if owner == "practice" else 1)
     if name == "which":
         return made.get("step" if route.endpoint.startswith("drip.") else "sender")
     if name == "place_id":
@@ -65,13 +71,15 @@ def value(world: World, route: Route, name: str, owner: str) -> Any:
     if name == "file":
         return made.get(f"file of {kind}")
     if name == "mark":
-        return made.get(f"mark of {kind}") or made.get("mark") or "zzzz"
+        return made.get(f"mark of {kind}") or made.get("mark") or UNKNOWN
     if name == "notice":
         return made.get("direct")
     if name == "code":
         return made.get("template")
+    if name in CHILDREN:
+        return made.get(name)
     fixed = {"place": 1 if "questions" in route.rule else 0, "choice": 1, "kind": "own", "way": "page"}
-    return fixed.get(name, made.get(name, "zzzz"))
+    return fixed.get(name, made.get(name, UNKNOWN))
 
 
 def address(world: World, route: Route, owner: str, child_owner: str = "") -> str | None:
@@ -124,7 +132,7 @@ def form_of(world: World, route: Route, owner: str) -> dict[str, Any]:
 def form(world: World, owner: str) -> dict[str, Any]:
     """Return one form with every field that a page of Kairan reads; its numbers are an owner's objects."""
     made = world.numbers[owner]
-    fallback = world.numbers["a"]
+    fallback = world.numbers["b" if owner == "practice" else "a"]
     number = {key: made.get(key, fallback[key]) for key in ("list", "group", "person", "membership", "child", "draft")}
     return {
         "m": number["person"],

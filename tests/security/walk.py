@@ -23,7 +23,7 @@ from config import current_config
 from database import db
 from models import TABLES, Device, Group, MailingList, Person, Session
 from tests import cast
-from tests.security.access import LISTS_OF, NOBODY, ROLES, RoleCase
+from tests.security.access import LISTS_OF, NOBODY, PRACTISING, ROLES, RoleCase
 from tests.security.world import World, build, canaries_in, may_see, rows_by_table
 
 MAY_CHANGE_ON_REFUSAL = {"audit_log", "session"}
@@ -176,6 +176,8 @@ def may_touch(role: RoleCase, owner: str, table: str = "") -> bool:
     """Say whether any right of a role reaches the rows of an owner. Answers to a notice to 全校 touch that notice."""
     if owner in ("house", "chief"):
         return role.is_admin and owner == "house"
+    if owner == "practice":
+        return role.name == PRACTISING
     if owner == "whole" and table in ("notice", "question", "choice"):
         return role.best >= 1
     return max(role.level(key) for key in LISTS_OF[owner]) >= 1

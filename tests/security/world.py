@@ -56,11 +56,20 @@ from models import (
     Wording,
 )
 from tests import cast, cast_notices, files
-from tests.security.access import NOBODY, ROLES, RoleCase
+from tests.security.access import NOBODY, PRACTISING, ROLES, RoleCase
 
-CANARY = re.compile(r"zq(kou|otsu|next|both|pair|whole|house)([nvsm])x\d{3}", re.IGNORECASE)
-WORDS = {"a": "kou", "b": "otsu", "next": "next", "both": "both", "pair": "pair", "whole": "whole", "house": "house"}
-"""next: another family of list a; both: a right in a or in b shows it; pair: it takes the right in both."""
+CANARY = re.compile(r"zq(kou|otsu|next|both|pair|whole|house|own)([nvsm])x\d{3}", re.IGNORECASE)
+WORDS = {
+    "a": "kou",
+    "b": "otsu",
+    "next": "next",
+    "both": "both",
+    "pair": "pair",
+    "whole": "whole",
+    "house": "house",
+    "practice": "own",
+}
+"""practice: the practice list of one user, closed to all others; next: another family of list a; both: a right in a or in b shows it; pair: it takes the right in both."""
 OWNERS = {word: owner for owner, word in WORDS.items()}
 LEVELS = {"n": 0, "v": 1, "s": 2, "m": 3}
 
@@ -76,6 +85,8 @@ def may_see(role: RoleCase, owner: str, level: str) -> bool:
     enough = LEVELS[level]
     if owner == "house":
         return role.is_admin
+    if owner == "practice":
+        return role.name == PRACTISING
     if level == "n" or (owner == "whole" and level == "v"):
         return role.best >= 1
     if owner in ("both", "pair"):
@@ -118,10 +129,11 @@ def build() -> World:
         for owner, part in (("house", _house), ("a", _class), ("b", _class), ("both", _shared), ("whole", _whole)):
             _owned(world, owner, part, now)
         _users(world, now)
+        _owned(world, "practice", _practice, now)
         _owned(world, "chief", _things_of_a_user, now)
     _give_deliveries_to_families(world)
     keys = {world.numbers[owner]["list"]: owner for owner in ("a", "b", "whole")}
-    for one in Membership.select():
+    for one in Membership.select().where(Membership.list.in_(list(keys))):
         world.lists_of.setdefault(("person", one.person_id), set()).add(keys[one.list_id])
         world.lists_of.setdefault(("child", one.child_id or 0), set()).add(keys[one.list_id])
     return world
@@ -440,6 +452,21 @@ def _users(world: World, now: datetime) -> None:
         for key, level in role.levels.items():
             Role.create(user=user, list_id=keys[key], kind=kinds[level], until=until)
         world.users[role.name] = user
+
+
+def _practice(world: World, owner: str, now: datetime) -> None:
+    """Add the practice list of one user, with a draft to it."""
+    user, made = world.users[PRACTISING], world.numbers[owner]
+    accounts.ensure_practice_list(user, now)
+    made["list"] = MailingList.get(MailingList.practice_of == user).id
+    MailingList.update(name=canary(owner), purpose=canary(owner)).where(MailingList.id == made["list"]).execute()
+    world.owner_of["mailing_list", made["list"]] = owner
+    notice = Notice.create(by=user, by_name=user.name, practice=True)
+    Wording.create(
+        notice=notice, language="ja", subject=canary(owner), text="x", html=f"<p>{canary(owner)}</p>", decorated=True
+    )
+    Target.create(notice=notice, kind="list", number=made["list"])
+    made["draft"] = notice.id
 
 
 def _things_of_a_user(world: World, owner: str, now: datetime) -> None:
