@@ -587,8 +587,7 @@ class Notice(BaseModel):
     expected = JsonField(default=list)  # [person id, child id or 0] of each letter at confirmation
     send_at = UtcMillisField(null=True, index=True)  # end of the hold window, or the scheduled time
     booked = BooleanField(default=False)
-    # window, late, changed, proof (sender must release), content (refused by the mail server), clock (was set forward)
-    hold_reason = CharField(default="")
+    hold_reason = CharField(default="")  # window, or one of `core.notices.workflow.DECISION_REASONS`
     started_at = UtcMillisField(null=True)
     finished_at = UtcMillisField(null=True)
     stopped_at = UtcMillisField(null=True)
