@@ -91,7 +91,7 @@ def _lists(wanted: str | None) -> list[MailingList]:
 @click.option("--dry-run", is_flag=True, help="say what would happen, write nothing")
 @with_installation
 def import_members(wanted: str, file: Path, dry_run: bool) -> None:
-    """Read FILE (CSV in any Japanese encoding, tab-separated text, .xlsx, .xls) into LIST.
+    """Read FILE (CSV in UTF-8, UTF-16, Shift_JIS, EUC-JP or ISO-2022-JP, tab-separated text, .xlsx, .xls) into LIST.
 
     Valid lines are imported, the others are named on stderr. Unknown columns become items.
     """
@@ -104,7 +104,12 @@ def import_members(wanted: str, file: Path, dry_run: bool) -> None:
     if dry_run:
         plan = roster_plan.plan_sheet(mailing_list, sheet, mapping, clock.now())
     else:
-        plan = jobs.import_now(mailing_list, sheet, mapping, None, clock.now())
+        try:
+            plan = jobs.import_now(mailing_list, sheet, mapping, None, clock.now())
+        except DomainError as error:
+            exit_with_domain_error(error)
+    for message, values in sheet.remarks:
+        print_note(say("en", message, **values))
     for line in plan.lines:
         if line.outcome == "wrong":
             print_note(f"line {line.number}: {' '.join(plan_model.format_note('en', note) for note in line.notes)}")

@@ -88,6 +88,7 @@ def _preview_page(mailing_list: MailingList, job: Job) -> Answer:
         noted=[line for line in plan.lines if line.outcome == "wrong"] + _lines_with_notes(plan),
         plain=[line for line in plan.lines if line.outcome == "added" and not line.notes],
         already=[line for line in plan.lines if _is_unchanged(line)],
+        remarks=[plan_model.LineNote(message, values) for message, values in sheet.remarks],
         back=jobs.failure_note(job),
         shown=MAX_LINES_SHOWN,
         fields=columns.FIELDS,

@@ -6,7 +6,8 @@ Grade 「3年」 is 3 and class 「2組」 is 2 (field.md 3.6). An unknown colum
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from core.imports.read import Cells
 from core.members.normalise import (
@@ -116,10 +117,22 @@ class Sheet:
     rows: tuple[tuple[int, tuple[str, ...]], ...]
     encoding: str
     headed: bool
+    remarks: tuple[tuple[str, dict[str, Any]], ...] = ()  # (message, values) about the whole file
+
+
+def choose_sheet(sheets: list[Sheet]) -> Sheet:
+    """Return the first sheet with a header of names or addresses, else the first with a header, else the first."""
+    people = {"name", "child_name", "address", "family"}
+    with_people = (sheet for sheet in sheets if sheet.headed and people & set(map(_field_of_header, sheet.columns)))
+    return next(with_people, next((sheet for sheet in sheets if sheet.headed), sheets[0]))
 
 
 def find_header(cells: Cells) -> Sheet:
-    """Find the header row, also below titles; without one the names are ''."""
+    """Find the header row, also below titles; without one the names are ''. Fill 〃 from above."""
+    return replace(_find_header(cells), remarks=cells.remarks)
+
+
+def _find_header(cells: Cells) -> Sheet:
     width = max(len(row) for _, row in cells.rows)
     if cells.lone:
         return Sheet(("氏名", "メールアドレス"), cells.rows, cells.encoding, True)

@@ -19,10 +19,10 @@ import config
 from core import audit, disk_space
 from core.errors import DomainError
 from core.imports import apply
-from core.imports.columns import ATTRIBUTE, FIELDS, Sheet, find_header, guess_mapping
+from core.imports.columns import ATTRIBUTE, FIELDS, Sheet, choose_sheet, find_header, guess_mapping
 from core.imports.plan import plan_sheet
 from core.imports.plan_model import ImportPlan, LineNote
-from core.imports.read import ENCODINGS, read_cells, read_pasted
+from core.imports.read import ENCODINGS, read_pasted, read_sheets
 from core.permissions import permissions_of
 from database import db, is_write_refused, optional_write
 from i18n import N_
@@ -42,8 +42,11 @@ _IMPORT_INTERRUPTED = N_(
 
 
 def read_sheet(content: bytes, filename: str = "", encoding: str = "") -> Sheet:
-    """Read a file (CSV of any encoding, .xlsx, .xls). Raises UnreadableFile."""
-    return find_header(read_cells(content, filename, encoding))
+    """Read a file (CSV of any encoding in ENCODINGS, .xlsx, .xls, .ods). Raises UnreadableFile.
+
+    Of several sheets the first that has headers of people counts, since a cover sheet may stand before it.
+    """
+    return choose_sheet([find_header(cells) for cells in read_sheets(content, filename, encoding)])
 
 
 def import_now(
@@ -51,7 +54,10 @@ def import_now(
 ) -> ImportPlan:
     """Plan and apply at once (CLI); return the plan with its outcomes."""
     plan = plan_sheet(mailing_list, sheet, mapping, now, by)
-    apply.apply_plan(plan)
+    try:
+        apply.apply_plan(plan)
+    except IntegrityError as error:
+        raise DomainError(_LIST_CHANGED) from error
     audit.log_action(by, "roster.imported", mailing_list.id, detail=plan.counts)
     return plan
 

@@ -8,12 +8,15 @@ copied from Excel (tabs), and lines like `山田 花子 <hanako@example.jp>`. On
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from core.csv_cells import clean_cell
 from core.errors import DomainError
 from core.imports import excel
+from core.members.normalise import compose_text
 from i18n import N_
 
 MAX_BYTES = 4 * 2**20
@@ -23,14 +26,31 @@ MAX_LINES = 5 * MAX_ROWS
 MAX_COLUMNS = 200
 MAX_RECIPIENT_LENGTH = 300
 
-ENCODINGS = {"utf-8": "UTF-8", "cp932": "Shift_JIS", "iso-2022-jp": "ISO-2022-JP", "utf-16": "UTF-16"}
+ENCODINGS = {
+    "utf-8": "UTF-8",
+    "cp932": "Shift_JIS",
+    "euc-jp": "EUC-JP",
+    "iso-2022-jp": "ISO-2022-JP",
+    "utf-16": "UTF-16",
+}
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _UNMAPPED_CP932 = b"\x85\x40"  # unassigned in CP932, so it becomes U+FFFD
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_MARKUP = re.compile(r"\s*<(?:!doctype|!--|\?xml|html|head|meta|body|table|div|style)\b|\s*<[?!]", re.IGNORECASE)
+_EUC_PIECE = re.compile(rb"\x8f[\xa1-\xfe]{2}|\x8e[\xa1-\xdf]|(?:[\xa1-\xfe]{2})+|[\x00-\x7f]+|.", re.DOTALL)
 
 
 _NAME_AND_ADDRESS = re.compile(
     r"^(?P<name>[^<]*?)[\s　,、;:：]*<?(?P<address>[^\s　<>,、;]+[@＠][^\s　<>,、;]+)>?[\s　,、;]*$"
 )
+_IN_BRACKETS = re.compile(
+    r"""[\s　,、;]*(?P<name>"[^"]*"|'[^']*'|[^<>;"@＠\t]*?)[\s　]*<(?P<address>[^\s　<>,、;]+[@＠][^\s　<>,、;]+)>[\s　,、;]*"""
+)
+"""One recipient as mail programs write it; the name may be `Last, First`."""
+
+
+_IS_MARKUP = N_("This is a web page (HTML or XML) with the name of a sheet. Open it in Excel, and save it as .xlsx.")
+_HAS_PASSWORD = N_("This file has a password. Open it in Excel, take the password off, and save it again.")
 
 
 class UnreadableFile(DomainError):
@@ -44,17 +64,29 @@ class Cells:
     rows: tuple[tuple[int, tuple[str, ...]], ...]
     encoding: str
     lone: bool = False  # lines of "name <address>", without columns
+    remarks: tuple[tuple[str, dict[str, Any]], ...] = ()  # (message, values) about the whole file
 
 
 def read_cells(content: bytes, filename: str, encoding: str = "") -> Cells:
-    """Read a file. `encoding` '': detect BOM, ISO-2022-JP escape, strict UTF-8, else CP932. Raises UnreadableFile."""
+    """Read a text file, or the first filled sheet of a workbook. Raises UnreadableFile."""
+    return read_sheets(content, filename, encoding)[0]
+
+
+def read_sheets(content: bytes, filename: str = "", encoding: str = "") -> list[Cells]:
+    """Read a file: the visible sheets of a workbook, or the one table of a text. `encoding` '': detected.
+
+    Raises UnreadableFile.
+    """
     if len(content) > MAX_BYTES:
         raise UnreadableFile(N_("This file is larger than %(number)s MB. Please split it."), number=MAX_BYTES // 2**20)
     if content.startswith((_ZIP, _OLE)):
-        return Cells(_checked_rows(_excel_rows(content)), "")
+        return _excel_sheets(content)
     found = encoding if encoding in ENCODINGS else guess_encoding(content)
-    table = read_pasted(decode_text(content, found))
-    return Cells(table.rows, found, table.lone)
+    text = decode_text(content, found)
+    if _MARKUP.match(text.lstrip("\ufeff")):
+        raise UnreadableFile(_IS_MARKUP)
+    table = read_pasted(text)
+    return [Cells(table.rows, found, table.lone)]
 
 
 def read_pasted(text: str) -> Cells:
@@ -76,18 +108,46 @@ def guess_encoding(content: bytes) -> str:
         return "utf-8"
     if re.search(rb"\x1b\$[@B]", content):
         return "iso-2022-jp"
+    if b"\0" in content[:2000]:
+        return "utf-16"
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
-        return "cp932"
+        return "euc-jp" if _is_euc_jp(content) else "cp932"
     return "utf-8"
+
+
+def _is_euc_jp(content: bytes) -> bool:
+    """Return whether all bytes are EUC-JP with kana or words of headers; CP932 kanji are no valid EUC-JP."""
+    text = _decode_euc_jp(content)
+    return "\ufffd" not in text and bool(re.search("[ぁ-んァ-ヶ]|[氏学保児生]", text))
 
 
 def decode_text(content: bytes, encoding: str) -> str:
     """Return the text; undecodable bytes become U+FFFD, which the plan refuses line by line."""
     if encoding == "iso-2022-jp":
         return _decode_iso_2022_jp(content)
+    if encoding == "euc-jp":
+        return _decode_euc_jp(content)
+    if encoding == "utf-16" and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        little = content[1:2000:2].count(0) >= content[:2000:2].count(0)
+        return content.decode("utf-16-le" if little else "utf-16-be", "replace")
     return content.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
+
+
+def _decode_euc_jp(content: bytes) -> str:
+    """Decode EUC-JP with NEC's row 13 by way of CP932, as `_decode_iso_2022_jp` does."""
+    texts = []
+    for piece in _EUC_PIECE.findall(content):
+        if piece[0] < 0x80:
+            texts.append(piece.decode("ascii"))
+        elif len(piece) == 1:
+            texts.append("\ufffd")
+        elif piece[0] in (0x8E, 0x8F):
+            texts.append(piece.decode("euc_jp", "replace"))
+        else:
+            texts.append(_jis_to_sjis(bytes(byte & 0x7F for byte in piece)).decode("cp932", "replace"))
+    return "".join(texts)
 
 
 def _decode_iso_2022_jp(content: bytes) -> str:
@@ -128,7 +188,7 @@ def _checked_rows(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tup
     """Return rows that are not empty as clean text. Raises UnreadableFile for none or too many."""
     filled = []
     for number, cells in rows:
-        texts = tuple(clean_cell(cell) for cell in cells[:MAX_COLUMNS])
+        texts = tuple(clean_cell(compose_text(cell)) for cell in cells[:MAX_COLUMNS])
         if any(texts):
             filled.append((number, texts))
         if len(filled) > MAX_ROWS:
@@ -153,23 +213,54 @@ def _csv_records(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _guess_separator(text: str) -> str:
-    """Return the most frequent separator of the first lines, outside quotation marks."""
-    head = re.sub(r'"(?:[^"]|"")*"', "", "\n".join(text.splitlines()[:5]))
-    return max("\t,;", key=lambda mark: head.count(mark))
+    """Return the separator that stands in most of the first lines, outside quotation marks, then the most regular."""
+    lines = [line for line in re.sub(r'"(?:[^"]|"")*"', "", text[:20_000]).splitlines()[:20] if line.strip()]
+
+    def rank(mark: str) -> tuple[int, int, int]:
+        counts = [line.count(mark) for line in lines]
+        filled = [count for count in counts if count]
+        regular = Counter(filled).most_common(1)[0][1] if filled else 0
+        return len(filled), regular, sum(counts)
+
+    return max("\t,;", key=rank)
 
 
 def _recipient_lines(text: str) -> list[tuple[int, list[str]]] | None:
-    """Return [name, address] of each line if every line is one recipient; None for a sheet."""
+    """Return [name, address] of each line if every line is recipients; None for a sheet.
+
+    If a line holds several recipients, all are numbered by their place: a number means one person.
+    """
     recipients: list[tuple[int, list[str]]] = []
     for number, line in enumerate(text.splitlines(), 1):
-        for piece in _split_recipients(line):
-            match = None if "\t" in line or len(piece) > MAX_RECIPIENT_LENGTH else _NAME_AND_ADDRESS.match(piece)
-            if match is None or re.search(r"[,、;@＠]", match["name"]):
-                return None
-            recipients.append((number, [match["name"].strip().strip("\"'"), match["address"]]))
-            if len(recipients) > MAX_ROWS:
-                return recipients
+        found = _recipients_of_line(line)
+        if found is None:
+            return None
+        recipients += [(number, [name, address]) for name, address in found]
+        if len(recipients) > MAX_ROWS:
+            break
+    if len({number for number, _ in recipients}) < len(recipients):
+        recipients = [(place, cells) for place, (_, cells) in enumerate(recipients, 1)]
     return recipients or None
+
+
+def _recipients_of_line(line: str) -> list[tuple[str, str]] | None:
+    """Return (name, address) of each recipient of a line; None if something else stands there."""
+    found, place = [], 0
+    while match := _IN_BRACKETS.match(line, place):
+        name = match["name"].strip().strip("\"'").strip()
+        if len(name) > MAX_RECIPIENT_LENGTH or len(re.findall("[,、]", name)) > 1:
+            break
+        found.append((name, match["address"]))
+        place = match.end()
+    if found and place == len(line):
+        return found
+    found = []
+    for piece in _split_recipients(line):
+        match = None if "\t" in line or len(piece) > MAX_RECIPIENT_LENGTH else _NAME_AND_ADDRESS.match(piece)
+        if match is None or re.search(r"[,、;@＠]", match["name"]):
+            return None
+        found.append((match["name"].strip().strip("\"'"), match["address"]))
+    return found
 
 
 def _split_recipients(line: str) -> list[str]:
@@ -178,10 +269,47 @@ def _split_recipients(line: str) -> list[str]:
     return [piece.strip() for piece in pieces if piece.strip()]
 
 
-def _excel_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Yield (row number, cells) of the first sheet that is not empty."""
+def _excel_sheets(content: bytes) -> list[Cells]:
+    """Return the visible sheets that are not empty, with remarks about what was left out or filled."""
+    if _ENCRYPTED in content:
+        raise UnreadableFile(_HAS_PASSWORD)
     try:
-        rows = excel.read_workbook(content, MAX_ROWS + 2, MAX_COLUMNS)
+        book = excel.read_workbook(content, MAX_ROWS + 2, MAX_COLUMNS)
     except excel.UnreadableWorkbook as error:
         raise UnreadableFile(N_("This Excel file cannot be read. Save it again as .xlsx, or as CSV.")) from error
-    yield from enumerate(rows, 1)
+    sheets = [
+        Cells(_checked_rows(enumerate(sheet["rows"], 1)), "", False, _remarks(book, sheet)) for sheet in book["sheets"]
+    ]
+    if not sheets:
+        raise UnreadableFile(N_("There is nothing in it that could be read as a list of members."))
+    return sheets
+
+
+def _remarks(book: dict[str, Any], sheet: dict[str, Any]) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Return the remarks about one sheet of a workbook."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    others = [other["name"] for other in book["sheets"] if other is not sheet]
+    if others or book["hidden"]:
+        found.append(
+            (
+                N_("Read from the sheet “%(name)s”. Other sheets are not read: %(others)s."),
+                {"name": sheet["name"], "others": ", ".join(others + book["hidden"])},
+            )
+        )
+    if sheet["hidden_rows"]:
+        found.append(
+            (
+                N_(
+                    "%(number)s hidden rows of the sheet are left out. To take them, show them in Excel and save again."
+                ),
+                {"number": sheet["hidden_rows"]},
+            )
+        )
+    if sheet["filled"]:
+        found.append(
+            (
+                N_("Merged cells: their value was put into all their rows (%(number)s cells)."),
+                {"number": sheet["filled"]},
+            )
+        )
+    return tuple(found)

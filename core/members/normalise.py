@@ -17,6 +17,7 @@ CHILD_ITEMS = frozenset(("地区", "登校班", "通学班", "出席番号", "di
 """Custom items that belong to the child, not to the guardian's membership in one list."""
 
 _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+_VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _KANJI_DIGITS = str.maketrans("一二三四五六七八九", "123456789")
 _LANGUAGE_CODES = {"ja": "ja", "日本語": "ja", "japanese": "ja", "en": "en", "英語": "en", "english": "en"}
 
@@ -25,9 +26,15 @@ def to_katakana(text: str) -> str:
     return "".join(chr(ord(char) + 0x60) if "ぁ" <= char <= "ゖ" else char for char in text)
 
 
+def compose_text(text: str) -> str:
+    """Return NFC without variation selectors. Compatibility ideographs stay, since NFC would replace them (\ufa19)."""
+    plain = _VARIATION_SELECTORS.sub("", text)
+    return re.sub("[^\uf900-\ufaff]+", lambda match: unicodedata.normalize("NFC", match[0]), plain)
+
+
 def normalise_text(text: str) -> str:
     """Trim a text, make each run of spaces (U+3000 too) one space, drop control and bidi characters, cut at 200."""
-    return " ".join(_CONTROL_CHARACTERS.sub("", text).split())[:200]
+    return " ".join(_CONTROL_CHARACTERS.sub("", compose_text(text)).split())[:200]
 
 
 def normalise_kana(text: str) -> str:
