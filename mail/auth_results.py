@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mail import address
@@ -157,16 +157,10 @@ class AuthResult:
 
 
 def authenticate_message(
-    raw: bytes,
-    author: str,
-    lookup: TxtLookup,
-    authserv_id: str = "",
-    *,
-    envelope: str = "",
-    now: datetime | None = None,
+    raw: bytes, author: str, lookup: TxtLookup, authserv_id: str = "", *, envelope: str = "", now: datetime
 ) -> AuthResult:
     """Authenticate a message as received. author: the single From address. envelope: the envelope sender."""
-    from_domain, now = address.domain_of(author), now or datetime.now(UTC)
+    from_domain = address.domain_of(author)
     fields = _fields(raw)
     if _count(fields, b"from") != 1 or any(_count(fields, name) > 1 for name in _SINGLE_HEADERS):
         return AuthResult()  # a second Subject or Content-Type could hide the signed one

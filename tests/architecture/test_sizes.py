@@ -6,8 +6,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parents[2]
 MAX_FUNCTION = 60
-MAX_FILE = 600
-EXCEPTIONS = {"models.py": 1350}  # one file of lean tables, read section by section
+MAX_FILE = 650  # a file is as long as its one subject, up to about 600
+EXCEPTIONS = {"models.py": 1400}  # one file of lean tables, read section by section
 OUTSIDE = {".venv", "data", "migrations", "node_modules"}
 NOT_PRODUCT = {"tests", "tools", "benchmarks"}
 
