@@ -219,6 +219,27 @@ def message_id(number: int, secret: bytes, domain: str) -> str:
     return f"<{make_verp_tag(number, 'id', secret)}@{domain}>"
 
 
+_REWRITTEN_SENDERS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(?:b?prvs|msprvs1)=[^=@]{4,40}=(?P<local>[^@]+)@(?P<domain>[^@]+)",  # BATV
+        r"btv1==[^=@]+==(?P<local>[^@]+)@(?P<domain>[^@]+)",  # BATV of Barracuda
+        r"srs0[=+-][^=@]+=[^=@]+=(?P<domain>[^=@]+)=(?P<local>[^@]+)@[^@]+",  # SRS
+        r"srs1[=+-][^=@]+=[^=@]+==[^=@]+=[^=@]+=(?P<domain>[^=@]+)=(?P<local>[^@]+)@[^@]+",
+        r"(?P<local>[^+@]+)\+caf_=[^@]+@(?P<domain>[^@]+)",  # Gmail's forwarding
+    )
+)
+
+
+def original_sender(envelope: str) -> str:
+    """Return the envelope sender without what servers add against forged bounces (BATV) and at forwarding (SRS)."""
+    bare = envelope.strip("<> ")
+    for pattern in _REWRITTEN_SENDERS:
+        if found := pattern.fullmatch(bare):
+            return f"{found['local']}@{found['domain']}"
+    return bare
+
+
 # ── address headers ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 MAX_CHARS = 64 * 1024

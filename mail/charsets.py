@@ -70,6 +70,8 @@ def _decoded(raw: bytes, charset: str) -> str:
 
 def _ascii(raw: bytes, name: str, codec: str) -> str:
     """Decode seven-bit bytes, in which only the escape sequences of ISO-2022-JP can hold anything else."""
+    if name == "iso2022kr" or b"\x1b$)C" in raw:
+        return _korean(raw)
     if b"\x1b" in raw or b"\x0e" in raw:
         return _jis(raw)
     if _family(name) == "jis":
@@ -78,6 +80,12 @@ def _ascii(raw: bytes, name: str, codec: str) -> str:
     if name.startswith(("utf7", "unicode11utf7", "utf16", "utf32", "hz")):
         return _strict(raw, codec) or raw.decode("ascii")
     return raw.decode("ascii")
+
+
+def _korean(raw: bytes) -> str:
+    """Decode ISO-2022-KR (RFC 1557), also if a gateway lost the line that names the set."""
+    body = raw.replace(b"\x1b$)C", b"")
+    return _strict(b"\x1b$)C" + body, "iso2022_kr") or body.decode("ascii", "replace")
 
 
 def _family(name: str) -> str:

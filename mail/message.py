@@ -9,14 +9,14 @@ The caller keeps the raw bytes: signatures are checked on them (`core.inbound.di
 import re
 from binascii import Error as BadEncoding
 from binascii import a2b_qp, a2b_uu
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from mail import address, charsets
+from mail import address, charsets, smime
 from mail.html import to_text
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -130,6 +130,12 @@ def _parse_part(raw: bytes, usual: str, depth: int, left: list[int], cut: bool =
         first, children, missing = _multipart(body, boundary, kind, depth, left)
         if children:
             return MimePart(fields, kind, options, first, children, cut or missing)
+    if kind in _SIGNED_TYPES and deeper:
+        encoding = next((_token(value) for name, value in fields if name == "content-transfer-encoding"), "")
+        content = smime.signed_content(_decoded(body, encoding))
+        if content is not None:
+            child = _parse_part(content.replace(b"\r\n", b"\n"), "text/plain", depth + 1, left)
+            return MimePart(fields, "multipart/signed", options, b"", (child,), cut)
     if kind in _MESSAGE_TYPES and deeper and not _is_encoded(fields):
         return MimePart(
             fields, kind, options, b"", (_parse_part(body.lstrip(b"\n"), "text/plain", depth + 1, left),), cut
@@ -137,6 +143,7 @@ def _parse_part(raw: bytes, usual: str, depth: int, left: list[int], cut: bool =
     return MimePart(fields, kind, options, body, (), cut or (kind.startswith("multipart/") and not deeper))
 
 
+_SIGNED_TYPES = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
 _MESSAGE_TYPES = {"message/rfc822", "message/global", "message/news"}
 
 
@@ -254,10 +261,30 @@ _ENCODINGS = {"base64", "quoted-printable", "x-uuencode", "uuencode", "x-uue", "
 
 def _decoded(raw: bytes, encoding: str) -> bytes:
     if encoding == "base64":
-        return charsets.decode_base64(raw)
+        return _base64_decoded(raw)
     if encoding == "quoted-printable":
-        return a2b_qp(raw)
+        return a2b_qp(re.sub(rb"[ \t]+(?=\n|\Z)", b"", raw))  # blanks at line ends are padding (RFC 2045 6.7 (3))
     return _uudecoded(raw[:_LONGEST_UU]) if encoding in _ENCODINGS else raw
+
+
+_BASE64_LINE = re.compile(rb"[A-Za-z0-9+/]*={0,3}")
+
+
+def _base64_decoded(raw: bytes) -> bytes:
+    """Decode base64 blocks one after the other; a text behind them is no data (RFC 2045 6.8)."""
+    blocks: list[list[bytes]] = [[]]
+    for line in raw.split(b"\n"):
+        bare = line.strip(b" \t\r")
+        is_words = b" " in bare or bare.startswith((b"--", b"__", b"=="))
+        if is_words and blocks[0] and not _BASE64_LINE.fullmatch(bare):
+            break  # a footer that a scanner or a mailing list appended
+        blocks[-1].append(bare)
+        if bare.endswith(b"="):
+            blocks.append([])
+    first, *others = (b"".join(lines) for lines in blocks)
+    decoded = [charsets.decode_base64(first)]
+    decoded += [charsets.decode_base64(block) for block in others if len(block) % 4 == 0]
+    return b"".join(decoded)
 
 
 _LONGEST_UU = 1 << 20
@@ -408,10 +435,22 @@ _PGP_MESSAGE = "-----BEGIN PGP MESSAGE-----"
 
 
 def best_text(part: MimePart) -> str:
-    """Return the best text: plain text, of alternatives the plainest, else the text of the HTML."""
+    """Return the best text: plain text, of alternatives the plainest, else the text of the HTML.
+
+    Without such a text, named text parts count too, and all parts beside the root of a related one: gateways of
+    telephones send the words so. A text that is the whole mail is never only a file.
+    """
+    for leaves in (_texts(part), _lenient_texts(part), [part] if _is_words(part) else []):
+        text = _joined_text(leaves)
+        if text.strip():
+            return text
+    return ""
+
+
+def _joined_text(leaves: Iterable[MimePart]) -> str:
     texts: list[str] = []
     room = MAX_TEXT_CHARS
-    for leaf in _texts(part):
+    for leaf in leaves:
         shown = _text(leaf)[:room]
         room -= len(shown)
         if shown.strip():
@@ -422,25 +461,90 @@ def best_text(part: MimePart) -> str:
 
 
 def _text(leaf: MimePart) -> str:
-    return to_text.html_to_text(leaf.text()) if leaf.kind == "text/html" else leaf.text()
+    if leaf.kind == "text/html":
+        return to_text.html_to_text(leaf.text())
+    text = leaf.text()
+    if leaf.kind == "text/plain" and leaf.parameters.get("format", "").lower() == "flowed":
+        text = _unflowed(text, leaf.parameters.get("delsp", "").lower() == "yes")
+    return _without_pgp(text) if "-----BEGIN PGP" in text else text
+
+
+def _unflowed(text: str, delete_space: bool) -> str:
+    """Join the lines of a paragraph (RFC 3676 4.1 to 4.5). delete_space: the blank at a line's end is not text."""
+    lines: list[str] = []
+    open_depth = -1
+    for line in text.split("\n"):
+        bare = line.lstrip(">")
+        depth = len(line) - len(bare)
+        bare = bare.removeprefix(" ")
+        flows = bare.endswith(" ") and bare != "-- "
+        words = bare[:-1] if flows and delete_space else bare
+        if open_depth == depth and bare != "-- ":
+            lines[-1] += words
+        else:
+            lines.append(f"{'>' * depth} {words}" if depth else words)
+        open_depth = depth if flows else -1
+    return "\n".join(lines)
+
+
+def _without_pgp(text: str) -> str:
+    """Return the words of a clear-signed text (RFC 9580 7); drop what is encrypted."""
+    text = re.sub(r"-----BEGIN PGP SIGNED MESSAGE-----\n(?:[A-Za-z-]{1,30}: [^\n]*\n){0,5}\n?", "", text)
+    text = re.sub(r"-----BEGIN PGP (SIGNATURE|MESSAGE)-----.*?(?:-----END PGP \1-----|\Z)", "", text, flags=re.DOTALL)
+    return re.sub(r"(?m)^- (?=-)", "", text)
 
 
 def _texts(part: MimePart, first: bool = True) -> Iterator[MimePart]:
     """Yield the parts that make up the text."""
     if part.kind == "multipart/alternative" and part.children:
         yield from _texts(_preferred_alternative(part), first)
+    elif part.kind == "multipart/related" and part.children:
+        yield from _texts(_related_root(part), first)
     elif part.kind.startswith("multipart/") and part.children:
-        related = part.kind == "multipart/related"
-        for number, child in enumerate(part.children[:1] if related else part.children):
+        for number, child in enumerate(part.children):
             yield from _texts(child, first and number == 0)
     elif _is_text(part, first):
         yield part
 
 
+def _related_root(part: MimePart) -> MimePart:
+    """Return the root of a related multipart: what start= names, else the first part (RFC 2387 3.2)."""
+    start = part.parameters.get("start", "").strip(" <>")
+    named = (child for child in part.children if start and child.field("content-id").strip(" <>") == start)
+    return next(named, part.children[0])
+
+
+def _lenient_texts(part: MimePart) -> Iterator[MimePart]:
+    if part.kind == "multipart/alternative" and part.children:
+        yield from _lenient_texts(part.children[0])
+    elif part.kind.startswith("multipart/"):
+        for child in part.children:
+            yield from _lenient_texts(child)
+    elif _is_words(part) and part.disposition != "attachment":
+        yield part
+
+
+_NO_WORDS = {
+    "text/calendar",
+    "text/vcard",
+    "text/x-vcard",
+    "text/directory",
+    "text/csv",
+    "text/css",
+    "text/rfc822-headers",
+}
+
+
+def _is_words(part: MimePart) -> bool:
+    """Tell text from data. An unknown kind of text is read as plain text (RFC 2046 4.1.4)."""
+    return (part.kind.startswith("text/") and part.kind not in _NO_WORDS) or (
+        part.kind.startswith("multipart/") and not part.children
+    )
+
+
 def _is_text(part: MimePart, first: bool) -> bool:
     """Tell text from attachments: a named text part is an attachment unless it is the first part."""
-    is_words = part.kind in ("text/plain", "text/html") or (part.kind.startswith("multipart/") and not part.children)
-    return is_words and part.disposition != "attachment" and (first or not part.name)
+    return _is_words(part) and part.disposition != "attachment" and (first or not part.name)
 
 
 def _preferred_alternative(part: MimePart) -> MimePart:
@@ -468,7 +572,7 @@ def _attachments(root: MimePart) -> Iterator[MailAttachment]:
     for part in _parts_outside_messages(root):
         if part.kind.startswith("multipart/") or id(part) in chosen:
             continue
-        if part is not root or part.kind not in ("text/plain", "text/html"):
+        if part is not root or not _is_words(part):
             yield MailAttachment(part.name, part.kind, _size(part), part)
 
 

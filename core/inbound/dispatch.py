@@ -110,6 +110,8 @@ class InboundAddress:
 def resolve_recipient(recipient: str) -> InboundAddress | None:
     """Return which of our addresses this is; None if it does not exist (the SMTP server then refuses it)."""
     settings = load_settings()
+    if recipient.strip("<> ").lower() == "postmaster":  # RFC 5321 4.5.1: without a domain, too
+        return InboundAddress("house", "postmaster")
     local = settings.own_addresses.local_part_of(recipient)
     if local is None:
         return None
@@ -292,7 +294,18 @@ def _choose_handler(target: InboundAddress, mail: InboundMail) -> MessageHandler
     """Choose the handler: return paths, then automated senders, then people."""
     if target.kind == "return":
         return _handle_report
+    if mail.sender_kind == "automatic" and _acts_for_person(target, mail):
+        return _HUMAN_HANDLERS[target.kind]
     return _AUTOMATED_HANDLERS.get(mail.sender_kind) or _HUMAN_HANDLERS[target.kind]
+
+
+def _acts_for_person(target: InboundAddress, mail: InboundMail) -> bool:
+    """Tell whether an automatic message does what a person wants: an unsubscribe button, or a sender's odd subject."""
+    if target.kind == "leave":
+        return mail.is_unsubscribe_request
+    if target.kind != "post" or mail.evidence not in mail.doubtful_signs or target.list is None:
+        return False
+    return allowed_senders.get_sender(target.list, mail.address) is not None
 
 
 def _get_letter(number: int | None) -> Letter | None:
@@ -347,7 +360,7 @@ def _handle_join(target: InboundAddress, mail: InboundMail, proof: Proof, now: d
     assert target.list  # noqa: S101
     if not mail.address:
         return InboundResult("join", "dropped", "two senders", target.list, keep_raw=True)
-    chars = len(mail.subject.strip()) + len(mail.text.strip())
+    chars = len(mail.subject.strip()) + len(join_leave.without_signature(mail.text))
     return join_leave.handle_join_mail(
         target.list, mail.address, mail.envelope, chars, proof, now, code=target.code, message_id=mail.parsed.message_id
     )
@@ -364,12 +377,17 @@ def _handle_post(target: InboundAddress, mail: InboundMail, proof: Proof, now: d
     if not mail.address:
         return InboundResult("post", "dropped", "two senders", target.list, keep_text=True, keep_raw=True)
     sender = allowed_senders.get_sender(target.list, mail.address)
+    letter = _get_letter(mail.letter_number)
+    if sender is None and letter and letter.delivery_id and not proof.dmarc_failed:
+        return replies.record_reply(letter, mail, now)
     if sender is None:
         return allowed_senders.hold_post_of_unknown_sender(target.list, mail.address, mail.subject, proof, now)
     if not proof.dns_failed:
         allowed_senders.record_authentication(sender, proof, now)
     if proof and target.guessed:
         proof = replace(proof, weakness="bcc")
+    if proof and mail.sender_kind == "automatic":
+        proof = replace(proof, weakness="automatic")
     post = PostedMessage(
         mail.address,
         mail.subject,

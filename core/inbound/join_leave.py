@@ -3,6 +3,7 @@
 A proven leave mail stops the list at once; any other gets a link, sent to the member's own address. Mail from an unknown address gets no answer. The subject and text of a mail are never used.
 """
 
+import re
 from datetime import datetime
 
 from core.inbound.message import InboundResult
@@ -18,6 +19,24 @@ from models import Letter, MailingList
 
 MAX_BLANK_MAIL_CHARS = 100
 """Characters in subject and text of a "blank" mail: phones add a signature."""
+
+
+_SIGNATURE = re.compile(r"(?m)^[ \t]*(?:-- ?|[-_=*~─━═＝―—ー＊☆★◇◆■□●○♪+・.]{4,}.*)$")
+
+
+def without_signature(text: str) -> str:
+    """Return the words above the first line that separates a signature."""
+    found = _SIGNATURE.search(text)
+    return text[: found.start() if found else None].strip()
+
+
+def _envelope_key(envelope: str) -> str:
+    """Return the comparison key of the envelope sender as its author wrote it, its domain in ASCII."""
+    original = addresses.original_sender(envelope)
+    try:
+        return addresses.comparison_key(addresses.parse_address(original))
+    except addresses.BadAddress:
+        return addresses.comparison_key(original or "@")
 
 
 def handle_join_mail(
@@ -48,9 +67,7 @@ def handle_join_mail(
     if person and emails.has_membership(request, person):
         emails.send_already_member(mailing_list, person, now)
         return InboundResult("join", "done", "already", mailing_list, person)
-    if not request.has_proof_or_code and (
-        addresses.comparison_key(envelope or "@") != request.key or chars > MAX_BLANK_MAIL_CHARS
-    ):
+    if not request.has_proof_or_code and (_envelope_key(envelope) != request.key or chars > MAX_BLANK_MAIL_CHARS):
         return InboundResult("join", "silent", "unproven", mailing_list, keep_text=True)
     outcome, reason, person = signup.join_within_quota(request, person, now)
     return InboundResult("join", outcome, reason, mailing_list, person)

@@ -74,6 +74,18 @@ class InboundMail:
         return self.parsed.text
 
     @property
+    def is_unsubscribe_request(self) -> bool:
+        from mail import classify  # loads the patterns of bounces
+
+        return classify.is_unsubscribe_request(self.parsed)
+
+    @property
+    def doubtful_signs(self) -> Collection[str]:
+        from mail import classify  # loads the patterns of bounces
+
+        return classify.DOUBTFUL_SIGNS
+
+    @property
     def attachments(self) -> int:
         return len(self.parsed.attachments)
 

@@ -42,6 +42,7 @@ HOLD_REASONS: dict[str, str] = {
     ),
     "date": N_("The date of the mail is missing, more than a day old or in the future."),
     "seen": N_("This mail arrived here before."),
+    "automatic": N_("Its subject or header looks like an automatic answer."),
     "others": N_("Mail addresses of other people stood in it. They were taken out where ［…］ stands."),
     "quoted": N_("It may hold words of another mail."),
     "subject": N_("It has no text: its subject would also stand as its text."),

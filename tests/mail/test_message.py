@@ -1,6 +1,7 @@
 """Reading incoming mail: who, what, which files; and that no bytes make it raise (defences 2 "Poison message")."""
 
 import base64
+import quopri
 from datetime import UTC, datetime
 
 import pytest
@@ -193,3 +194,157 @@ def test_limits_are_told():
 def test_text_of_any_length_is_cut_not_refused():
     raw = b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(b"a" * 2_000_000)
     assert len(message.parse_message(raw).text) == message.MAX_TEXT_CHARS
+
+
+# ── words that RFC 2045 to 2049 and 3676 let a program send ──────────────────────────────────────────────────────────
+
+
+def words(header: str, content: str | bytes) -> str:
+    raw = content if isinstance(content, bytes) else content.encode()
+    return message.parse_message(f"From: a@x.example\n{header}\n\n".encode() + raw).text
+
+
+@pytest.mark.parametrize(
+    ("delsp", "content", "shown"),
+    [
+        (
+            "yes",
+            "明日は雨のため \n中止です。 \nhttps://x.example/a- \nb.html",
+            "明日は雨のため中止です。https://x.example/a-b.html",
+        ),
+        (
+            "no",
+            "The walk is off because \nof the rain.\nBring tea.",
+            "The walk is off because of the rain.\nBring tea.",
+        ),
+        ("no", " From here\n > no quote", "From here\n> no quote"),
+        ("no", "> a quoted \n> paragraph\nmine", "> a quoted paragraph\nmine"),
+        ("no", "words \n-- \nHanako", "words \n-- \nHanako"),
+    ],
+)
+def test_flowed_lines_are_joined(delsp, content, shown):
+    header = f"Content-Type: text/plain; charset=utf-8; format=flowed; delsp={delsp}"
+    assert words(header, content) == shown
+
+
+ENCODED = base64.encodebytes(
+    "雨のため、明日の遠足は延期します。皆さまによろしくお伝えください。長い行になります。".encode()
+).decode()
+SHOWN = "雨のため、明日の遠足は延期します。皆さまによろしくお伝えください。長い行になります。"
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        (ENCODED + "\n-- \nChecked by a scanner.\n", SHOWN),
+        (ENCODED + "_______________\nlist mailing list\n", SHOWN),
+        (ENCODED + base64.encodebytes("追伸".encode()).decode(), SHOWN + "追伸"),
+        (base64.b64encode(b"abc").decode() + "\n" + base64.b64encode(b"defg").decode(), "abcdefg"),
+        (ENCODED.replace("\n", " \t\n"), SHOWN),
+        ("\n".join(ENCODED.replace("\n", "")[at : at + 7] for at in range(0, 400, 7)), SHOWN),
+    ],
+)
+def test_base64_ends_where_its_blocks_end(content, shown):
+    header = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64"
+    assert words(header, content) == shown
+
+
+@pytest.mark.parametrize(
+    "content", ["because of the= \n rain.", "because of the=\t \n rain.   ", "because of the rain.=\n"]
+)
+def test_blanks_at_line_ends_of_quoted_printable_are_padding(content):
+    assert words("Content-Transfer-Encoding: quoted-printable", content) == "because of the rain."
+    spaced = quopri.encodestring("雨 \n".encode()).decode()
+    assert (
+        words("Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable", spaced) == "雨 "
+    )
+
+
+@pytest.mark.parametrize("designator", [b"\x1b$)C", b""])
+def test_korean_of_seven_bits(designator):
+    raw = "안녕하세요 abc".encode("iso2022_kr").replace(b"\x1b$)C", designator)
+    assert words("Content-Type: text/plain; charset=iso-2022-kr", raw) == "안녕하세요 abc"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        'Content-Type: text/plain; charset=utf-8; name="a.txt"\nContent-Disposition: attachment; filename="a.txt"',
+        "Content-Type: text/x-unknown; charset=utf-8",
+        "Content-Type: text/markdown; charset=utf-8",
+        "Content-Type: text/html; charset=utf-8\nContent-Disposition: attachment; filename=a.html",
+    ],
+)
+def test_a_text_that_is_the_whole_mail_is_its_words(header):
+    mail = message.parse_message(f"From: a@x.example\n{header}\n\n欠席します。".encode())
+    assert (mail.text, mail.attachments) == ("欠席します。", ())
+
+
+SMIL = "--B\nContent-Type: application/smil; name=s.smil\nContent-ID: <s>\n\n<smil/>\n"
+NAMED = "--B\nContent-Type: text/plain; charset=utf-8; name=t.txt\nContent-ID: <t>\n\n8時です。\n"
+PICTURE = "--B\nContent-Type: image/jpeg; name=i.jpg\n\nAAAA\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "pieces"),
+    [
+        ("multipart/related", SMIL + NAMED + PICTURE),
+        ("multipart/mixed", SMIL + PICTURE + NAMED),
+        ("multipart/related; type=text/plain; start=<t>", PICTURE + SMIL + NAMED),
+        ("multipart/related", PICTURE + NAMED),
+    ],
+)
+def test_words_of_a_telephone_gateway_are_found(kind, pieces):
+    mail = message.parse_message(f"From: a@x.example\nContent-Type: {kind}; boundary=B\n\n{pieces}--B--\n".encode())
+    assert mail.text == "8時です。"
+    assert "image/jpeg" in [file.kind for file in mail.attachments]
+
+
+@pytest.mark.parametrize(
+    ("content", "shown", "missing"),
+    [
+        (
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n雨です。\n- -- 注意\n-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP "
+            "SIGNATURE-----\n",
+            "雨です。\n-- 注意",
+            "",
+        ),
+        ("-----BEGIN PGP MESSAGE-----\n\nhQEMA\n-----END PGP MESSAGE-----\n", "", "encrypted"),
+    ],
+)
+def test_pgp(content, shown, missing):
+    mail = message.parse_message(f"From: a@x.example\nContent-Type: text/plain; charset=utf-8\n\n{content}".encode())
+    assert mail.text.strip() == shown
+    if missing:
+        assert message.missing_words(mail) == missing
+
+
+def signed_data(pieces: tuple[bytes, ...], definite: bool) -> bytes:
+    """Return a CMS SignedData without signers whose content is in these pieces."""
+
+    def value(tag: int, content: bytes) -> bytes:
+        if not definite and tag & 0x20:
+            return bytes((tag, 0x80)) + content + b"\0\0"
+        length = len(content)
+        return bytes((tag,)) + (bytes((length,)) if length < 128 else b"\x82" + length.to_bytes(2, "big")) + content
+
+    octets = b"".join(value(0x04, piece) for piece in pieces)
+    text = octets if len(pieces) == 1 else value(0x24, octets)
+    inner = value(0x30, value(0x06, bytes.fromhex("2a864886f70d010701")) + value(0xA0, text))
+    signed = value(0x30, value(0x02, b"\1") + value(0x31, b"") + inner + value(0x31, b""))
+    return value(0x30, value(0x06, bytes.fromhex("2a864886f70d010702")) + value(0xA0, signed))
+
+
+@pytest.mark.parametrize("kind", ["application/pkcs7-mime; smime-type=signed-data", "application/x-pkcs7-mime"])
+@pytest.mark.parametrize("definite", [True, False])
+@pytest.mark.parametrize("cuts", [1, 3])
+def test_opaque_signed_words_are_read(kind, definite, cuts):
+    entity = "Content-Type: text/plain; charset=utf-8\r\n\r\n明日は8時に校門です。\r\n".encode() * 1
+    step = len(entity) // cuts + 1
+    octets = signed_data(tuple(entity[at : at + step] for at in range(0, len(entity), step)), definite)
+    header = f"Content-Type: {kind}; name=smime.p7m\nContent-Disposition: attachment\nContent-Transfer-Encoding: base64"
+    assert words(header, base64.encodebytes(octets)) == "明日は8時に校門です。"
+    for cut in range(0, len(octets), 5):
+        words(header, base64.encodebytes(octets[:cut]))
+    broken = message.parse_message(f"From: a@x.example\n{header}\n\n".encode() + base64.encodebytes(octets[:40]))
+    assert (broken.text, message.missing_words(broken)) == ("", "encrypted")
