@@ -191,6 +191,8 @@ class OriginalMessage:
 def server_text(parsed: ParsedMessage) -> str:
     """Return the server's text without the returned message."""
     text = parsed.text[:MAX_TEXT_CHARS]
+    if not text.strip():  # some systems call their sentences a delivery-status part
+        text = "\n\n".join(part.text() for part in find_parts(parsed.root, "message/delivery-status"))[:MAX_TEXT_CHARS]
     found = _ORIGINAL_BORDER.search(text)
     before = text[: found.start()] if found else text
     return before if len(before.strip()) >= MIN_SERVER_CHARS else text

@@ -357,7 +357,7 @@ _UNKNOWN = (
     r"|rejected (?:the |all )?recipients?\b"
     r"|recipient (?:address )?(?:is )?not (?:ok|accepted)\b|nessun utente|(?:recipient )?domain must exist"
     r"|(?:did|does) not (?:exactly )?match (?:\S{1,20} ){0,3}?address"
-    r"|account (?:is )?closed\b(?! for)|#?5\.1\.0:? address rejected|badly formed (?:\S{1,20} )?address"
+    r"|account (?:is )?closed\b(?! for)|#?5\.1\.0:? (?:address|recipient) rejected|badly formed (?:\S{1,20} )?address"
     r"|recipients? (?:cannot|can't|could not) be verified|宛先不明|あて先不明|宛て先不明"
     r"|存在しま(?:せん|せんでした)|存在しない(?!か)|見つかりません|見つからない(?!か)|見つかりませんでした"
     r"|(?:ユーザー?|宛先|アドレス)が?不明|使われて(?:おりません|いません)|無効な(?:メール)?(?:アドレス|宛先)"

@@ -130,6 +130,14 @@ NASTY = {
     "gaps": HEAD + b"\n" + b"mailbox user message exceed " * 20_000,
     "people": HEAD + b"\n" + b"a@b.example\n" * 60_000,
     "recipients": REPORT + BLOCK % (b"user " * 700) * 200,
+    "codes": HEAD + b"\n" + b"550 x\n554 y\n" * 80_000,
+    "generic": HEAD + b"\n554 5.0.0 <" + b"a" * 900_000,
+    "failures": HEAD + b"\n" + b"a@b.example x 550 no user here\n" * 30_000,
+    "json levels": HEAD + b'\n{"notificationType":' + b'{"a":' * 180_000,
+    "json recipients": HEAD
+    + b'\n{"notificationType":"Bounce","bounce":{"bouncedRecipients":['
+    + b'{"emailAddress":"a@b.example","diagnosticCode":"550 mailbox user message"},' * 800
+    + b"{}]}}",
     "one recipient": REPORT + BLOCK % (b"mailbox " * 90_000),
 }
 
