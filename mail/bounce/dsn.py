@@ -253,6 +253,78 @@ _FIRST_FIELD = re.compile(
 )
 
 
+# ── failed recipients in free text ───────────────────────────────────────────────────────────────────────────────────
+
+_DOMAIN = r"[A-Za-z0-9_.-]{2,255}"
+_ADDRESS = rf"[A-Za-z0-9!#$%&*+/=?^_`{{|}}~.-]{{1,128}}@{_DOMAIN}"
+_QUOTED = rf"\"[!#-\[\]-~]{{1,64}}\"@{_DOMAIN}"
+_ANY_ADDRESS = rf"(?:{_QUOTED}|{_ADDRESS})"
+_ALONE = re.compile(
+    rf"(?m)^[ \t*>-]{{0,20}}(?:\S{{0,20}}[ \t])?[<(\[\"']?({_ANY_ADDRESS})[>)\]\"']?[ \t]*(?:[:;,.<(]|$)"
+)
+ADDRESS_AT_LINE_START = re.compile(
+    rf"(?m)^[ \t*>-]{{0,20}}(?:\S{{0,20}}[ \t])?[<(\[\"']?({_ANY_ADDRESS})(?=[>)\]\"'\s:;,<(]|$)"
+)
+_BEFORE_A_REPLY = re.compile(rf"(?m)^[ \t]{{0,8}}<?({_ANY_ADDRESS})>?[ \t][^\n]{{0,80}}?\b[45]\d\d\b")
+_BEHIND_WORDS = re.compile(
+    r"(?i)(?:rcpt to|recipients?(?: address(?:es)?)?|addressee|unknown user|user unknown|no such user"
+    r"|undeliverable to|delivered to|deliver(?:ed|y)? (?:the |your |a )?(?:message |mail |e-?mail |failed )?(?:to"
+    r"|for)|(?:message|mail|e-?mail) (?:was |sent )?(?:to|for)|sent to|address|mailbox|userid|user"
+    rf"|account|\bto|\bfor|failed|宛先|宛|あて先)[ \t]?(?:is|was|:|=)?[ \t\n]{{0,20}}[<(\[\"'「]{{0,2}}({_ANY_ADDRESS})"
+)
+_OF_SENDER = re.compile(
+    rf"(?i)(?:mail from|sender|\bfrom|contact|reply-to|return-path|message-id|e-?mail us at"
+    rf"|postmaster at)[ \t]?[:=]?[ \t]{{0,5}}<?({_ANY_ADDRESS})"
+)
+_ROLE_ADDRESS = re.compile(
+    r"(?i)(?:mailer-?daemon|postmaster|mail-?daemon|abuse|support|help\w*|admin\w*|webmaster|hostmaster|no-?reply"
+    r"|noc|root|security)@"
+)
+
+
+# Exchange repeats To and Cc of the letter before this line.
+_FAILED_HEADING = re.compile(
+    r"(?i)(?:did not reach|failed for|undeliverable to|could not be delivered to|to) the following "
+    r"(?:recipient|address|destination)[^\n]{0,40}\n"
+)
+
+
+def find_failed_addresses(parsed: ParsedMessage, human: str) -> list[str]:
+    """Return the addresses that failed, best guess first, at most 50. Free text alone never excludes anybody."""
+    head = [found for value in parsed.headers("x-failed-recipients") for found in address.find_addresses(value)]
+    if head:
+        return list(dict.fromkeys(head))[:50]
+    others = _unrelated_addresses(parsed, human)
+    heading = _FAILED_HEADING.search(human)
+    return (_addresses_in_text(human[heading.end() :], others) if heading else []) or _addresses_in_text(human, others)
+
+
+def _addresses_in_text(human: str, others: set[str]) -> list[str]:
+    for pattern in (_ALONE, _BEFORE_A_REPLY, _BEHIND_WORDS):
+        found = _unique_addresses((match[1] for match in pattern.finditer(human)), others)
+        if found:
+            return found
+    return _unique_addresses(address.find_addresses(human), others)
+
+
+def _unrelated_addresses(parsed: ParsedMessage, human: str) -> set[str]:
+    """Return the addresses of the server, of the sender, and ours."""
+    boxes = [*parsed.from_addresses]
+    for name in ("to", "cc", "return-path", "delivered-to", "reply-to", "x-original-to", "envelope-to"):
+        boxes += [box.address for box in address.parse_address_list(parsed.root.raw(name) or b"")]
+    boxes += [shaped for match in _OF_SENDER.finditer(human) for shaped in address.find_addresses(match[1])]
+    return {box.lower() for box in boxes}
+
+
+def _unique_addresses(texts: object, others: set[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for text in texts:  # type: ignore[attr-defined]
+        for recipient in address.find_addresses(text.rstrip(".:;,!?'\"`")):
+            if recipient.lower() not in others and not _ROLE_ADDRESS.match(recipient):
+                found.setdefault(recipient, None)
+    return list(found)[:50]
+
+
 # ── notifications of Amazon SES in JSON ──────────────────────────────────────────────────────────────────────────────
 
 _JSON_KINDS: dict[str, Literal["bounce", "delayed", "complaint", "success"]] = {
