@@ -1,5 +1,6 @@
 """Where incoming mail goes: roads, gate, one row for each mail and recipient (design 2c, 3; inbound 1)."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -215,6 +216,18 @@ def test_a_bounce_to_the_list_is_matched_by_its_return_tag(sent):
     """Inbound 3: broken servers answer From; it counts only with the tag of the return path of a letter of ours."""
     letter = letter_of(sent)
     come(dsn(letter), LIST, "")
+    assert Person.get_by_id(letter.person_id).address_state == "bounced"
+
+
+def test_a_notification_of_amazon_ses_is_matched_by_the_envelope_sender_in_it(sent):
+    """SNS sends it to one subscribed address; "source" is the return path of the letter."""
+    letter = letter_of(sent)
+    source = return_path(letter.id, load_settings().secret, DOMAIN)
+    said = {"emailAddress": letter.address, "action": "failed", "diagnosticCode": "smtp; 550 5.1.1 user unknown"}
+    told = {"notificationType": "Bounce", "bounce": {"bouncedRecipients": [said]}, "mail": {"source": source}}
+    raw = f"From: no-reply@sns.amazonaws.com\nSubject: AWS Notification Message\n\n{json.dumps(told)}\n".encode()
+    row = come(raw, f"postmaster@{DOMAIN}", "0101@amazonses.example")
+    assert (row.kind, row.outcome, row.reason, row.letter_id) == ("bounce", "done", "unknown_user", letter.id)
     assert Person.get_by_id(letter.person_id).address_state == "bounced"
 
 
