@@ -10,6 +10,7 @@ from core.csv_cells import clean_cell, escape_formula
 from core.notices import questions
 from core.notices.questions import QuestionDraft
 from models import Delivery, Person
+from tests import cast
 from tests.architecture.test_dependencies import MODULES
 from tests.smarthost import begun
 
@@ -67,6 +68,7 @@ def test_no_file_of_any_page_holds_a_formula(school, as_, app):
     questions.save_questions(notice, [QuestionDraft("＝1+1", ("＠はい", " -いいえ"), unit="person")])
     assert Delivery.select().where(Delivery.notice == notice).exists()
     browser, seen = as_("守"), {}
+    browser.post("/account/confirm/password", data={"password": cast.PASSWORD})
     values = {"number": notice.id}
     for rule in app.url_map.iter_rules():
         if ".csv" in rule.rule or rule.endpoint == "lists.export_csv":

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from models import AuditLog, Letter, Membership, Notice, Target
+from models import AuditLog, ChangeRequest, Letter, Membership, Notice, Target
 from tests import cast_notices
 
 NOT_OF_A_LIST = {"account", "admin", "incoming", "outbox", "replies", "rollover", "setup", "users"}
@@ -24,7 +24,9 @@ def written() -> list[int]:
 @pytest.mark.proves("T-33")
 def test_no_address_leads_to_another_list(app, as_, school):
     sent = cast_notices.send([school.lists["2-1"]], by=school.users["太郎"])
+    request = ChangeRequest.create(person=school.people["加藤 誠"], list=school.lists["2-1"], changes={"name": "加藤"})
     numbers = {
+        "requests": request.id,
         "lists": school.lists["2-1"].id,
         "members": school.people["加藤 誠"].id,
         **dict.fromkeys(("notices", "figures", "history"), sent.notice.id),
