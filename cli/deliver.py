@@ -16,6 +16,7 @@ from cli import common
 from core.inbound import dispatch, imap_poller
 from core.settings import load_settings
 from mail.imap import MailboxUnavailable
+from models import ImapStatus
 
 HANDLED, NO_SUCH_ADDRESS, TRY_LATER = os.EX_OK, os.EX_NOUSER, os.EX_TEMPFAIL
 NULL_SENDERS = ("<>", "MAILER-DAEMON")
@@ -76,6 +77,9 @@ def collect() -> None:
         common.exit_with_error(f"{trouble.message} ({trouble.detail})" if trouble.detail else trouble.message)
     smtpd.SpoolWorker().run_once()
     click.echo(number)
+    status = ImapStatus.load_row()
+    if status.message:
+        common.print_note(f"{status.message} ({status.detail})" if status.detail else status.message)
 
 
 @click.command("mail-door", hidden=True)

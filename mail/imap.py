@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from imap_tools import BaseMailBox, MailBox, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
@@ -32,6 +32,8 @@ TIMEOUT_S = 30.0
 IDLE_POLL_S = 1.0
 BATCH_SIZE = 100
 """Messages per call of `fetch_messages`."""
+RETRY_MESSAGE_S = 600.0
+"""After this time a message that was put aside is tried again."""
 MAX_DETAIL_CHARS = 300
 
 
@@ -47,6 +49,14 @@ class MailboxUnavailable(ConnectionError):
         self.message, self.reason, self.detail = message, reason, detail[:MAX_DETAIL_CHARS]
 
 
+class MessageRefused(Exception):
+    """The server does not hand over this one message."""
+
+
+def _answer_text(lines: list[Any]) -> str:
+    return b" ".join(line for line in lines if isinstance(line, bytes)).decode("utf-8", "replace")
+
+
 @dataclass(frozen=True, slots=True)
 class FetchedMessage:
     """A message in the inbox; raw: None if it is too large."""
@@ -60,7 +70,7 @@ class ImapSession:
 
     def __init__(self, account: ImapAccount, timeout: float = TIMEOUT_S) -> None:
         """Connect, start TLS, log in and open the inbox. Raises MailboxUnavailable."""
-        self._failed_uids: set[str] = set()
+        self._aside: dict[str, tuple[float, MailboxUnavailable]] = {}
         self._folders: dict[str, str] = {}
         self._account = account
         self._mail = _open_mailbox(account, timeout)
@@ -75,18 +85,49 @@ class ImapSession:
     def fetch_messages(self, largest: int) -> Iterator[FetchedMessage]:
         """Yield the messages of the inbox, oldest first, unmarked. Raises MailboxUnavailable."""
         self._mail.client.untagged_responses.pop("EXISTS", None)
-        for uid in self._with_connection_errors(lambda: self._mail.uids("ALL", charset=None))[:BATCH_SIZE]:
-            if uid not in self._failed_uids:
-                size = self._size(uid)
-                if size is not None:
-                    raw = self._raw(uid) if size <= largest else None
-                    if raw is not None or size > largest:
-                        yield FetchedMessage(uid, raw)
+        uids = self._with_connection_errors(lambda: self._mail.uids("ALL", charset=None))
+        self._aside = {uid: kept for uid, kept in self._aside.items() if uid in set(uids)}
+        left = BATCH_SIZE
+        for uid in uids:
+            if left and not self._is_aside(uid):
+                message = self._fetch(uid, largest)
+                if message:
+                    left -= 1
+                    yield message
+
+    def _fetch(self, uid: str, largest: int) -> FetchedMessage | None:
+        """Fetch one message; None if it is gone or put aside."""
+        try:
+            size = self._size(uid)
+            raw = self._raw(uid) if size is not None and size <= largest else None
+        except MessageRefused as refused:
+            message = N_("The mailbox does not hand over some mails. They stay there and are tried again.")
+            self.put_aside(uid, MailboxUnavailable(message, "message", str(refused)))
+            return None
+        return FetchedMessage(uid, raw) if size is not None and (raw is not None or size > largest) else None
+
+    def put_aside(self, uid: str, problem: MailboxUnavailable) -> None:
+        """Leave out a message for a while, so that the others are read."""
+        self._aside[uid] = time.monotonic() + RETRY_MESSAGE_S, problem
+
+    def _is_aside(self, uid: str) -> bool:
+        return uid in self._aside and time.monotonic() < self._aside[uid][0]
+
+    @property
+    def problem(self) -> MailboxUnavailable | None:
+        """Return the latest problem of a message that is put aside, None if there is none."""
+        return next((problem for _, problem in reversed(self._aside.values())), None)
 
     def move_message(self, uid: str, folder: str) -> None:
-        """Move a message; create the folder if missing. If that raises, the message is not yielded again."""
-        self._failed_uids.add(uid)
-        self._with_folder_errors(lambda: self._mail.move(uid, self._ensured_folder(folder)))
+        """Move a message; create the folder if missing. If the server refuses, the message is put aside."""
+        try:
+            self._with_folder_errors(lambda: self._mail.move(uid, self._ensured_folder(folder)))
+        except MailboxUnavailable as problem:
+            if problem.reason != "folder":
+                raise
+            self.put_aside(uid, problem)
+        else:
+            self._aside.pop(uid, None)
 
     def ensure_folder(self, folder: str) -> None:
         """Create a folder if it is missing. Raises MailboxUnavailable."""
@@ -119,12 +160,16 @@ class ImapSession:
 
     def _size(self, uid: str) -> int | None:
         kind, lines = self._with_connection_errors(lambda: self._mail.client.uid("FETCH", uid, "(RFC822.SIZE)"))
+        if kind != "OK":
+            raise MessageRefused(_answer_text(lines))
         found = re.search(rb"RFC822\.SIZE (\d+)", b" ".join(one for one in lines if isinstance(one, bytes)))
-        return int(found[1]) if kind == "OK" and found else None  # None: it is gone meanwhile
+        return int(found[1]) if found else None  # None: it is gone meanwhile
 
     def _raw(self, uid: str) -> bytes | None:
         kind, parts = self._with_connection_errors(lambda: self._mail.client.uid("FETCH", uid, "(BODY.PEEK[])"))
-        return next((part[1] for part in parts if isinstance(part, tuple)), None) if kind == "OK" else None
+        if kind != "OK":
+            raise MessageRefused(_answer_text(parts))
+        return next((part[1] for part in parts if isinstance(part, tuple)), None)
 
     def _ensured_folder(self, folder: str) -> str:
         """Return the folder's full name; some servers put all folders below INBOX."""

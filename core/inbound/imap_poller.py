@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from peewee import PeeweeException
+
 import clock
 from config import current_config
 from core import disk_space
@@ -58,17 +60,33 @@ def fetch_batch(session: ImapSession, now: datetime, stopped: Callable[[], bool]
     settings = load_settings()
     seen = others = 0
     for message in session.fetch_messages(MAX_MESSAGE_BYTES):
-        recipient = _find_recipient(message.raw, settings) if message.raw is not None else None
-        if recipient is not None and message.raw is not None:
-            spool.write_message(imap.find_sender(message.raw), [recipient], message.raw, now)
-        else:
-            others += 1
-        session.move_message(message.uid, OTHER_FOLDER if recipient is None else HANDLED_FOLDER)
+        try:
+            is_ours = _spool_message(message, settings, now)
+        except (OSError, PeeweeException):
+            raise
+        except Exception as fault:  # one message must not stop the others
+            log.error("a mail in the mailbox could not be read (%s)", type(fault).__name__)
+            sentence = N_("Some mails in the mailbox could not be read. They stay there and are tried again.")
+            session.put_aside(message.uid, MailboxUnavailable(sentence, "message", type(fault).__name__))
+            continue
+        others += not is_ours
+        session.move_message(message.uid, HANDLED_FOLDER if is_ours else OTHER_FOLDER)
         seen += 1
         if stopped():
             break
     _record_success(now, seen - others, others)
+    if session.problem:
+        record_error(session.problem, now)
     return seen
+
+
+def _spool_message(message: imap.FetchedMessage, settings: Settings, now: datetime) -> bool:
+    """Write a message to the spool; return False if it is too large or not for us. The same bytes act once."""
+    recipient = _find_recipient(message.raw, settings) if message.raw is not None else None
+    if recipient is None or message.raw is None:
+        return False
+    spool.write_message(imap.find_sender(message.raw), [recipient], message.raw, now)
+    return True
 
 
 def _find_recipient(raw: bytes, settings: Settings) -> str | None:
