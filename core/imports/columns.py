@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.imports import cell_repair
 from core.imports.read import Cells
 from core.members.normalise import (
     CHILD_ITEMS,
@@ -61,11 +62,11 @@ _KANA_WORDS = (
 _HEADER_WORDS: dict[str, str] = {
     "name": "会員名 会員氏名 登録者名 登録者 fullname",
     "relation": "続柄 関係 間柄 relation relationship",
-    "grade": "学年 年 grade schoolyear",
-    "class_name": "組 クラス 学級 class classname homeroom",
+    "grade": "学年 年 学年名 grade schoolyear gradelevel",
+    "class_name": "組 クラス 学級 学級名 組名 class classname homeroom",
     "room": "学年組 学年・組 年組 年・組 学年クラス 学年・クラス クラス名 所属",
     "address": (
-        "メールアドレス メール アドレス eメール eメールアドレス 電子メール 電子メールアドレス "
+        "メールアドレス メール アドレス メアド メルアド eメール eメールアドレス 電子メール 電子メールアドレス "
         "email e-mail mail mailaddress emailaddress e-mailaddress address"
     ),
     "phone": (
@@ -73,7 +74,10 @@ _HEADER_WORDS: dict[str, str] = {
         "tel phone phonenumber telephone telephonenumber mobile"
     ),
     "household": "世帯 世帯番号 世帯id 家庭番号 household householdid",
-    "state": "状態 配信状態 登録状態 state",
+    "state": (
+        "状態 配信状態 登録状態 ステータス 配信ステータス 購読状態 受信状態 会員状態 配信可否 配信区分 メール配信 購読 "
+        "state status subscription subscriptionstatus mailstatus emailstatus memberstatus deliverystatus"
+    ),
     "language": "言語 使用言語 language",
     "in_charge": (
         "担任 担任・担当者 担任名 担任氏名 担任の先生 担当 担当者 担当者名 担当者氏名 "
@@ -91,6 +95,13 @@ def _fold_header(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text).lower()
     plain = re.sub(r"\(.*?\)|【.*?】|\[.*?\]|[\s*※:_・]", "", plain)
     return to_katakana(plain)
+
+
+_GUARDIAN_PREFIX = to_katakana(
+    "保護者|御?お?[父母](?:親|様|さん|さま)?|親|ご?家庭|ご?自宅|ご?連絡先?用?|緊急時?|第[一二三1-3]|主|代表|登録用?|配信先?用?|"
+    "パソコン|pc|スマホ|スマートフォン|携帯(?:電話)?|ケータイ|parent|guardian|mother|father|primary|home|contact|your"
+)
+_CHILD_PREFIX = to_katakana("児童|生徒|園児|子ども|子供|こども|お子(?:さん|様|さま)?|部員|選手|student|child|pupil")
 
 
 def _build_header_index() -> dict[str, str]:
@@ -129,7 +140,9 @@ def choose_sheet(sheets: list[Sheet]) -> Sheet:
 
 def find_header(cells: Cells) -> Sheet:
     """Find the header row, also below titles; without one the names are ''. Fill 〃 from above."""
-    return replace(_find_header(cells), remarks=cells.remarks)
+    sheet = _find_header(cells)
+    rows, remarks = (sheet.rows, []) if cells.lone else cell_repair.fill_ditto(sheet.rows)
+    return replace(sheet, rows=rows, remarks=(*cells.remarks, *remarks))
 
 
 def _find_header(cells: Cells) -> Sheet:
@@ -137,10 +150,32 @@ def _find_header(cells: Cells) -> Sheet:
     if cells.lone:
         return Sheet(("氏名", "メールアドレス"), cells.rows, cells.encoding, True)
     for place, (_, row) in enumerate(cells.rows[:10]):
+        below = cells.rows[place + 1][1] if place + 1 < len(cells.rows) else ()
+        if joined := _join_headings(row, below, width):
+            return Sheet(_number_duplicates(joined), cells.rows[place + 2 :], cells.encoding, True)
         if _is_header(row):
             names = _number_duplicates(row + ("",) * (width - len(row)))
             return Sheet(names, cells.rows[place + 1 :], cells.encoding, True)
     return Sheet(("",) * width, cells.rows, cells.encoding, False)
+
+
+def _join_headings(upper: tuple[str, ...], lower: tuple[str, ...], width: int) -> tuple[str, ...] | None:
+    """Join two heading lines (児童 | 氏名, フリガナ); None if they are no two heading lines."""
+    if any("@" in cell or "＠" in cell or cell.isdigit() for cell in (*upper, *lower)):
+        return None
+    below = [cell for cell in lower if cell]
+    known_below = [cell for cell in below if _field_of_header(cell)]
+    if not known_below or len(known_below) * 2 < len(below):
+        return None
+    group, joined = "", []
+    for place in range(width):
+        top = upper[place] if place < len(upper) else ""
+        bottom = lower[place] if place < len(lower) else ""
+        group = re.sub(r"(?:の?情報|欄|について)$", "", top) or group
+        both = group + bottom if bottom and group != bottom else bottom or top
+        joined.append(both if _field_of_header(both) or not _field_of_header(bottom) else bottom)
+    fields = [set(filter(None, map(_field_of_header, row))) for row in (joined, upper, lower)]
+    return tuple(joined) if len(fields[0]) > max(len(fields[1]), len(fields[2]), 1) else None
 
 
 def _is_header(row: tuple[str, ...]) -> bool:
@@ -168,7 +203,20 @@ def _field_of_header(header: str) -> str:
         return "name"
     if folded in _PLAIN_KANA_HEADERS:
         return "kana"
-    return _FIELD_BY_HEADER.get(folded, "") if folded else ""
+    return _FIELD_BY_HEADER.get(folded) or _field_of_qualified_header(folded)
+
+
+def _field_of_qualified_header(folded: str) -> str:
+    """Return the field of a header with a person or number around it: 保護者メール, 母携帯, 電話番号1, お子さんの学年."""
+    plain = re.sub(r"(?:欄|[0-9]+)$", "", folded)
+    for words, fields in ((_GUARDIAN_PREFIX, ("address", "phone")), (_CHILD_PREFIX, ("grade", "class_name", "room"))):
+        base = plain
+        while base:
+            if _FIELD_BY_HEADER.get(base) in fields:
+                return _FIELD_BY_HEADER[base]
+            shorter = re.sub(f"^(?:{words})(?:'?s)?ノ?", "", base)
+            base = shorter if shorter != base else ""
+    return ""
 
 
 # ── mapping ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,7 +224,31 @@ def _field_of_header(header: str) -> str:
 
 def guess_mapping(sheet: Sheet) -> tuple[str, ...]:
     """Return a field for each column, or ATTRIBUTE, or '' (ignored)."""
-    return _map_by_header(sheet.columns) if sheet.headed else _map_by_content(sheet)
+    return _correct_by_content(sheet, _map_by_header(sheet.columns)) if sheet.headed else _map_by_content(sheet)
+
+
+def _correct_by_content(sheet: Sheet, mapping: tuple[str, ...]) -> tuple[str, ...]:
+    """Correct a mapping where the cells contradict the headers: a column of addresses or of states under another name."""
+    cells = [[row[place] for _, row in sheet.rows if place < len(row) and row[place]] for place in range(len(mapping))]
+    result = list(mapping)
+
+    def share_of_addresses(place: int) -> float:
+        return sum("@" in cell or "＠" in cell for cell in cells[place]) / max(1, len(cells[place]))
+
+    current = result.index("address") if "address" in result else None
+    if current is None or (cells[current] and share_of_addresses(current) == 0):
+        free = [place for place, name in enumerate(result) if name == ATTRIBUTE and share_of_addresses(place) > 0.5]
+        if free:
+            result[free[0]] = "address"
+            if current is not None:
+                result[current] = ATTRIBUTE
+    if "state" not in result:
+        for place, name in enumerate(result):
+            states = {parse_state(cell) for cell in cells[place]} if name == ATTRIBUTE else set()
+            if states - {"active"} and "" not in states and any(map(_MAIL_WORD.search, cells[place])):
+                result[place] = "state"
+                break
+    return tuple(result)
 
 
 def _map_by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -249,6 +321,8 @@ class RosterRow:
     attributes: dict[str, str] = field(default_factory=dict)
     child_attributes: dict[str, str] = field(default_factory=dict)
     phone_mended: bool = False
+    remarks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # (message, values)
+    is_sum: bool = False  # a sum or count below the roster, no person
     damaged: bool = False  # a cell has bytes that the encoding does not know
 
 
@@ -265,7 +339,13 @@ def _roster_row(number: int, cells: tuple[str, ...], columns: tuple[str, ...], m
             items[column or str(index)] = cell[:500]
         elif cell and name:
             values[name] = cell
+    is_sum = cell_repair.looks_like_sum(values, cells)
+    remarks = cell_repair.repair_values(values)
     row = normalise_row(number, values, items)
+    row.is_sum = is_sum
+    row.remarks = remarks + [
+        (_STOPPED_ITEM, {"item": item, "text": text}) for item, text in items.items() if _is_stopping_word(text)
+    ]
     row.damaged = any("\ufffd" in cell for cell in cells)
     return row
 
@@ -319,7 +399,19 @@ STATE_LABELS = {
     "no address": N_("no address"),
 }
 _STATE_SPELLINGS = {
-    "active": ("配信中", "有効", "登録済み", "登録済", "通常", "active"),
+    "active": (
+        "配信中",
+        "有効",
+        "登録済み",
+        "登録済",
+        "通常",
+        "購読中",
+        "受信中",
+        "配信可",
+        "active",
+        "subscribed",
+        "enabled",
+    ),
     "stopped": ("配信停止", "停止", "停止中", "配信停止中", "配信停止(本人)", "stopped", "unsubscribed"),
     "stopped by manager": ("配信停止(管理者)", "stoppedbymanager"),
     "bounced": ("エラー停止", "宛先不明", "エラー", "bounced", "addressdead"),
@@ -331,7 +423,39 @@ _STATE_SPELLINGS = {
 _STATE_BY_SPELLING = {word: state for state, known in _STATE_SPELLINGS.items() for word in known}
 
 
+_STOPPING = re.compile(
+    r"停止|解除|退会|脱会|無効|拒否|休止|中止|不要|削除|除外|対象外|配信不可|受信しない|希望しない|"
+    r"unsub|block|inactive|disabled|suppress|opt-?edout|opt-?out|removed|deleted|cancel|nomail|stopped|paused|archived"
+)
+_BOUNCING = re.compile(r"不達|届かない|到達不能|宛先不明|宛先エラー|配信エラー|bounce|undeliver|cleaned|invalid")
+_COMPLAINING = re.compile(r"迷惑メール|spam|complain|abuse")
+_NEGATED = re.compile(
+    r"ない$|ません|なし$|(?:停止|拒否|休止|中止)(?:の)?解除|解除済|^(?:not?|non|un)[-_]?(?:block|bounce|suppress)|再開|予定|\?|？"
+)
+_MAX_STATE_LENGTH = 20
+_MAIL_WORD = re.compile("配信|購読|メール|停止|退会|不達|unsub|subscri|bounce|block", re.IGNORECASE)
+_STOPPED_ITEM = N_("“%(item)s” says “%(text)s”. If this family’s mail is stopped, please stop it here too.")
+
+
+def _state_of_foreign_word(plain: str) -> str:
+    """Return the state for a word of another system; '' if it is unknown or negated, never 'active'."""
+    if _NEGATED.search(plain) and not re.search("受信しない|希望しない|届かない", plain):
+        return ""
+    for pattern, state in ((_COMPLAINING, "complained"), (_BOUNCING, "bounced"), (_STOPPING, "stopped")):
+        if pattern.search(plain):
+            return state
+    return ""
+
+
+def _is_stopping_word(text: str) -> bool:
+    return (
+        len(text) <= _MAX_STATE_LENGTH
+        and bool(_MAIL_WORD.search(text.lower()))
+        and parse_state(text) in ("stopped", "stopped by manager", "bounced", "complained")
+    )
+
+
 def parse_state(text: str) -> str:
     """Return the state for a word in a file, 'active' for an empty cell, '' for an unknown word."""
     plain = re.sub(r"\s", "", unicodedata.normalize("NFKC", text)).lower()
-    return _STATE_BY_SPELLING.get(plain, "") if plain else "active"
+    return _STATE_BY_SPELLING.get(plain) or _state_of_foreign_word(plain) if plain else "active"

@@ -153,11 +153,14 @@ class LineValidator:
             line.outcome, line.notes = "wrong", [error]
             return False
         line.notes += [LineNote(message) for message in _line_warnings(row, typed)]
+        line.notes += [LineNote(message, values) for message, values in row.remarks]
         return True
 
     def _wrong(self, row: RosterRow) -> LineNote | None:
         if row.damaged:
             return LineNote(N_("Some characters cannot be read. Please choose another encoding."))
+        if row.is_sum:
+            return LineNote(N_("This looks like a sum, not a person."))
         if row.state and not columns.parse_state(row.state):
             return LineNote(N_("The state “%(state)s” is not known."), {"state": row.state})
         if not row.address:

@@ -18,6 +18,7 @@ CHILD_ITEMS = frozenset(("地区", "登校班", "通学班", "出席番号", "di
 
 _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_DECOMPOSED = re.compile("[^\uf900-\ufaff][\u0300-\u036f\u3099\u309a]+|[\u1100-\u11ff]+")
 _KANJI_DIGITS = str.maketrans("一二三四五六七八九", "123456789")
 _LANGUAGE_CODES = {"ja": "ja", "日本語": "ja", "japanese": "ja", "en": "en", "英語": "en", "english": "en"}
 
@@ -27,9 +28,9 @@ def to_katakana(text: str) -> str:
 
 
 def compose_text(text: str) -> str:
-    """Return NFC without variation selectors. Compatibility ideographs stay, since NFC would replace them (\ufa19)."""
+    """Compose decomposed letters and drop variation selectors. Compatibility ideographs stay, unlike in NFC (\ufa19)."""
     plain = _VARIATION_SELECTORS.sub("", text)
-    return re.sub("[^\uf900-\ufaff]+", lambda match: unicodedata.normalize("NFC", match[0]), plain)
+    return _DECOMPOSED.sub(lambda match: unicodedata.normalize("NFC", match[0]), plain)
 
 
 def normalise_text(text: str) -> str:

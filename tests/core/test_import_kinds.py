@@ -1,6 +1,7 @@
 """Rosters as programs really write them: each kind is read right, or what was changed or left out is said."""
 
 import io
+from datetime import date
 
 import openpyxl
 import pytest
@@ -12,7 +13,7 @@ from core.imports import read as roster_read
 from core.imports.columns import RosterRow, Sheet, find_header, read_rows
 from core.imports.read import read_pasted
 from core.members import lists
-from models import Child, Person
+from models import Child, Membership, Person
 from tests.core.rosters import bring, sheet_of
 
 HEADER = ["学年", "組", "児童氏名", "保護者氏名", "メールアドレス"]
@@ -189,3 +190,168 @@ def test_a_password_is_said():
 
 def test_csv_named_xls_is_read():
     assert rows_of(jobs.read_sheet(CSV.encode("cp932"), "名簿.xls"))[0].address == "v@example.jp"
+
+
+# ── states of other systems ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("header", "word", "state", "address_state"),
+    [
+        ("ステータス", "配信停止", "stopped", "fine"),
+        ("status", "blocklisted", "stopped", "fine"),
+        ("Status", "unsubscribed", "stopped", "fine"),
+        ("配信状態", "退会済み", "stopped", "fine"),
+        ("購読状態", "受信しない", "stopped", "fine"),
+        ("Subscription status", "Inactive", "stopped", "fine"),
+        ("状態", "無効", "stopped", "fine"),
+        ("ステータス", "不達", "active", "bounced"),
+        ("E-mail status", "Bounced", "active", "bounced"),
+        ("備考", "メール配信停止", "stopped", "fine"),
+        ("区分", "unsubscribed", "stopped", "fine"),
+        ("ステータス", "購読中", "active", "fine"),
+    ],
+)
+def test_a_state_of_another_system_is_never_active(zenko, header, word, state, address_state):
+    bring(zenko, f"氏名,メールアドレス,{header}\n林 冬,d@example.jp,{word}\n")
+    membership = Membership.get()
+    assert (membership.state, membership.person.address_state) == (state, address_state)
+    assert membership.attributes == {}
+
+
+@pytest.mark.parametrize("word", ["○", "1", "停止解除", "無効ではない", "not blocked", "区分B", "停止予定?"])
+def test_an_unknown_state_is_asked(zenko, word):
+    plan = bring(zenko, f"氏名,メールアドレス,ステータス\n林 冬,d@example.jp,{word}\n")
+    assert plan.counts["wrong"] == 1
+    assert plan.lines[0].notes[0].values == {"state": word}
+    assert not Membership.select().exists()
+
+
+def test_a_stop_among_remarks_is_said_on_its_line(zenko):
+    plan = bring(zenko, "氏名,メールアドレス,連絡\n林 冬,d@example.jp,配信停止\n谷 花,e@example.jp,車で送迎\n")
+    assert [note.values for note in plan.lines[0].notes] == [{"item": "連絡", "text": "配信停止"}]
+    assert not plan.lines[1].notes
+
+
+@pytest.mark.parametrize("word", ["停止", "拒否"])
+def test_a_stop_of_something_else_stops_no_mail(zenko, word):
+    bring(zenko, f"氏名,メールアドレス,給食\n林 冬,d@example.jp,{word}\n谷 花,e@example.jp,あり\n")
+    assert {row.state for row in Membership.select()} == {"active"}
+
+
+# ── headers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("header", "field"),
+    [
+        *[
+            (header, "address")
+            for header in ("保護者メールアドレス", "メールアドレス１", "携帯メール", "母メールアドレス")
+        ],
+        *[(header, "address") for header in ("Parent Email", "Mother's e-mail", "父のメール", "連絡先メールアドレス①")],
+        *[(header, "phone") for header in ("電話番号１", "母携帯", "保護者電話番号", "緊急連絡先１", "自宅電話")],
+        *[(header, "grade") for header in ("お子さんの学年", "児童学年", "Child's grade", "学年（４月から）")],
+        *[(header, "class_name") for header in ("学級名", "お子様のクラス", "生徒の組")],
+    ],
+)
+def test_sisters_of_headers_are_known(header, field):
+    sheet = sheet_of(f"保護者氏名,児童氏名,{header}\n山川 太郎,山川 九,x\n")
+    assert columns.guess_mapping(sheet) == ("name", "child_name", field)
+
+
+def test_a_column_full_of_addresses_is_the_address():
+    sheet = sheet_of("氏名,アドレス,連絡はこちら\n林 冬,東京都千代田区1-1,d@x.jp\n谷 花,京都市,e@x.jp\n")
+    assert columns.guess_mapping(sheet) == ("name", "attribute", "address")
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "学年,組,児童,,保護者,\n,,氏名,フリガナ,氏名,メールアドレス\n",
+        "学年,組,児童情報,,保護者情報,\n,,氏名,ふりがな,氏名,メール\n",
+        "児童,,,,連絡先,\n学年,組,氏名,フリガナ,保護者氏名,メール\n",
+        "名簿\n学年,組,お子さん,,保護者,\n学年,組,氏名,読み仮名,名前,Email\n",
+    ],
+)
+def test_two_heading_lines_are_joined(heading):
+    (row,) = rows_of(sheet_of(heading + "3,2,山川 八,ヤマカワ ハチ,山川 太郎,o@example.jp\n"))
+    assert (row.grade, row.class_name, row.child_name, row.child_kana) == ("3", "2", "山川 八", "ヤマカワ ハチ")
+    assert (row.name, row.address) == ("山川 太郎", "o@example.jp")
+
+
+# ── cells ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("mark", ["〃", "同上", "々", "″", "仝"])
+def test_ditto_takes_the_value_above(mark):
+    sheet = sheet_of(
+        f"学年,組,児童氏名,メール\n3,2,山川 二,i@x.jp\n{mark},{mark},谷口 二,j@x.jp\n{mark},1,林 二,k@x.jp\n"
+    )
+    assert [(row.grade, row.class_name) for row in rows_of(sheet)] == [("3", "2"), ("3", "2"), ("3", "1")]
+    assert [values for _, values in sheet.remarks] == [{"number": 3}]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["3月2日", "2-Mar", "Mar-2", "2026-03-02", "2026/3/2", "46083", "02-Mar-26", "2026-03-02 00:00:00", "３月２日"],
+)
+def test_a_class_that_became_a_date_is_put_back_and_said(typed):
+    (row,) = rows_of(sheet_of(f"年組,児童氏名,メール\n{typed},山川 三,k@x.jp\n"))
+    assert (row.grade, row.class_name) == ("3", "2")
+    assert row.remarks[0][1] == {"typed": typed, "grade": 3, "class_name": 2}
+
+
+def test_a_date_in_excel_is_put_back_too():
+    def fill(book):
+        book.active.append(["クラス", "児童氏名", "メール"])
+        book.active.append([date(2026, 3, 2), "山川 三", "k@x.jp"])
+
+    (row,) = rows_of(workbook(fill))
+    assert (row.grade, row.class_name) == ("3", "2")
+
+
+@pytest.mark.parametrize(("grade", "typed"), [("2", "3月2日"), ("", "10月2日"), ("3", "2-Apr")])
+def test_a_date_that_contradicts_is_not_taken(grade, typed):
+    (row,) = rows_of(sheet_of(f"学年,組,児童氏名,メール\n{grade},{typed},山川 三,k@x.jp\n"))
+    assert (row.grade, row.class_name) == (grade, "")
+    assert row.remarks[0][1] == {"typed": typed}
+
+
+@pytest.mark.parametrize("typed", ["3-2", "3年2組", "3/2", "３－２"])
+def test_a_class_is_no_date(typed):
+    (row,) = rows_of(sheet_of(f"年組,児童氏名,メール\n{typed},山川 三,k@x.jp\n"))
+    assert (row.grade, row.class_name, row.remarks) == ("3", "2", [])
+
+
+@pytest.mark.parametrize("word", ["なし", "－", "無", "-", "無し", "（なし）", "ー", "N/A", "未登録"])
+def test_no_address_in_words_means_the_telephone(zenko, word):
+    plan = bring(zenko, f"児童氏名,保護者氏名,メール,電話\n山川 六,山川 太郎,{word},090-1111-2222\n")
+    person = Person.get()
+    assert plan.counts["added"] == 1
+    assert (person.address, person.phone) == (None, "090-1111-2222")
+
+
+@pytest.mark.parametrize("typed", ["9.01111E+09", "9E+10", "8.19011E+11", "９．０１Ｅ＋０９"])
+def test_a_number_that_excel_cut_is_not_kept(typed):
+    (row,) = rows_of(sheet_of(f"保護者氏名,メール,電話番号\n山川 太郎,s@x.jp,{typed}\n"))
+    assert row.phone == ""
+    assert row.remarks[0][1] == {"typed": typed}
+
+
+def test_a_short_number_is_remarked():
+    (row,) = rows_of(sheet_of("保護者氏名,メール,電話番号\n山川 太郎,s@x.jp,1111-22\n"))
+    assert (row.phone, row.remarks[0][1]) == ("1111-22", {"typed": "1111-22"})
+
+
+@pytest.mark.parametrize("cells", [",,計,1名,", "合計,,,1,", "計：1名,,,,", ",,総数,24人,", "Total,,1,,", ",,,24名,"])
+def test_a_sum_is_no_person(zenko, cells):
+    head = "学年,組,児童氏名,保護者氏名,メールアドレス\n3,2,山川 一郎,山川 太郎,taro@example.jp\n"
+    plan = bring(zenko, head + cells + "\n")
+    assert (plan.counts["added"], plan.counts["wrong"]) == (1, 1)
+    assert [person.name for person in Person.select()] == ["山川 太郎"]
+
+
+def test_a_reading_in_brackets_is_the_kana():
+    (row,) = rows_of(sheet_of("児童氏名,保護者氏名,メール\n山田 一（やまだ はじめ）,山田(ヤマダ),y@x.jp\n"))
+    assert (row.child_name, row.child_kana, row.name, row.kana) == ("山田 一", "ヤマダ ハジメ", "山田", "ヤマダ")

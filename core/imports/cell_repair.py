@@ -1,0 +1,175 @@
+"""Repair what a spreadsheet or another program made of a cell, and remark what cannot be put right.
+
+Each function takes {field: text} of one line, changes it, and returns remarks as (source string, values).
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Any
+
+from core.members.normalise import normalise_class, normalise_grade
+from i18n import N_
+
+Remark = tuple[str, dict[str, Any]]
+Rows = tuple[tuple[int, tuple[str, ...]], ...]
+
+_DITTO = {"〃", "同上", "々", "″", "”", "“", '"', "''", "仝", "〻", "同", "上に同じ", "ditto"}
+_DASHES = re.compile(r"[-‐‑‒–—―−ーｰ－~〜～*×✕/／.・]+")
+_NONE_WORDS = {
+    "なし",
+    "無し",
+    "無",
+    "ナシ",
+    "ない",
+    "無い",
+    "該当なし",
+    "未登録",
+    "未定",
+    "不明",
+    "持っていない",
+    "登録なし",
+}
+_NONE_WORDS |= {
+    "アドレスなし",
+    "メールなし",
+    "電話なし",
+    "none",
+    "n/a",
+    "na",
+    "no",
+    "null",
+    "nil",
+    "nothing",
+    "unknown",
+}
+_MONTHS = {
+    name: place
+    for place, name in enumerate(
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1
+    )
+}
+_MONTH_NAME = r"(jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?"
+_EXCEL_EPOCH = date(1899, 12, 30)
+_LAST_GRADE = 6
+_SCIENTIFIC = re.compile(r"[+-]?\d(?:[.,]\d+)?e\+?\d+", re.IGNORECASE)
+_SUM_WORD = re.compile(
+    r"(?:総?合計|総計|小計|計|総数|総人数|人数|児童数|生徒数|世帯数|以上|total|grandtotal|subtotal|sum)"
+    r"[:=]?(?:約?\d+)?(?:名|人|世帯|件)?"
+)
+_COUNT = re.compile(r"(?:計|全|合計|約)?\d+(?:名|人|世帯|件)")
+_NAME_WITH_READING = re.compile(r"(.+?)\s*[(（]\s*([ぁ-ゖァ-ヶーｦ-ﾟ・\s]+?)\s*[)）]")
+_FEWEST_DIGITS = 9
+
+_CLASS_READ = N_("“%(typed)s” is a class that Excel made a date: read as grade %(grade)s, class %(class_name)s.")
+_CLASS_LOST = N_("“%(typed)s” looks like a class that Excel made a date, so it is not taken. Please write the class.")
+_PHONE_CUT = N_("Excel cut the telephone number “%(typed)s”, so it is not taken.")
+_NO_PHONE = N_("“%(typed)s” does not look like a whole telephone number.")
+_DITTO_FILLED = N_("Marks like 〃: the value of the line above was put in (%(number)s cells).")
+_READING_SPLIT = N_("The reading in brackets was taken off the name.")
+
+
+def fill_ditto(rows: Rows) -> tuple[Rows, list[Remark]]:
+    """Replace 〃 and 同上 by the value above; without a value above they stay."""
+    above: dict[int, str] = {}
+    filled, count = [], 0
+    for number, cells in rows:
+        texts = list(cells)
+        for place, cell in enumerate(cells):
+            if cell.lower() in _DITTO and place in above:
+                texts[place] = above[place]
+                count += 1
+            elif cell:
+                above[place] = cell
+        filled.append((number, tuple(texts)))
+    return tuple(filled), [(_DITTO_FILLED, {"number": count})] if count else []
+
+
+def repair_values(values: dict[str, str]) -> list[Remark]:
+    """Repair the cells of one line in place."""
+    _drop_none_words(values)
+    return [*_repair_class(values), *_repair_phone(values), *_split_readings(values)]
+
+
+def looks_like_sum(values: dict[str, str], cells: Iterable[str]) -> bool:
+    """Say whether a line is a sum or count below the roster, not a person. A line with an address never is."""
+    texts = [_plain(cell) for cell in cells if cell]
+    if any("@" in text for text in texts):
+        return False
+    names = [_plain(values.get(field, "")) for field in ("name", "child_name", "family", "given")]
+    return any(_COUNT.fullmatch(name) for name in names) or any(
+        _SUM_WORD.fullmatch(text) for text in [*texts[:1], *names, *map(_plain, values.values())]
+    )
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s", "", unicodedata.normalize("NFKC", text)).lower()
+
+
+def _drop_none_words(values: dict[str, str]) -> None:
+    """Empty cells that say "none": a dash everywhere, a word for address and telephone."""
+    for field, text in list(values.items()):
+        plain = re.sub(r"^[(（「【]|[)）」】。]$", "", text.strip()).strip()
+        words = field in ("address", "phone") and _plain(plain) in _NONE_WORDS
+        if _DASHES.fullmatch(plain) or words:
+            del values[field]
+
+
+def month_and_day(text: str) -> tuple[int, int] | None:
+    """Return (month, day) of a cell that Excel made a date: 3月2日, 2-Mar, Mar-2, 2026-03-02, 46083."""
+    plain = _plain(text)
+    if match := re.fullmatch(r"(?:(?:19|20)\d\d[-/.年])?(\d{1,2})[-/.月](\d{1,2})日(?:0?0:00(?::00)?)?", plain):
+        return int(match[1]), int(match[2])
+    if match := re.fullmatch(r"(?:19|20)\d\d[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:t?0?0:00(?::00)?)?", plain):
+        return int(match[1]), int(match[2])
+    if match := re.fullmatch(r"(\d{1,2})/(\d{1,2})/(?:19|20)\d\d", plain):
+        return int(match[1]), int(match[2])
+    if match := re.fullmatch(rf"(\d{{1,2}})[-/.]?{_MONTH_NAME}(?:[-/.]?(?:19|20)?\d\d)?", plain):
+        return _MONTHS[match[2][:3]], int(match[1])
+    if match := re.fullmatch(rf"{_MONTH_NAME}[-/.]?(\d{{1,2}})", plain):
+        return _MONTHS[match[1][:3]], int(match[2])
+    if re.fullmatch(r"[34][0-9]{4}(?:\.0)?|5[0-9]{4}", plain):
+        day = _EXCEL_EPOCH + timedelta(days=int(float(plain)))
+        return day.month, day.day
+    return None
+
+
+def _repair_class(values: dict[str, str]) -> list[Remark]:
+    """Put back a class that became a date, if it agrees with the grade beside it."""
+    remarks = []
+    for field in ("room", "class_name", "grade"):
+        found = month_and_day(values.get(field, ""))
+        if found is None:
+            continue
+        typed, (grade, number) = values.pop(field), found
+        beside = normalise_grade(values.get("grade", "")) if field != "grade" else ""
+        other_class = normalise_class(values.get("class_name", "")) if field == "grade" else ""
+        if grade > _LAST_GRADE or beside not in ("", str(grade)) or other_class not in ("", str(number)):
+            remarks.append((_CLASS_LOST, {"typed": typed}))
+            continue
+        values["grade"], values["class_name"] = str(grade), str(number)
+        remarks.append((_CLASS_READ, {"typed": typed, "grade": grade, "class_name": number}))
+    return remarks
+
+
+def _repair_phone(values: dict[str, str]) -> list[Remark]:
+    typed = values.get("phone", "")
+    plain = _plain(typed)
+    if _SCIENTIFIC.fullmatch(plain):
+        del values["phone"]
+        return [(_PHONE_CUT, {"typed": typed})]
+    if typed and len(re.findall(r"\d", plain)) < _FEWEST_DIGITS:
+        return [(_NO_PHONE, {"typed": typed})]
+    return []
+
+
+def _split_readings(values: dict[str, str]) -> list[Remark]:
+    """Take a reading in brackets off a name: 山田 花子(やまだ はなこ)."""
+    remarks: list[Remark] = []
+    for name, kana in (("name", "kana"), ("child_name", "child_kana")):
+        if match := _NAME_WITH_READING.fullmatch(values.get(name, "").strip()):
+            values[name] = match[1]
+            values.setdefault(kana, match[2])
+            remarks = [(_READING_SPLIT, {})]
+    return remarks
