@@ -137,7 +137,7 @@ def month_and_day(text: str) -> tuple[int, int] | None:
 
 def _repair_class(values: dict[str, str]) -> list[Remark]:
     """Put back a class that became a date, if it agrees with the grade beside it."""
-    remarks = []
+    remarks: list[Remark] = []
     for field in ("room", "class_name", "grade"):
         found = month_and_day(values.get(field, ""))
         if found is None:
