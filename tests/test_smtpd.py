@@ -50,6 +50,15 @@ def test_what_is_taken_lies_on_the_disk_before_the_answer(school, protocol):
 
 
 @pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+def test_postmaster_needs_no_domain(school, protocol):
+    """RFC 5321 4.5.1."""
+    with door(protocol) as client:
+        client.ehlo("client.example")
+        client.mail("x@example.jp")
+        assert client.docmd("RCPT", "TO:<Postmaster>")[0] == 250
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
 def test_unknown_addresses_are_refused_before_the_content(school, protocol):
     """Never bounce after accepting (defences 2)."""
     with door(protocol) as client:

@@ -75,7 +75,7 @@ def record_reply(letter: Letter, mail: InboundMail, now: datetime) -> InboundRes
         letter,
         delivery.notice_id,
         keep_text=True,
-        keep_raw=bool(files),
+        keep_raw=bool(files) or not mail.text.strip() or mail.parsed.root.disposition == "attachment",
         files=files,
     )
 

@@ -5,7 +5,7 @@ import pytest
 import clock
 from core.inbound import dispatch
 from core.settings import load_settings
-from mail.address import message_id, original_sender
+from mail.address import message_id, original_sender, reply_address
 from models import AllowedSender, InboundMessage, Letter, Membership, Person
 from tests import cast_notices
 from tests.cast_mail import DOMAIN, dns, mail, signed
@@ -124,3 +124,19 @@ def test_postmaster_needs_no_domain(door, recipient):
     row = come(mail("a@x.example", recipient, "件名だけ"), recipient, "a@x.example")
     assert (row.kind, row.outcome, row.recipient) == ("house", "held", "postmaster")
     assert dispatch.resolve_recipient("abuse") is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "text", "shown"),
+    [
+        ({"Content_Disposition": "attachment; filename=a.txt"}, "欠席します。\n", "欠席します。"),
+        ({"Content_Type": "text/calendar"}, "BEGIN:VCALENDAR\n", ""),
+        ({}, "\n", ""),
+    ],
+)
+def test_a_reply_whose_words_came_oddly_or_not_keeps_its_raw_mail(door, headers, text, shown):
+    sent = cast_notices.send([door.lists["1-1"]])
+    letter, settings = Letter.get(Letter.delivery == sent.deliveries["青山 健太"]), load_settings()
+    to = reply_address(letter.id, settings.secret, DOMAIN)
+    row = come(mail("kenta@x.example", to, "", text, **headers), to, "kenta@x.example")
+    assert (row.kind, row.text.strip()) == ("reply", shown) and row.file
