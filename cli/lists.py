@@ -37,7 +37,7 @@ group = click.Group("group", help="Groups: some of the members of a list, to sen
 sender_group = click.Group("sender", help="Addresses that may post to a list by mail.")
 COMMANDS = (list_group, member_group, group, sender_group)
 
-_RULE = re.compile(r"(?:(and|or)\s+)?(\S+)\s+(is|is_not|one_of|contains|empty|not_empty)(?:\s+(.*))?", re.DOTALL)
+_RULE = re.compile(r"(?:(and|or)\s+)?(\S.*?)\s+(is|is_not|one_of|contains|empty|not_empty)(?:\s+(.*))?", re.DOTALL)
 _FIELDS = {"学年": "grade", "組": "class_name", "class": "class_name", "続柄": "relation"}
 
 

@@ -10,7 +10,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from peewee import Expression, Function, fn
+from peewee import SQL, Expression, Function, NodeList, Value, fn
 
 import i18n
 from core.members.normalise import language_code, normalise_class, normalise_grade, normalise_text
@@ -153,8 +153,12 @@ def _field_value(field: str) -> Function:
     if field in _COLUMNS:
         return fn.COALESCE(_COLUMNS[field], "")
     name = field.removeprefix(ITEM_PREFIX)
-    own, of_child = Membership.attributes[name].as_text(), Child.attributes[name].as_text()
-    return fn.COALESCE(fn.NULLIF(of_child, ""), own, "")
+    return fn.COALESCE(fn.NULLIF(_item(Child.attributes, name), ""), _item(Membership.attributes, name), "")
+
+
+def _item(items: Any, name: str) -> NodeList:
+    """Return the value of an item. `json_each` compares the name itself; a JSON path cannot hold every quote."""
+    return NodeList((SQL("(SELECT value FROM json_each("), items, SQL(") WHERE key ="), Value(name), SQL(")")))
 
 
 # ── saying ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -49,6 +49,7 @@ _FILE_MENTION = re.compile(r"添付|別添|PDF|ピーディーエフ|attach", re
 _COURTESY = re.compile(r"保護者|皆様|皆さま|各位|お世話|日頃|平素|いつも|よろしく|ご理解|ご協力|ありがとう|ご覧|確認")
 _CLASS_NAME = re.compile(r"(\d{1,2})年(\d{1,2})組")
 _PLACEHOLDER = re.compile(r"〔[^〔〕\n]*〕")
+_ALMOST_FIELD = re.compile(r"[{｛]{1,3}[^{}｛｝\r\n]{1,80}[}｝]{1,3}|(?:\{\{|｛｛)[^{}｛｝\s]{1,20}")
 _GRADE = re.compile(r"(\d{1,2})年")
 _PRIVATE_FILE_NAME = re.compile(
     r"名簿|連絡先|住所録|緊急連絡|成績|通知表|健康|アレルギー|roster|address", re.IGNORECASE
@@ -169,6 +170,7 @@ def collect_warnings(
     return [
         *_check_night(begins, at),
         *check_blanks("\n".join([text, *choices])),
+        *check_braces(text),
         *check_other_classes(text, audience),
         *check_files(wording.text, len(files)),
         *check_file_names(files),
@@ -207,6 +209,16 @@ def check_blanks(text: str) -> Iterator[SendWarning]:
     if places := list(dict.fromkeys(_PLACEHOLDER.findall(text))):
         message = N_("Still as in the template: %(places)s. Please fill in.")
         yield SendWarning("blank", message, {"places": " ".join(places[:5])})
+
+
+def check_braces(text: str) -> Iterator[SendWarning]:
+    """Warn of words in braces that look like a merge field and are none: {氏名}, ｛氏名｝, {{氏名}."""
+    plain = "\n".join(piece.text for piece in merge.split_fields(text) if not piece.field)
+    if places := list(dict.fromkeys(_ALMOST_FIELD.findall(plain))):
+        message = N_(
+            "%(places)s looks like a merge field, but would go out as it is. Please choose the field below the text."
+        )
+        yield SendWarning("braces", message, {"places": " ".join(places[:5])})
 
 
 def check_day_words(text: str, begins: datetime, at: datetime | None, language: str) -> Iterator[SendWarning]:

@@ -100,7 +100,13 @@ def detect_media_type(content: bytes) -> str | None:
         return "image/png"
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
-    return _office_kind(content)
+    return _office_kind(content) or ("application/pdf" if _is_pdf_after_other_bytes(content) else None)
+
+
+def _is_pdf_after_other_bytes(content: bytes) -> bool:
+    """Return whether a PDF begins within the first 1024 bytes, as readers accept it; not after a program or markup."""
+    before, mark, _ = content[:1024].partition(b"%PDF-")
+    return bool(mark) and b"<" not in before and not before.startswith((b"MZ", b"\x7fELF", b"#!", b"PK"))
 
 
 def _office_kind(content: bytes) -> str | None:

@@ -64,3 +64,11 @@ def test_another_lists_group_is_refused(run):
     run(group, "add", "2nen1kumi", "二年", "--where", "学年 is 2")
     answer = run(notice, "send", "--group", "二年", "--subject", "x", "--body-file", "body.txt", "--by", "花子")
     assert answer.exit_code == 1 and "may not send to 2年1組" in answer.stderr
+
+
+@pytest.mark.parametrize("name", ['Tシャツ "M"', "Tシャツ サイズ", "a'b"])
+def test_a_rule_names_an_item_with_quotes_and_spaces(name):
+    from cli.lists import _parse_rules
+
+    ((word, rule),) = _parse_rules((f"or {name} one_of はい,is 2",))
+    assert (word, rule.field, rule.op, rule.value) == ("or", f"item:{name}", "one_of", "はい,is 2")

@@ -170,3 +170,25 @@ def test_an_unusual_size_is_pointed_out(school, monkeypatch):
     assert kinds(draft(school, lists=("1-1",), by="守")) == []
     monkeypatch.setattr(content_checks, "_largest_send", lambda notice: 3)
     assert kinds(draft(school, lists=("whole",), by="守")) == ["size"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{氏名}様",
+        "｛氏名｝様",
+        "{{氏名}様",
+        "{{氏名｝様",
+        "{ 氏名 }様",
+        "{{氏名様",
+        "｛｛氏名｝様",
+        "{{氏名}}さんと{学年}年",
+    ],
+)
+def test_braces_that_are_no_merge_field_are_pointed_out(school, text):
+    assert "braces" in kinds(draft(school, text))
+
+
+@pytest.mark.parametrize("text", ["{{氏名}}様", "｛｛氏名｝｝様", "{{氏名｝｝様", "遠足です（雨天中止）"])
+def test_merge_fields_and_other_brackets_are_not_pointed_out(school, text):
+    assert "braces" not in kinds(draft(school, text))

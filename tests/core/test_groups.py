@@ -56,6 +56,42 @@ def names(recipients):
     return [one.name for one in recipients]
 
 
+ITEM_NAMES = [
+    'Tシャツ "M"',
+    "備考.その他",
+    "a[0]",
+    "50%引き",
+    "配列[#]",
+    "Tシャツ サイズ",
+    "a'b",
+    "逆\\斜線",
+    "$x",
+    '"',
+    "x ＂y＂",
+]
+
+
+@pytest.mark.parametrize("name", ITEM_NAMES)
+@pytest.mark.parametrize("owner", ["child", "membership"])
+def test_a_condition_asks_for_an_item_of_any_name(school, name, owner):
+    here = Membership.list == school.lists["1-1"]
+    first, *rest = Membership.select().where(here, Membership.child.is_null(False)).order_by(Membership.id)
+    others = [row for row in rest if row.child_id != first.child_id]
+    for row, value in [(first, "はい"), *((other, "いいえ") for other in others[:1])]:
+        target = row.child if owner == "child" else row
+        type(target).update(attributes={name: value}).where(type(target).id == target.id).execute()
+
+    def matching(op, value=""):
+        blocks = segment_rules.parse_blocks([rule(name, op, value)])
+        return {number for (number,) in groups.matching_membership_ids(school.lists["1-1"].id, blocks).tuples()}
+
+    pair = {first.id, others[0].id}
+    assert matching("is", "はい") & pair == {first.id}
+    assert matching("not_empty") & pair == pair
+    assert matching("empty") & pair == set()
+    assert matching("empty")
+
+
 # ── conditions ──
 
 
