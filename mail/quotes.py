@@ -165,7 +165,7 @@ def _header_end(lines: list[_Line], start: int, subject: str) -> int:
             labels.add(line.bare.partition(":")[0].partition("：")[0].strip())
             categories.append(field[0])
             at_addresses = field[0] in ("from", "to", "cc", "reply-to")
-        elif place > start and _continues(lines[place - 1], line, lines[start], at_addresses):
+        elif place > start and not field and _continues(lines[place - 1], line, lines[start], at_addresses):
             pass
         elif field and not field[0] and (not categories or len(set(categories)) < 2 or _known_soon(lines, place)):
             unknown += 1
