@@ -89,18 +89,24 @@ def _lists(wanted: str | None) -> list[MailingList]:
 @click.argument("wanted", metavar="LIST")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="say what would happen, write nothing")
+@click.option("--take", multiple=True, metavar="COLUMN", help="also read this unknown column, as an item; repeatable")
 @with_installation
-def import_members(wanted: str, file: Path, dry_run: bool) -> None:
+def import_members(wanted: str, file: Path, dry_run: bool, take: tuple[str, ...]) -> None:
     """Read FILE (CSV in UTF-8, UTF-16, Shift_JIS, EUC-JP or ISO-2022-JP, tab-separated text, .xlsx, .xls) into LIST.
 
-    Valid lines are imported, the others are named on stderr. Unknown columns become items.
+    Valid lines are imported, the others are named on stderr. Unknown columns are named
+    there too, and not taken without `--take`, unless LIST has such an item.
     """
     mailing_list = get_list_or_exit(wanted)
     try:
         sheet = jobs.read_sheet(file.read_bytes(), file.name)
     except roster_read.UnreadableFile as error:
         exit_with_error(say("en", error.message, **error.values))
-    mapping = columns.guess_mapping(sheet)
+    if unknown := [column for column in take if column not in sheet.columns]:
+        exit_with_error(f"There is no column {unknown[0]!r}.")
+    mapping = jobs.suggest_mapping(mailing_list, sheet, take)
+    for _, column in columns.untaken_columns(sheet, mapping):
+        print_note(f"column not taken: {column} (--take takes it)")
     if dry_run:
         plan = roster_plan.plan_sheet(mailing_list, sheet, mapping, clock.now())
     else:

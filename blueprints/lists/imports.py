@@ -88,6 +88,7 @@ def _preview_page(mailing_list: MailingList, job: Job) -> Answer:
         noted=[line for line in plan.lines if line.outcome == "wrong"] + _lines_with_notes(plan),
         plain=[line for line in plan.lines if line.outcome == "added" and not line.notes],
         already=[line for line in plan.lines if _is_unchanged(line)],
+        untaken=columns.untaken_columns(sheet, tuple(job.detail["mapping"])),
         remarks=[plan_model.LineNote(message, values) for message, values in sheet.remarks],
         back=jobs.failure_note(job),
         shown=MAX_LINES_SHOWN,
@@ -124,6 +125,9 @@ def remap_import(number: int, job_id: int) -> Answer:
     """Parse the waiting file again with another encoding or other columns."""
     job = _job_or_404(get_list_or_404(number, "manage"), job_id)
     mapping = tuple(request.form.getlist("column"))
+    if ticked := request.form.getlist("take", type=int):
+        held = enumerate(job.detail.get("mapping", ()))
+        mapping = tuple(columns.ATTRIBUTE if place in ticked and not name else name for place, name in held)
     try:
         jobs.set_encoding_or_mapping(job, encoding=request.form.get("encoding"), mapping=mapping or None)
     except DomainError as refused:

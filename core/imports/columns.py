@@ -1,6 +1,6 @@
 """The meaning of roster columns and cells: headers in Japanese and English, normal forms.
 
-Grade 「3年」 is 3 and class 「2組」 is 2 (field.md 3.6). An unknown column becomes a custom item under its own name.
+Grade 「3年」 is 3 and class 「2組」 is 2 (field.md 3.6). An unknown column becomes a custom item under its own name if somebody takes it.
 """
 
 import re
@@ -225,6 +225,29 @@ def _field_of_qualified_header(folded: str) -> str:
 def guess_mapping(sheet: Sheet) -> tuple[str, ...]:
     """Return a field for each column, or ATTRIBUTE, or '' (ignored)."""
     return _correct_by_content(sheet, _map_by_header(sheet.columns)) if sheet.headed else _map_by_content(sheet)
+
+
+def drop_unknown_items(sheet: Sheet, mapping: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
+    """Return the mapping without items that nobody chose: a note about an allergy must not be stored unasked.
+
+    `known`: items that the list has, or that the user named.
+    """
+    taken = {*known}
+    return tuple(
+        "" if name == ATTRIBUTE and column not in taken and column.lower() not in CHILD_ITEMS else name
+        for column, name in zip(sheet.columns, mapping, strict=True)
+    )
+
+
+def untaken_columns(sheet: Sheet, mapping: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Return (place, header) of the columns with text that are not read; those of our own export for people aside."""
+    filled = {place for _, row in sheet.rows for place, cell in enumerate(row) if cell}
+    pairs = enumerate(zip(sheet.columns, mapping, strict=True))
+    return [
+        (place, column)
+        for place, (column, name) in pairs
+        if place in filled and column and not name and column not in _EXPORT_ONLY_HEADERS
+    ]
 
 
 def _correct_by_content(sheet: Sheet, mapping: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ Each chunk of rows is committed together with its undo log, so an interrupted im
 
 import fcntl
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,10 +19,11 @@ import config
 from core import audit, disk_space
 from core.errors import DomainError
 from core.imports import apply
-from core.imports.columns import ATTRIBUTE, FIELDS, Sheet, choose_sheet, find_header, guess_mapping
+from core.imports.columns import ATTRIBUTE, FIELDS, Sheet, choose_sheet, drop_unknown_items, find_header, guess_mapping
 from core.imports.plan import plan_sheet
 from core.imports.plan_model import ImportPlan, LineNote
 from core.imports.read import ENCODINGS, read_pasted, read_sheets
+from core.members.lists import item_names
 from core.permissions import permissions_of
 from database import db, is_write_refused, optional_write
 from i18n import N_
@@ -47,6 +48,11 @@ def read_sheet(content: bytes, filename: str = "", encoding: str = "") -> Sheet:
     Of several sheets the first that has headers of people counts, since a cover sheet may stand before it.
     """
     return choose_sheet([find_header(cells) for cells in read_sheets(content, filename, encoding)])
+
+
+def suggest_mapping(mailing_list: MailingList, sheet: Sheet, take: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the mapping of a sheet; an unknown column is read only if the list has this item, or `take` names it."""
+    return drop_unknown_items(sheet, guess_mapping(sheet), [*item_names([mailing_list.id]), *take])
 
 
 def import_now(
@@ -75,7 +81,7 @@ def create_import(
         "filename": filename[:120],
         "pasted": bool(text.strip()),
         "encoding": sheet.encoding,
-        "mapping": list(guess_mapping(sheet)),
+        "mapping": list(suggest_mapping(mailing_list, sheet)),
     }
     job = Job.create(kind="import", user=by, list=mailing_list, made_at=now, total=len(sheet.rows), detail=detail)
     path = upload_path(job)
@@ -123,7 +129,8 @@ def set_encoding_or_mapping(job: Job, *, encoding: str | None = None, mapping: t
     if encoding in ENCODINGS and encoding != detail["encoding"] and detail["encoding"]:
         detail["encoding"] = encoding
         job.detail = detail
-        detail["mapping"] = list(guess_mapping(reread_upload(job)))
+        assert job.list  # noqa: S101  every import has a list
+        detail["mapping"] = list(suggest_mapping(job.list, reread_upload(job)))
     elif mapping is not None:
         allowed, columns = {*FIELDS, ATTRIBUTE, ""}, len(detail["mapping"])
         wanted = [name if name in allowed else "" for name in mapping[:columns]]

@@ -119,3 +119,28 @@ def test_a_sender_is_added_with_an_old_carrier_address(run, zenko, config):
     assert run(sender_group, "add", "zenko", "nobody").exit_code == 1
     assert run(sender_group, "add", "zenko", f"zenko@{config.mail_domain}").exit_code == 1
     assert run(sender_group, "add", "nowhere", "a@example.jp").exit_code == 1
+
+
+def test_an_unknown_column_is_named_and_taken_only_by_an_option(run, tmp_path):
+    run(list_group, "add", "一覧", "--address", "ichiran")
+    file = tmp_path / "r.csv"
+    file.write_text("氏名,メール,備考,当番日\n林 冬,hayashi@example.jp,卵アレルギー,3日\n", "utf-8")
+    done = run(member_group, "import", "ichiran", str(file), "--take", "当番日")
+    assert done.exit_code == 0, done.output
+    assert "column not taken: 備考" in done.stderr
+    assert "column not taken: 当番日" not in done.stderr
+    out = run(member_group, "export", "ichiran").stdout
+    assert "3日" in out
+    assert "卵アレルギー" not in out
+    wrong = run(member_group, "import", "ichiran", str(file), "--take", "係")
+    assert wrong.exit_code == 1
+    assert "There is no column '係'" in wrong.stderr
+
+
+def test_several_recipients_on_one_line_meet_no_database_error(run, tmp_path):
+    run(list_group, "add", "一覧", "--address", "ichiran")
+    file = tmp_path / "r.txt"
+    file.write_text("山川 太郎 <a@example.jp>; 谷 花 <b@example.jp>; 林 冬 <c@example.jp>\n", "utf-8")
+    done = run(member_group, "import", "ichiran", str(file))
+    assert done.exit_code == 0, done.output
+    assert "3 added" in done.stderr

@@ -355,3 +355,23 @@ def test_a_sum_is_no_person(zenko, cells):
 def test_a_reading_in_brackets_is_the_kana():
     (row,) = rows_of(sheet_of("児童氏名,保護者氏名,メール\n山田 一（やまだ はじめ）,山田(ヤマダ),y@x.jp\n"))
     assert (row.child_name, row.child_kana, row.name, row.kana) == ("山田 一", "ヤマダ ハジメ", "山田", "ヤマダ")
+
+
+# ── unknown columns ──────────────────────────────────────────────────────────────────────────────────────────────
+
+WITH_REMARKS = "氏名,メール,備考,地区,当番日\n林 冬,d@example.jp,卵アレルギー,本町,3日\n"
+
+
+def test_an_unknown_column_is_not_taken_unless_it_is_named(zenko):
+    sheet = sheet_of(WITH_REMARKS)
+    mapping = jobs.suggest_mapping(zenko, sheet)
+    assert mapping == ("name", "address", "", "attribute", "")
+    assert columns.untaken_columns(sheet, mapping) == [(2, "備考"), (4, "当番日")]
+    assert jobs.suggest_mapping(zenko, sheet, ["当番日"]) == ("name", "address", "", "attribute", "attribute")
+
+
+def test_an_item_that_the_list_has_is_taken_again(zenko):
+    sheet = sheet_of(WITH_REMARKS)
+    jobs.import_now(zenko, sheet, jobs.suggest_mapping(zenko, sheet, ["当番日"]), None, clock.now())
+    assert Membership.get().attributes == {"地区": "本町", "当番日": "3日"}
+    assert jobs.suggest_mapping(zenko, sheet) == ("name", "address", "", "attribute", "attribute")

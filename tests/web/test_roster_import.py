@@ -147,3 +147,26 @@ def test_wrong_methods_and_no_login(begin, client):
     browser, where = begin()
     assert browser.get(f"{where}/run").status_code == 405
     assert client.post(f"{where}/run").status_code == 302
+
+
+def test_an_unknown_column_is_taken_only_if_ticked(as_, one):
+    browser = as_("花子")
+    lines = "氏名,メール,備考,当番日\n林 冬,hayashi@example.jp,卵アレルギー,3日\n"
+    where = browser.post(f"/lists/{one.id}/import", data={"text": lines}).location
+    page = text(browser.get(where))
+    assert 'name="take" value="2"' in page
+    assert "次の列は読みません" in page
+    browser.post(f"{where}/read", data={"take": ["3"]})
+    page = text(browser.get(where))
+    assert 'name="take" value="2"' in page
+    assert 'name="take" value="3"' not in page
+    confirm(browser, where)
+    person = Person.get(Person.address == "hayashi@example.jp")
+    assert person.memberships.get().attributes == {"当番日": "3日"}
+
+
+def test_what_was_changed_in_the_whole_file_is_said(as_, one):
+    browser = as_("花子")
+    lines = "学年,組,児童氏名,メール\n1,1,林 冬,hayashi@example.jp\n〃,〃,谷 花,tani@example.jp\n"
+    where = browser.post(f"/lists/{one.id}/import", data={"text": lines}).location
+    assert "上の行の値を入れました（2か所）" in text(browser.get(where))
