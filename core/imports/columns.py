@@ -275,15 +275,19 @@ def _correct_by_content(sheet: Sheet, mapping: tuple[str, ...]) -> tuple[str, ..
 
 
 def _map_by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Map headers from left to right; a plain 「氏名」 beside 「保護者氏名」 is the child's."""
+    """Map headers from left to right; a plain 「氏名」 beside 「保護者氏名」 is the child's.
+
+    So it is beside a grade, if no other column names a guardian or child.
+    """
     meanings = [_field_of_header(column) for column in columns]
     folded = [_fold_header(column) for column in columns]
     guardian_too = any(m == "name" and f not in _PLAIN_NAME_HEADERS for m, f in zip(meanings, folded, strict=True))
     split = "family" in meanings
+    of_child = not split and "child_name" not in meanings and bool({"grade", "room"} & set(meanings))
     used: set[str] = set()
     last_name, mapping = "", []
     for meaning, plain, column in zip(meanings, folded, columns, strict=True):
-        if guardian_too and plain in _PLAIN_NAME_HEADERS:
+        if (guardian_too or of_child) and plain in _PLAIN_NAME_HEADERS:
             meaning = "child_name"
         if plain in _PLAIN_KANA_HEADERS and last_name == "child_name":
             meaning = "child_kana"
@@ -386,6 +390,8 @@ def normalise_row(number: int, values: dict[str, str], items: dict[str, str]) ->
         class_text = class_text or normalise_class(joined)
     telephone = normalise_phone(get("phone", ""))
     has_child = bool(get("child_name"))
+    if has_child and not name and telephone and not get("address"):
+        name = get("child_name", "")  # a family that is told by telephone needs a name to be found again
     return RosterRow(
         number=number,
         name=normalise_text(name),

@@ -183,7 +183,9 @@ def _line_warnings(row: RosterRow, typed: str) -> list[str]:
     if row.phone_mended:
         warnings.append(N_("The leading 0 of the telephone number was put back."))
     if not row.name:
-        warnings.append(N_("There is no name."))
+        warnings.append(N_("There is no name of a guardian.") if row.child_name else N_("There is no name."))
+    if not row.child_name and (row.grade or row.class_name):
+        warnings.append(N_("There is no child on this line, so grade and class are not kept."))
     if has_lost_character(row.name + row.child_name):
         warnings.append(N_("A “?” stands in a name: a character was lost when the file was saved."))
     if row.child_name and row.grade and not row.class_name:

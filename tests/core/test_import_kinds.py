@@ -375,3 +375,33 @@ def test_an_item_that_the_list_has_is_taken_again(zenko):
     jobs.import_now(zenko, sheet, jobs.suggest_mapping(zenko, sheet, ["当番日"]), None, clock.now())
     assert Membership.get().attributes == {"地区": "本町", "当番日": "3日"}
     assert jobs.suggest_mapping(zenko, sheet) == ("name", "address", "", "attribute", "attribute")
+
+
+# ── a child without a guardian column ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("学年,組,番号,氏名,ふりがな,メールアドレス", "3,2,1,山川 五,やまかわ ご,m@example.jp"),
+        ("年組,名前,よみ,メール", "3-2,山川 五,ヤマカワ ゴ,m@example.jp"),
+        ("Grade,Class,Name,Kana,Email", "3,2,山川 五,ﾔﾏｶﾜ ｺﾞ,m@example.jp"),
+    ],
+)
+def test_a_name_beside_a_grade_is_the_childs(zenko, header, cells):
+    bring(zenko, f"{header}\n{cells}\n")
+    child = Child.get()
+    assert (child.name, child.kana, child.grade, child.class_name) == ("山川 五", "ヤマカワ ゴ", "3", "2")
+    assert (Person.get().name, Person.get().address) == ("", "m@example.jp")
+
+
+def test_a_child_without_address_is_told_by_telephone_and_found_again(zenko):
+    sheet = "学年,組,氏名,メール,電話\n3,2,山川 五,なし,090-1111-2222\n"
+    bring(zenko, sheet)
+    assert bring(zenko, sheet).counts["already"] == 1
+    assert (Person.select().count(), Child.get().class_name) == (1, "2")
+
+
+def test_a_class_without_a_child_is_said(zenko):
+    plan = bring(zenko, "氏名,組,メール\n山川 太郎,2,m@example.jp\n")
+    assert "grade and class are not kept" in plan.lines[0].notes[0].message

@@ -35,7 +35,7 @@ SHEET = "氏名,メールアドレス,学年\r\n髙橋 ①,t@example.jp,2年\r\n
 @pytest.mark.parametrize("mark", [",", "\t", ";"])
 def test_every_encoding_and_separator_is_read(encoding, mark):
     sheet = jobs.read_sheet(SHEET.replace(",", mark).encode(encoding))
-    assert read_rows(sheet, columns.guess_mapping(sheet))[0].name == "髙橋 ①"
+    assert read_rows(sheet, columns.guess_mapping(sheet))[0].child_name == "髙橋 ①"
 
 
 def test_iso_2022_jp_is_read_with_the_signs_that_python_does_not_know():
