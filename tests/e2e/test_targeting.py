@@ -36,7 +36,7 @@ def roster(house) -> None:
     for name, room in (("zenko", ""), ("1nen1kumi", "1,1"), ("2nen1kumi", "2,1")):
         file = house.data.parent / f"{name}.csv"
         file.write_text("\n".join([HEAD, *(row for row in FAMILIES if room in row)]), encoding="utf-8")
-        house.run("member", "import", name, str(file))
+        house.run("member", "import", name, str(file), "--take", "当番日")
 
 
 def begin(page, *lists: str) -> None:
