@@ -20,7 +20,8 @@ from database import optional_write
 NIGHTS_KEPT = 14
 FIRST_HOUR = 2
 """Local hour from which the backup of the day is due; a machine that was off makes it later."""
-RETRY_AFTER = timedelta(hours=3)
+RETRY_AFTER = timedelta(hours=2, minutes=30)
+"""The job runs once an hour: the third run after a failure tries again, also if it starts some seconds earlier."""
 ALERT_INTERVAL_S = 86400
 _NAME = re.compile(r"nightly-\d{8}-\d{6}\.tar\.gz")
 
