@@ -151,11 +151,12 @@ def test_wrong_methods_and_no_login(begin, client):
 
 def test_an_unknown_column_is_taken_only_if_ticked(as_, one):
     browser = as_("花子")
-    lines = "氏名,メール,備考,当番日\n林 冬,hayashi@example.jp,卵アレルギー,3日\n"
+    lines = "氏名,メール,備考,当番日\n林 冬,hayashi@example.jp,卵アレルギー,3日\n谷 花,tani@example.jp,,\n"
     where = browser.post(f"/lists/{one.id}/import", data={"text": lines}).location
     page = text(browser.get(where))
     assert 'name="take" value="2"' in page
     assert "次の列は読みません" in page
+    assert '<span class="soft">卵アレルギー</span>' in page, "an empty cell leaves no comma"
     browser.post(f"{where}/read", data={"take": ["3"]})
     page = text(browser.get(where))
     assert 'name="take" value="2"' in page
