@@ -359,8 +359,8 @@ class Membership(BaseModel):
         ],
     )
     stopped_by = CharField(default="")  # reader, manager
-    in_charge = ForeignKeyField(User, null=True, on_delete="SET NULL")
-    in_charge_id: int | None
+    class_teacher = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    class_teacher_id: int | None
     joined_at = UtcMillisField(default=clock.now)
     joined_via = CharField(default="manager")  # manager, file, blank mail, link, move, copy
     consent = JsonField(default=dict)  # keys in `core.members.consent`
@@ -561,7 +561,7 @@ class Notice(BaseModel):
     sender_user = ForeignKeyField(User, null=True, backref="sent_for", on_delete="SET NULL")
     sender_user_id: int | None
     sender_name = CharField(default="")  # sender name in From; empty: the user's name
-    in_charge = BooleanField(default=False)  # use the class teacher's name as sender name (D-16)
+    from_class_teacher = BooleanField(default=False)  # use the class teacher's name as sender name (D-16)
     route = CharField(default="web")  # web, terminal, mail, monthly
     form_key = CharField(null=True, unique=True)
     wizard_step = IntegerField(default=1)  # last open compose screen
@@ -853,10 +853,10 @@ class Delivery(BaseModel):
     kana = CharField(default="")
     language = CharField(default="ja")
     sender_name = CharField(default="")  # sender name in From; empty: the notice's
-    in_charge = ForeignKeyField(
+    class_teacher = ForeignKeyField(
         User, null=True, backref="charges", on_delete="SET NULL"
     )  # class teacher in sender_name
-    in_charge_id: int | None
+    class_teacher_id: int | None
     values = JsonField(default=dict)
     read_at = UtcMillisField(null=True)
     read_via = CharField(default="")  # press, touch, answer

@@ -19,7 +19,7 @@ STATEMENTS = (
     'CREATE TABLE "allowed_sender" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT NULL, "address" VARCHAR(255) NOT NULL, "address_key" VARCHAR(255) NOT NULL, "name" VARCHAR(255) NOT NULL, "created_at" INTEGER NOT NULL, "last_post_at" INTEGER, "last_auth_method" VARCHAR(255) NOT NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "allowed_sender_list_id" ON "allowed_sender" ("list_id")',
     'CREATE UNIQUE INDEX "allowed_sender_list_id_address_key" ON "allowed_sender" ("list_id", "address_key")',
-    'CREATE TABLE "notice" ("id" INTEGER NOT NULL PRIMARY KEY, "kind" VARCHAR(255) NOT NULL, "out_of_id" INTEGER, "state" VARCHAR(255) NOT NULL CONSTRAINT "notice_state" CHECK (state IN (\'draft\', \'asked\', \'held\', \'scheduled\', \'sending\', \'paused\', \'sent\', \'stopped\', \'withdrawn\', \'dropped\', \'standing\')), "by_id" INTEGER, "by_name" VARCHAR(255) NOT NULL, "sender_user_id" INTEGER, "sender_name" VARCHAR(255) NOT NULL, "in_charge" INTEGER NOT NULL, "route" VARCHAR(255) NOT NULL, "form_key" VARCHAR(255), "wizard_step" INTEGER NOT NULL, "urgent" INTEGER NOT NULL, "read_confirmation" INTEGER NOT NULL, "footer" INTEGER NOT NULL, "reply_to_user_id" INTEGER, "skip_missing" INTEGER NOT NULL, "useful_s" INTEGER NOT NULL, "practice" INTEGER NOT NULL, "files_inside" INTEGER NOT NULL, "digest_settings" TEXT NOT NULL, "correction_of_id" INTEGER, "follow_up_to_id" INTEGER, "created_at" INTEGER NOT NULL, "updated_at" INTEGER NOT NULL, "confirmed_at" INTEGER, "fingerprint" VARCHAR(255) NOT NULL, "within" TEXT, "expected" TEXT NOT NULL, "send_at" INTEGER, "booked" INTEGER NOT NULL, "hold_reason" VARCHAR(255) NOT NULL, "started_at" INTEGER, "finished_at" INTEGER, "stopped_at" INTEGER, "withdrawn_at" INTEGER, "pause_reason" VARCHAR(255) NOT NULL, "paused_at" INTEGER, "rounds" INTEGER NOT NULL, "serial" INTEGER NOT NULL, "purged_at" INTEGER, "drip_step_id" INTEGER, FOREIGN KEY ("out_of_id") REFERENCES "mailing_list" ("id") ON DELETE SET NULL, FOREIGN KEY ("by_id") REFERENCES "user" ("id") ON DELETE SET NULL, FOREIGN KEY ("sender_user_id") REFERENCES "user" ("id") ON DELETE SET NULL, FOREIGN KEY ("reply_to_user_id") REFERENCES "user" ("id") ON DELETE SET NULL, FOREIGN KEY ("correction_of_id") REFERENCES "notice" ("id") ON DELETE SET NULL, FOREIGN KEY ("follow_up_to_id") REFERENCES "notice" ("id") ON DELETE SET NULL)',
+    'CREATE TABLE "notice" ("id" INTEGER NOT NULL PRIMARY KEY, "kind" VARCHAR(255) NOT NULL, "out_of_id" INTEGER, "state" VARCHAR(255) NOT NULL CONSTRAINT "notice_state" CHECK (state IN (\'draft\', \'asked\', \'held\', \'scheduled\', \'sending\', \'paused\', \'sent\', \'stopped\', \'withdrawn\', \'dropped\', \'standing\')), "by_id" INTEGER, "by_name" VARCHAR(255) NOT NULL, "sender_user_id" INTEGER, "sender_name" VARCHAR(255) NOT NULL, "from_class_teacher" INTEGER NOT NULL, "route" VARCHAR(255) NOT NULL, "form_key" VARCHAR(255), "wizard_step" INTEGER NOT NULL, "urgent" INTEGER NOT NULL, "read_confirmation" INTEGER NOT NULL, "footer" INTEGER NOT NULL, "reply_to_user_id" INTEGER, "skip_missing" INTEGER NOT NULL, "useful_s" INTEGER NOT NULL, "practice" INTEGER NOT NULL, "files_inside" INTEGER NOT NULL, "digest_settings" TEXT NOT NULL, "correction_of_id" INTEGER, "follow_up_to_id" INTEGER, "created_at" INTEGER NOT NULL, "updated_at" INTEGER NOT NULL, "confirmed_at" INTEGER, "fingerprint" VARCHAR(255) NOT NULL, "within" TEXT, "expected" TEXT NOT NULL, "send_at" INTEGER, "booked" INTEGER NOT NULL, "hold_reason" VARCHAR(255) NOT NULL, "started_at" INTEGER, "finished_at" INTEGER, "stopped_at" INTEGER, "withdrawn_at" INTEGER, "pause_reason" VARCHAR(255) NOT NULL, "paused_at" INTEGER, "rounds" INTEGER NOT NULL, "serial" INTEGER NOT NULL, "purged_at" INTEGER, "drip_step_id" INTEGER, FOREIGN KEY ("out_of_id") REFERENCES "mailing_list" ("id") ON DELETE SET NULL, FOREIGN KEY ("by_id") REFERENCES "user" ("id") ON DELETE SET NULL, FOREIGN KEY ("sender_user_id") REFERENCES "user" ("id") ON DELETE SET NULL, FOREIGN KEY ("reply_to_user_id") REFERENCES "user" ("id") ON DELETE SET NULL, FOREIGN KEY ("correction_of_id") REFERENCES "notice" ("id") ON DELETE SET NULL, FOREIGN KEY ("follow_up_to_id") REFERENCES "notice" ("id") ON DELETE SET NULL)',
     'CREATE INDEX "notice_out_of_id" ON "notice" ("out_of_id")',
     'CREATE INDEX "notice_state" ON "notice" ("state")',
     'CREATE INDEX "notice_by_id" ON "notice" ("by_id")',
@@ -40,13 +40,13 @@ STATEMENTS = (
     'CREATE TABLE "child" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "kana" VARCHAR(255) NOT NULL, "grade" VARCHAR(255) NOT NULL, "class_name" VARCHAR(255) NOT NULL, "household" VARCHAR(255) NOT NULL, "attributes" TEXT NOT NULL, "join_code" VARCHAR(255) NOT NULL, "created_at" INTEGER NOT NULL)',
     'CREATE INDEX "child_household" ON "child" ("household")',
     'CREATE UNIQUE INDEX "child_join_code" ON "child" ("join_code")',
-    'CREATE TABLE "delivery" ("id" INTEGER NOT NULL PRIMARY KEY, "notice_id" INTEGER NOT NULL, "person_id" INTEGER, "child_id" INTEGER, "child_name" VARCHAR(255) NOT NULL, "child_room" VARCHAR(255) NOT NULL, "siblings" INTEGER NOT NULL, "token" VARCHAR(255) NOT NULL, "reason" VARCHAR(255) NOT NULL, "list_id" INTEGER, "name" VARCHAR(255) NOT NULL, "kana" VARCHAR(255) NOT NULL, "language" VARCHAR(255) NOT NULL, "sender_name" VARCHAR(255) NOT NULL, "in_charge_id" INTEGER, "values" TEXT NOT NULL, "read_at" INTEGER, "read_via" VARCHAR(255) NOT NULL, "phoned_at" INTEGER, "phoned_by_id" INTEGER, "replied_at" INTEGER, "misdirected_at" INTEGER, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE CASCADE, FOREIGN KEY ("person_id") REFERENCES "person" ("id") ON DELETE SET NULL, FOREIGN KEY ("child_id") REFERENCES "child" ("id") ON DELETE SET NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE SET NULL, FOREIGN KEY ("in_charge_id") REFERENCES "user" ("id") ON DELETE SET NULL, FOREIGN KEY ("phoned_by_id") REFERENCES "user" ("id") ON DELETE SET NULL)',
+    'CREATE TABLE "delivery" ("id" INTEGER NOT NULL PRIMARY KEY, "notice_id" INTEGER NOT NULL, "person_id" INTEGER, "child_id" INTEGER, "child_name" VARCHAR(255) NOT NULL, "child_room" VARCHAR(255) NOT NULL, "siblings" INTEGER NOT NULL, "token" VARCHAR(255) NOT NULL, "reason" VARCHAR(255) NOT NULL, "list_id" INTEGER, "name" VARCHAR(255) NOT NULL, "kana" VARCHAR(255) NOT NULL, "language" VARCHAR(255) NOT NULL, "sender_name" VARCHAR(255) NOT NULL, "class_teacher_id" INTEGER, "values" TEXT NOT NULL, "read_at" INTEGER, "read_via" VARCHAR(255) NOT NULL, "phoned_at" INTEGER, "phoned_by_id" INTEGER, "replied_at" INTEGER, "misdirected_at" INTEGER, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE CASCADE, FOREIGN KEY ("person_id") REFERENCES "person" ("id") ON DELETE SET NULL, FOREIGN KEY ("child_id") REFERENCES "child" ("id") ON DELETE SET NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE SET NULL, FOREIGN KEY ("class_teacher_id") REFERENCES "user" ("id") ON DELETE SET NULL, FOREIGN KEY ("phoned_by_id") REFERENCES "user" ("id") ON DELETE SET NULL)',
     'CREATE INDEX "delivery_notice_id" ON "delivery" ("notice_id")',
     'CREATE INDEX "delivery_person_id" ON "delivery" ("person_id")',
     'CREATE INDEX "delivery_child_id" ON "delivery" ("child_id")',
     'CREATE UNIQUE INDEX "delivery_token" ON "delivery" ("token")',
     'CREATE INDEX "delivery_list_id" ON "delivery" ("list_id")',
-    'CREATE INDEX "delivery_in_charge_id" ON "delivery" ("in_charge_id")',
+    'CREATE INDEX "delivery_class_teacher_id" ON "delivery" ("class_teacher_id")',
     'CREATE INDEX "delivery_phoned_by_id" ON "delivery" ("phoned_by_id")',
     'CREATE INDEX "delivery_notice_id_read_at" ON "delivery" ("notice_id", "read_at")',
     'CREATE UNIQUE INDEX "delivery_once" ON "delivery" ("notice_id", "person_id", COALESCE("child_id", 0))',
@@ -97,11 +97,11 @@ STATEMENTS = (
     'CREATE TABLE "clock_state" ("id" INTEGER NOT NULL PRIMARY KEY, "boot" VARCHAR(255) NOT NULL, "offset_ms" INTEGER NOT NULL, "jump_ms" INTEGER NOT NULL, "jumped_at" INTEGER)',
     'CREATE TABLE "consent_text" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT NULL, "text" TEXT NOT NULL, "since" INTEGER NOT NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "consent_text_list_id" ON "consent_text" ("list_id")',
-    'CREATE TABLE "membership" ("id" INTEGER NOT NULL PRIMARY KEY, "person_id" INTEGER NOT NULL, "list_id" INTEGER NOT NULL, "child_id" INTEGER, "relation" VARCHAR(255) NOT NULL, "attributes" TEXT NOT NULL, "state" VARCHAR(255) NOT NULL CONSTRAINT "membership_state" CHECK (state IN (\'unconfirmed\', \'pending\', \'active\', \'refused\', \'stopped\', \'left\')), "stopped_by" VARCHAR(255) NOT NULL, "in_charge_id" INTEGER, "joined_at" INTEGER NOT NULL, "joined_via" VARCHAR(255) NOT NULL, "consent" TEXT NOT NULL, "stopped_at" INTEGER, "left_at" INTEGER, FOREIGN KEY ("person_id") REFERENCES "person" ("id") ON DELETE CASCADE, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE CASCADE, FOREIGN KEY ("child_id") REFERENCES "child" ("id") ON DELETE CASCADE, FOREIGN KEY ("in_charge_id") REFERENCES "user" ("id") ON DELETE SET NULL)',
+    'CREATE TABLE "membership" ("id" INTEGER NOT NULL PRIMARY KEY, "person_id" INTEGER NOT NULL, "list_id" INTEGER NOT NULL, "child_id" INTEGER, "relation" VARCHAR(255) NOT NULL, "attributes" TEXT NOT NULL, "state" VARCHAR(255) NOT NULL CONSTRAINT "membership_state" CHECK (state IN (\'unconfirmed\', \'pending\', \'active\', \'refused\', \'stopped\', \'left\')), "stopped_by" VARCHAR(255) NOT NULL, "class_teacher_id" INTEGER, "joined_at" INTEGER NOT NULL, "joined_via" VARCHAR(255) NOT NULL, "consent" TEXT NOT NULL, "stopped_at" INTEGER, "left_at" INTEGER, FOREIGN KEY ("person_id") REFERENCES "person" ("id") ON DELETE CASCADE, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE CASCADE, FOREIGN KEY ("child_id") REFERENCES "child" ("id") ON DELETE CASCADE, FOREIGN KEY ("class_teacher_id") REFERENCES "user" ("id") ON DELETE SET NULL)',
     'CREATE INDEX "membership_person_id" ON "membership" ("person_id")',
     'CREATE INDEX "membership_list_id" ON "membership" ("list_id")',
     'CREATE INDEX "membership_child_id" ON "membership" ("child_id")',
-    'CREATE INDEX "membership_in_charge_id" ON "membership" ("in_charge_id")',
+    'CREATE INDEX "membership_class_teacher_id" ON "membership" ("class_teacher_id")',
     'CREATE INDEX "membership_list_id_state" ON "membership" ("list_id", "state")',
     'CREATE UNIQUE INDEX "membership_once" ON "membership" ("person_id", "list_id", COALESCE("child_id", 0))',
     'CREATE TABLE "delivery_membership" ("id" INTEGER NOT NULL PRIMARY KEY, "delivery_id" INTEGER NOT NULL, "membership_id" INTEGER, "list_id" INTEGER, "household" VARCHAR(255) NOT NULL, "child_name" VARCHAR(255) NOT NULL, "child_kana" VARCHAR(255) NOT NULL, "grade" VARCHAR(255) NOT NULL, "class_name" VARCHAR(255) NOT NULL, FOREIGN KEY ("delivery_id") REFERENCES "delivery" ("id") ON DELETE CASCADE, FOREIGN KEY ("membership_id") REFERENCES "membership" ("id") ON DELETE SET NULL, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE SET NULL)',
@@ -238,7 +238,7 @@ SOURCES = {
         },
     ),
     "person": Source("person", {"address_state_notice_id": "address_state_by", "reported_address_state": "told_state"}),
-    "membership": Source("membership", {"joined_via": "joined_route"}),
+    "membership": Source("membership", {"joined_via": "joined_route", "class_teacher_id": "in_charge_id"}),
     "consent_text": Source("terms"),
     "queued_signup": Source("applicant", {"address_proven": "sure"}),
     "allowed_sender": Source("sender", {"last_post_at": "tried_at", "last_auth_method": "tried_how"}),
@@ -246,6 +246,7 @@ SOURCES = {
         "notice",
         {
             "wizard_step": "step",
+            "from_class_teacher": "in_charge",
             "drip_step_id": "of_step_id",
             "sender_user_id": "sends_as_id",
             "reply_to_user_id": "replies_to_id",
@@ -293,7 +294,13 @@ SOURCES = {
     "reminder": Source("reminder", {"send_at": "begin_at"}),
     "delivery": Source(
         "delivery",
-        {"read_via": "read_how", "phoned_at": "told_at", "phoned_by_id": "told_by_id", "misdirected_at": "strange_at"},
+        {
+            "class_teacher_id": "in_charge_id",
+            "read_via": "read_how",
+            "phoned_at": "told_at",
+            "phoned_by_id": "told_by_id",
+            "misdirected_at": "strange_at",
+        },
     ),
     "delivery_membership": Source("cover"),
     "letter": Source(
@@ -322,20 +329,30 @@ SOURCES = {
 
 UNDO_COLUMNS = {
     "person": {"address_state_by": "address_state_notice_id", "told_state": "reported_address_state"},
-    "membership": {"joined_route": "joined_via"},
+    "membership": {"joined_route": "joined_via", "in_charge": "class_teacher"},
 }
 """Columns of which imports and rollovers keep the old value, for undo."""
+IMPORT_FIELDS = {"in_charge": "class_teacher"}
 
 
 def up(migrator, db):
     rewrite(db, STATEMENTS, SOURCES)
     change_json(db, "job", "detail", rename_in_import)
+    change_json(db, "rollover", "roster", rename_in_roster)
     convert_rollovers(db)
+    db.execute_sql("UPDATE audit_log SET action = 'list.class_teacher_set' WHERE action = 'list.in_charge_set'")
     db.execute_sql("UPDATE organization SET tags_have_purpose_since = ?", (time.time_ns() // 1_000_000,))
 
 
 def rename_in_import(detail):
+    if "mapping" in detail:
+        detail = {**detail, "mapping": [IMPORT_FIELDS.get(field, field) for field in detail["mapping"]]}
     return {**detail, "written": rename_columns(detail["written"])} if "written" in detail else detail
+
+
+def rename_in_roster(roster):
+    rows = [{IMPORT_FIELDS.get(field, field): value for field, value in row.items()} for row in roster.get("rows", ())]
+    return {**roster, "rows": rows} if rows else roster
 
 
 def convert_rollovers(db):
@@ -365,7 +382,7 @@ def year_end_log(db, end, roster, ended_at):
         last = opened.get(row, last)  # undo of the roster comes first
         if (last[0], last[2]) == ("left", ended_at):
             digest = membership_digest([child, relation, json.loads(attributes), *last])
-            memberships[row] = [{"state": state, "left_at": None, "in_charge": user}, digest]
+            memberships[row] = [{"state": state, "left_at": None, "class_teacher": user}, digest]
     lists = {row: {"awaiting_roster_since": None, "join_code": code} for row, code in end["lists"].items()}
     return undo_log(list=lists, membership=memberships)
 
@@ -389,7 +406,7 @@ def roster_logs(roster, ended_at):
         for row, old in roster["children"].items()
     }
     opened = {
-        row: {"state": state, "stopped_by": by, "left_at": as_moment(left_at), "in_charge": None}
+        row: {"state": state, "stopped_by": by, "left_at": as_moment(left_at), "class_teacher": None}
         for row, (state, by, left_at) in roster["opened"].items()
     }
     gone = {row: {"state": state, "left_at": None} for row, state in roster["gone"].items()}

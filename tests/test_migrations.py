@@ -76,14 +76,14 @@ RENAMED = {
     "applicant": "sure address_proven",
     "attachment": "gone_at file_deleted_at",
     "collection": "well_at last_success_at",
-    "delivery": "read_how read_via, told_at phoned_at, told_by_id phoned_by_id, strange_at misdirected_at",
+    "delivery": "in_charge_id class_teacher_id, read_how read_via, told_at phoned_at, told_by_id phoned_by_id, strange_at misdirected_at",
     "letter": "newest is_current, again auto_resent, handed_at handed_over_at, next_at next_attempt_at,"
     " useful_until expires_at",
     "mailing_list": "join_day_until signup_caps_off_until, second_person requires_approval, test_booked last_test_month,"
     " test_by_id monthly_test_user_id, test_day monthly_test_day, test_minute monthly_test_minute,"
     " waits_since awaiting_roster_since",
-    "membership": "joined_route joined_via",
-    "notice": "begin_at send_at, corrects_id correction_of_id, follows_id follow_up_to_id, forgotten_at purged_at,"
+    "membership": "joined_route joined_via, in_charge_id class_teacher_id",
+    "notice": "in_charge from_class_teacher, begin_at send_at, corrects_id correction_of_id, follows_id follow_up_to_id, forgotten_at purged_at,"
     " held_why hold_reason, of_step_id drip_step_id, paused_why pause_reason, replies_to_id reply_to_user_id,"
     " sends_as_id sender_user_id, step wizard_step, tells digest_settings",
     "organization": "forget_from purge_starts_at, forget_year purge_before_year, ready_at set_up_at,"
@@ -110,7 +110,7 @@ SPLIT_OFF = {
     "tracked": ("notice_tracking", "totals", None),
 }
 """Columns of `notice` in version 0.1 that moved: table, column, value of a notice without a row there."""
-CHANGED = {("job", "detail"), ("rollover", "undo")}
+CHANGED = {("job", "detail"), ("rollover", "undo"), ("log", "action")}
 """Columns whose values the migration changes; tests of their own look at them."""
 
 
@@ -272,10 +272,23 @@ def test_undo_of_a_rollover_gets_the_new_column_names_too(old):
     assert changed["membership"]["1"] == [{"joined_via": "copy", "relation": "母"}, "digest"]
     assert changed["person"]["1"] == [{"reported_address_state": "fine"}, "digest"]
     (end,) = (log["changed"] for log in Rollover.get_by_id(number).undo["end"])
-    assert {row: [old["state"], old["in_charge"]] for row, (old, _) in end["membership"].items()} == undo["end"][
+    assert {row: [old["state"], old["class_teacher"]] for row, (old, _) in end["membership"].items()} == undo["end"][
         "places"
     ]
     assert {row: old["join_code"] for row, (old, _) in end["list"].items()} == undo["end"]["lists"]
+
+
+def test_waiting_imports_and_rosters_get_the_new_field_name(old):
+    old.execute_sql("UPDATE job SET detail = json_set(detail, '$.mapping[1]', 'in_charge') WHERE state = 'ready'")
+    roster = json.dumps({"filename": "a.csv", "rows": [{"number": 2, "in_charge": "山田"}], "decided": {}})
+    old.execute_sql("UPDATE rollover SET roster = ?", (roster,))
+    actions = old.execute_sql("SELECT COUNT(*) FROM log WHERE action = 'list.in_charge_set'").fetchone()[0]
+    upgrade(old)
+    assert Job.get(Job.state == "ready").detail["mapping"][1] == "class_teacher"
+    assert Rollover.get().roster["rows"] == [{"number": 2, "class_teacher": "山田"}]
+    now = models.AuditLog.select().where(models.AuditLog.action == "list.class_teacher_set").count()
+    assert now == actions > 0
+    assert not models.AuditLog.select().where(models.AuditLog.action == "list.in_charge_set").exists()
 
 
 def test_undo_of_an_old_rollover_keeps_who_left_again_before_or_after_the_upgrade(old):

@@ -47,7 +47,7 @@ ACTION_LABELS = {
     "list.code_rotated": N_("A list has a new join code"),
     "list.day_closed": N_("Registration day ended"),
     "list.day_opened": N_("Registration day opened"),
-    "list.in_charge_set": N_("Class teachers set"),
+    "list.class_teacher_set": N_("Class teachers set"),
     "list.joining_changed": N_("Rules for signup to a list changed"),
     "list.mail_changed": N_("How a list takes mail was changed"),
     "list.reception": N_("Monthly reception test set"),

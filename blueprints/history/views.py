@@ -121,7 +121,7 @@ def show(number: int) -> str:
         room_in_words=display_names.class_label,
         tracked=tracking.count_opens_and_clicks(notice) if notice.tracking.is_on else None,
         page=page,
-        signed=notice_list.sender_name_counts(notice, lists) if notice.in_charge else [],
+        signed=notice_list.sender_name_counts(notice, lists) if notice.from_class_teacher else [],
         twice={delivery.id for delivery in progress.deliveries_possibly_twice(notice, lists)},
         letters=notice_list.current_letters([delivery.id for delivery in page.rows]),
         may_send=web.permissions().may_notice("send", notice),

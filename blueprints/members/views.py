@@ -78,7 +78,7 @@ class MembershipForm(Form):
     grade = StringField(N_("Grade"), [Length(max=40)])
     class_name = StringField(N_("Class"), [Length(max=40)])
     relation = StringField(N_("Relation"), [Length(max=40)])
-    in_charge = SelectField(N_("Class teacher"), coerce=int, choices=[], validate_choice=False, default=0)
+    class_teacher = SelectField(N_("Class teacher"), coerce=int, choices=[], validate_choice=False, default=0)
     items = TextAreaField(N_("Items"), [Length(max=5000)])
 
 
@@ -182,17 +182,17 @@ def add_member(number: int) -> Answer:
 
 
 def _add(mailing_list: MailingList, form: NewMemberForm) -> Membership:
-    values = {name: form[name].data or "" for name in form.data if name not in ("items", "csrf_token", "in_charge")}
+    values = {name: form[name].data or "" for name in form.data if name not in ("items", "csrf_token", "class_teacher")}
     items = parse_attributes(form.items.data or "")
     membership = register.add_member(mailing_list, by=current_user, now=clock.now(), attributes=items, **values)
-    class_teacher.assign_membership(membership, form.in_charge.data or 0, current_user)
+    class_teacher.assign_membership(membership, form.class_teacher.data or 0, current_user)
     return membership
 
 
 def _with_teachers(form: MembershipForm, mailing_list: MailingList) -> MembershipForm:
     """Offer the users who may be class teachers in this list."""
     teachers = [SelectChoice(user.id, user.name) for user in class_teacher.teacher_candidates(mailing_list)]
-    form.in_charge.choices = [SelectChoice(0, _("nobody")), *teachers]
+    form.class_teacher.choices = [SelectChoice(0, _("nobody")), *teachers]
     return form
 
 
@@ -245,7 +245,7 @@ def edit_membership(number: int, place_id: int) -> Answer:
                 items=items,
                 child=child,
             )
-            class_teacher.assign_membership(membership, form.in_charge.data or 0, current_user)
+            class_teacher.assign_membership(membership, form.class_teacher.data or 0, current_user)
             flash_message(N_("Saved.") if done else REQUESTED)
             return redirect_to("members.show", number=number)
     return render_page(
@@ -264,7 +264,7 @@ def _membership_values(membership: Membership) -> dict[str, Any]:
     values = {
         "relation": membership.relation,
         "items": format_attributes(items),
-        "in_charge": membership.in_charge_id or 0,
+        "class_teacher": membership.class_teacher_id or 0,
     }
     if child:
         values |= {"child_name": child.name, "child_kana": child.kana, "grade": child.grade}

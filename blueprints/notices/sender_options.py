@@ -45,8 +45,8 @@ def save_sender_name(number: int) -> Any:
     kind, _, value = request.form.get("as", OWN_NAME).partition(":")
     chosen = {"user": {"user": _user_id(value), "name": value}, "name": {"name": value}}.get(kind, {})
     try:
-        wanted = bool(request.form.get("in_charge"))
-        sender_names.set_sender_name(notice, web.permissions(), clock.now(), in_charge=wanted, **chosen)
+        wanted = bool(request.form.get("from_class_teacher"))
+        sender_names.set_sender_name(notice, web.permissions(), clock.now(), from_class_teacher=wanted, **chosen)
     except sender_names.SenderNameForbidden:
         web.forbid("manage", [mailing_list.id for mailing_list in target_lists(notice)])
     except sender_names.SenderNameUnavailable as refused:
@@ -54,7 +54,7 @@ def save_sender_name(number: int) -> Any:
     except NotADraft:
         flash_already_sent(notice)
         return web.redirect_to("notices.show", number=number)
-    message = _SENT_BY_CLASS_TEACHERS if notice.in_charge else N_("The sender's name is “%(name)s” now.")
+    message = _SENT_BY_CLASS_TEACHERS if notice.from_class_teacher else N_("The sender's name is “%(name)s” now.")
     web.flash_message(message, name=from_display_name(notice))
     return web.redirect_to(
         "notices.check_page" if request.form.get("back") == "check" else "notices.edit_content", number=number
@@ -100,7 +100,7 @@ def sender_of(notice: Notice) -> dict[str, Any]:
     """Template global: sender name of a draft, whether it is another user's, whether it may be changed."""
     return {
         "name": from_display_name(notice),
-        "in_charge": notice.in_charge,
+        "from_class_teacher": notice.from_class_teacher,
         "anothers": sender_names.uses_other_name(notice, current_user),
         "may_choose": sender_names.may_choose_sender_name(web.permissions(), notice),
     }

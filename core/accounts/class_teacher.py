@@ -1,4 +1,4 @@
-"""Class teachers (担任): the user in charge of a membership (D-03, D-15 to D-18).
+"""Class teachers (担任): the user responsible for a membership (D-03, D-15 to D-18).
 
 A notice may go out in the names of the class teachers (`core.notices.sender_names`).
 """
@@ -29,12 +29,12 @@ class ClassTeachers:
 
     @property
     def user(self) -> int | None:
-        """The user in charge of all memberships; 0: none; None: they differ."""
+        """The teacher of all memberships; 0: none; None: they differ."""
         return next(iter(self.held)) if len(self.held) == 1 else None
 
     @property
     def teacher(self) -> int:
-        """The user in charge of more than half of the class, since one family may have another; 0: none."""
+        """The teacher of more than half of the class; 0: none. One family may have another."""
         return next((user for user, places in self.held.items() if user and 2 * places > self.places), 0)
 
 
@@ -56,7 +56,7 @@ def teacher_name_key(typed: str) -> str:
 
 def teachers_of_classes(mailing_list: MailingList) -> list[ClassTeachers]:
     """Return the classes of a list with their teachers; memberships without a child last."""
-    number = fn.COALESCE(Membership.in_charge, 0)
+    number = fn.COALESCE(Membership.class_teacher, 0)
     rows = (
         Membership.select(Child.grade, Child.class_name, number, fn.COUNT(Membership.id))
         .join(Child, JOIN.LEFT_OUTER)
@@ -85,7 +85,7 @@ def assign_classes(mailing_list: MailingList, wanted: dict[tuple[str, str], int]
             if user in allowed:
                 changed += _assign_class(mailing_list, grade, class_name, user)
         if changed:
-            audit.log_action(by, "list.in_charge_set", mailing_list.id, detail={"places": changed})
+            audit.log_action(by, "list.class_teacher_set", mailing_list.id, detail={"places": changed})
     return changed
 
 
@@ -97,9 +97,9 @@ def _assign_class(mailing_list: MailingList, grade: str, class_name: str, user: 
     else:
         children = Child.select(Child.id).where(Child.grade == grade, Child.class_name == class_name)
         in_class = Membership.child.in_(children)
-    other = fn.COALESCE(Membership.in_charge, 0) != user
+    other = fn.COALESCE(Membership.class_teacher, 0) != user
     rows = (Membership.list == mailing_list) & Membership.is_member & in_class & other
-    return int(Membership.update(in_charge=user or None).where(rows).execute())
+    return int(Membership.update(class_teacher=user or None).where(rows).execute())
 
 
 def teacher_by_class(mailing_list: MailingList) -> dict[tuple[str, str], int]:
@@ -111,25 +111,25 @@ def teacher_by_class(mailing_list: MailingList) -> dict[tuple[str, str], int]:
 def assign_new_members(mailing_list: MailingList, people: Iterable[int]) -> None:
     """Set the teacher of the child's class for members of a list without a teacher (D-03). Idempotent."""
     members = (Membership.list == mailing_list) & Membership.person.in_(list(people)) & Membership.is_member
-    without = Membership.in_charge.is_null()
+    without = Membership.class_teacher.is_null()
     new = list(Membership.select(Membership, Child).join(Child).where(members, without))
     teachers = teacher_by_class(mailing_list) if new else {}
     for membership in new:
         child = membership.child
         if child and (teacher := teachers.get((child.grade, child.class_name))):
-            Membership.update(in_charge=teacher).where(Membership.id == membership.id, without).execute()
+            Membership.update(class_teacher=teacher).where(Membership.id == membership.id, without).execute()
 
 
 def assign_membership(membership: Membership, user: int, by: User | None) -> None:
     """Set the teacher of one membership (0: none). Ignores users who are not candidates."""
-    if user == (membership.in_charge_id or 0):
+    if user == (membership.class_teacher_id or 0):
         return
     if user and user not in {candidate.id for candidate in teacher_candidates(membership.list)}:
         return
     with db.atomic():
-        Membership.update(in_charge=user or None).where(Membership.id == membership.id).execute()
+        Membership.update(class_teacher=user or None).where(Membership.id == membership.id).execute()
         audit.log_action(by, "member.changed", membership.person_id, detail={"list": membership.list_id})
 
 
 def has_any_teacher() -> bool:
-    return Membership.select().where(Membership.in_charge.is_null(False)).exists()
+    return Membership.select().where(Membership.class_teacher.is_null(False)).exists()

@@ -174,7 +174,7 @@ def _create_users(lists: dict[str, MailingList], now: datetime) -> tuple[dict[st
 
 
 def _assign_class_teacher(mailing_list: MailingList, user: User) -> None:
-    """Put a user in charge of everybody in a class."""
+    """Make a user the class teacher of all members of a class."""
     class_teacher.assign_classes(
         mailing_list,
         {(room.grade, room.class_name): user.id for room in class_teacher.teachers_of_classes(mailing_list)},

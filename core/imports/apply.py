@@ -147,7 +147,7 @@ def _update_drafts(name: str, drafts: list[RowDraft], undo_log: UndoLog) -> None
     table = TABLES[name]
     touched: set[str] = set()
     for draft in drafts:
-        column = {key: f"{key}_id" if key in ("child", "in_charge") else key for key in draft.fields}
+        column = {key: f"{key}_id" if key in ("child", "class_teacher") else key for key in draft.fields}
         old = {key: getattr(draft.row, column[key]) for key in draft.fields}
         for key, value in draft.fields.items():
             setattr(draft.row, key, value)

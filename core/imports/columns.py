@@ -39,7 +39,7 @@ FIELDS: dict[str, str] = {
     "household": N_("Household"),
     "state": N_("State"),
     "language": N_("Language"),
-    "in_charge": N_("Class teacher"),
+    "class_teacher": N_("Class teacher"),
     "family": N_("Family name"),
     "given": N_("Given name"),
     "family_kana": N_("Family name (kana)"),
@@ -79,7 +79,7 @@ _HEADER_WORDS: dict[str, str] = {
         "state status subscription subscriptionstatus mailstatus emailstatus memberstatus deliverystatus"
     ),
     "language": "言語 使用言語 language",
-    "in_charge": (
+    "class_teacher": (
         "担任 担任・担当者 担任名 担任氏名 担任の先生 担当 担当者 担当者名 担当者氏名 "
         "personincharge teacher classteacher homeroomteacher"
     ),
@@ -344,7 +344,7 @@ class RosterRow:
     household: str = ""
     state: str = ""
     language: str = ""
-    in_charge: str = ""
+    class_teacher: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
     child_attributes: dict[str, str] = field(default_factory=dict)
     phone_mended: bool = False
@@ -406,7 +406,7 @@ def normalise_row(number: int, values: dict[str, str], items: dict[str, str]) ->
         household=normalise_text(get("household", "")),
         state=normalise_text(get("state", "")),
         language=language_code(_fold_header(get("language", ""))),
-        in_charge=normalise_text(get("in_charge", "")),
+        class_teacher=normalise_text(get("class_teacher", "")),
         attributes={key: text for key, text in items.items() if not (has_child and key.lower() in CHILD_ITEMS)},
         child_attributes={key: text for key, text in items.items() if has_child and key.lower() in CHILD_ITEMS},
         phone_mended=telephone != normalise_phone(get("phone", ""), mend=False),

@@ -23,7 +23,7 @@ _COLUMNS = (
     "household",
     "language",
     "state",
-    "in_charge",
+    "class_teacher",
 )
 
 
@@ -35,7 +35,7 @@ def export_csv(mailing_list: MailingList, language: str = "ja") -> bytes:
         .switch(Membership)
         .join(Child, JOIN.LEFT_OUTER)
         .switch(Membership)
-        .join(User, JOIN.LEFT_OUTER, on=(Membership.in_charge == User.id))
+        .join(User, JOIN.LEFT_OUTER, on=(Membership.class_teacher == User.id))
         .where(Membership.list == mailing_list, Membership.is_member)
         .order_by(Person.kana, Person.id, Membership.id)
     )
@@ -83,7 +83,7 @@ def _cells(row: Membership, language: str) -> tuple[str, ...]:
         child.household if child else person.household,
         person.language,
         say(language, columns.STATE_LABELS[state_key(row)]),
-        row.in_charge.name if row.in_charge else "",
+        row.class_teacher.name if row.class_teacher else "",
     )
 
 

@@ -75,7 +75,7 @@ def load_existing_rows(
             known.children_by_person[number] = [
                 child for child in some if child.id in own_children or number not in own_people
             ]
-    if any(row.in_charge for row in rows):
+    if any(row.class_teacher for row in rows):
         known.teachers = class_teacher.candidates_by_name(mailing_list)
     known.teacher_by_class = class_teacher.teacher_by_class(mailing_list)
     return known

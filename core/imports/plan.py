@@ -133,16 +133,16 @@ class _MembershipPlanner:
             "stopped_at": self.now if state == "stopped" else None,
             "joined_at": self.now,
             "joined_via": self.route,
-            "in_charge": self._teacher(line, row) or self.known.teacher_by_class.get((row.grade, row.class_name)),
+            "class_teacher": self._teacher(line, row) or self.known.teacher_by_class.get((row.grade, row.class_name)),
         }
 
     def _teacher(self, line: PlanLine, row: RosterRow) -> int | None:
         """Return the class teacher named on the line; an unknown name becomes a note."""
-        if not row.in_charge:
+        if not row.class_teacher:
             return None
-        teacher = self.known.teachers.get(class_teacher.teacher_name_key(row.in_charge))
+        teacher = self.known.teachers.get(class_teacher.teacher_name_key(row.class_teacher))
         if teacher is None:
-            line.notes.append(LineNote(_UNKNOWN_TEACHER, {"name": row.in_charge}))
+            line.notes.append(LineNote(_UNKNOWN_TEACHER, {"name": row.class_teacher}))
         return teacher.id if teacher else None
 
     def _rejoin(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
@@ -170,8 +170,8 @@ class _MembershipPlanner:
         if row.relation:
             line.changed(draft.change("relation", row.relation), N_("relation"))
         teacher = self._teacher(line, row)
-        if teacher and membership.in_charge_id != teacher:
-            draft.fields["in_charge"] = teacher
+        if teacher and membership.class_teacher_id != teacher:
+            draft.fields["class_teacher"] = teacher
             line.changed(True, N_("class teacher"))
         line.changed(draft.change("attributes", {**membership.attributes, **row.attributes}), N_("items"))
         state = columns.parse_state(row.state)

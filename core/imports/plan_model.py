@@ -102,7 +102,7 @@ class ImportPlan:
     def end_memberships(self, memberships: Iterable[Membership]) -> None:
         """Add the end of some memberships, which then have no class teacher."""
         for row in memberships:
-            self.add_change(membership=RowDraft(row, {"state": "left", "left_at": self.now, "in_charge": None}))
+            self.add_change(membership=RowDraft(row, {"state": "left", "left_at": self.now, "class_teacher": None}))
 
     @property
     def counts(self) -> dict[str, int]:

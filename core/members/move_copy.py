@@ -110,7 +110,7 @@ def _new_membership_fields(row: Membership, target: MailingList, kind: str, now:
         "joined_at": now,
         "joined_via": kind,
         "consent": {**row.consent, "from_list": row.list_id},
-        "in_charge": None,
+        "class_teacher": None,
     }
 
 

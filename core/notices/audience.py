@@ -39,7 +39,7 @@ class Recipient:
     """A person with the memberships that name the person. An empty `reason` means a letter is sent.
 
     covers: ids of these memberships. child_id, child_room: the child of the letter, if letters differ by child.
-    siblings: the person gets a letter about another child too. in_charge_id, signed: the class teacher, if the letter
+    siblings: the person gets a letter about another child too. class_teacher_id, signed: the class teacher, if the letter
     goes in that name. values: merge field values by name; missing: the empty ones, if they exclude the recipient.
     """
 
@@ -58,7 +58,7 @@ class Recipient:
     phone: str = ""
     child_room: str = ""
     siblings: bool = False
-    in_charge_id: int | None = None
+    class_teacher_id: int | None = None
     signed: str = ""
     values: dict[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
@@ -230,7 +230,7 @@ _BASE_COLUMNS = (
 _MERGE_FIELD_COLUMNS = (
     Membership.attributes,
     Membership.relation,
-    Membership.in_charge,
+    Membership.class_teacher,
     Child.kana,
     Child.attributes,
     User.id,
@@ -255,7 +255,7 @@ def _select_memberships(with_fields: bool) -> "ModelSelect[Membership]":
     more = _MERGE_FIELD_COLUMNS if with_fields else ()
     rows = Membership.select(*_BASE_COLUMNS, *more).join(Person).switch(Membership).join(Child, JOIN.LEFT_OUTER)
     if with_fields:
-        rows = rows.switch(Membership).join(User, JOIN.LEFT_OUTER, on=Membership.in_charge)
+        rows = rows.switch(Membership).join(User, JOIN.LEFT_OUTER, on=Membership.class_teacher)
     return rows
 
 
@@ -336,7 +336,7 @@ def _build_recipient(
         household=person.household,
         phone=person.phone,
         child_room=class_label(person.language, only_child.grade, only_child.class_name) if only_child else "",
-        in_charge_id=user,
+        class_teacher_id=user,
         signed=signed,
         values=values,
         missing=() if reason else missing,
@@ -378,7 +378,7 @@ def differs_by_child(notice: Notice) -> bool:
 
 def _is_signed_by_class_teacher(notice: Notice) -> bool:
     """Siblings have different class teachers (D-15)."""
-    return bool(notice.in_charge)
+    return bool(notice.from_class_teacher)
 
 
 def _has_question_per_child(notice: Notice) -> bool:

@@ -62,7 +62,7 @@ def _child_attribute(name: str) -> Callable[[FieldContext], str]:
 
 
 def _class_teacher_name(context: FieldContext) -> str:
-    return next((row.in_charge.name for row in context.rows if row.in_charge), "")
+    return next((row.class_teacher.name for row in context.rows if row.class_teacher), "")
 
 
 def _short_date(context: FieldContext) -> str:

@@ -113,7 +113,7 @@ def _copy_as_draft(notice: Notice, by: User | None, now: datetime, subject: str,
             "useful_s",
             "sender_user",
             "sender_name",
-            "in_charge",
+            "from_class_teacher",
             "skip_missing",
         )
         Notice.update(wizard_step=2, **link, **{name: getattr(notice, name) for name in options}).where(

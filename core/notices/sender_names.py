@@ -66,19 +66,19 @@ def set_sender_name(
     *,
     user: int | None = None,
     name: str = "",
-    in_charge: bool = False,
+    from_class_teacher: bool = False,
 ) -> None:
     """Set the sender name of a draft; neither `user` nor `name`: the user who sends it.
 
-    in_charge: members with a class teacher get the letter in that name. Raises SenderNameForbidden,
+    from_class_teacher: members with a class teacher get the letter in that name. Raises SenderNameForbidden,
     SenderNameUnavailable, NotADraft.
     """
     fields: dict[str, object] = {"sender_user": None, "sender_name": ""}
-    if (user or name or in_charge) and not may_choose_sender_name(rights, notice):
+    if (user or name or from_class_teacher) and not may_choose_sender_name(rights, notice):
         raise SenderNameForbidden()
     if user or name:
         fields = _fields_for_choice(sender_name_choices(rights), user, name)
-    update_draft(notice, **fields, in_charge=in_charge, updated_at=now)
+    update_draft(notice, **fields, from_class_teacher=from_class_teacher, updated_at=now)
     reload_notice(notice)
 
 
@@ -113,7 +113,7 @@ def verify_sender_name(notice: Notice, by: User | None) -> None:
 
 def uses_other_name(notice: Notice, by: User | None) -> bool:
     """Say whether the notice goes out in another name than that of its sender."""
-    return notice.in_charge or (bool(notice.sender_name) and (by is None or notice.sender_user_id != by.id))
+    return notice.from_class_teacher or (bool(notice.sender_name) and (by is None or notice.sender_user_id != by.id))
 
 
 def response_recipient(delivery: Delivery) -> User | None:
@@ -123,7 +123,7 @@ def response_recipient(delivery: Delivery) -> User | None:
     allowed senders have no account.
     """
     notice = delivery.notice
-    for user in (delivery.in_charge, notice.sender_user, notice.by):
+    for user in (delivery.class_teacher, notice.sender_user, notice.by):
         if user is not None and user.is_active and user.email:
             return user
     return None
@@ -137,13 +137,13 @@ TeachersByReader = dict[tuple[int, int], list[tuple[int, int, str]]]
 
 def teachers_by_reader(notice: Notice) -> TeachersByReader:
     """Return the class teachers of all readers, if the notice is sent in their names; else {}."""
-    if not notice.in_charge:
+    if not notice.from_class_teacher:
         return {}
     lists = _signing_lists(notice)
     in_lists = Membership.list.in_(lists) if lists is not None else Membership.id.is_null(False)
     rows = (
         Membership.select(Membership.person, Membership.child, Membership.list, User.id, User.name)
-        .join(User, on=(Membership.in_charge == User.id))
+        .join(User, on=(Membership.class_teacher == User.id))
         .where(in_lists, Membership.state == "active", User.disabled_at.is_null())
         .order_by(Membership.list)
         .tuples()

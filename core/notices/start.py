@@ -130,7 +130,7 @@ def _delivery_row(notice: Notice, recipient: Recipient) -> dict[str, object]:
         "kana": recipient.kana,
         "language": recipient.language,
         "sender_name": recipient.signed or notice.signed,
-        "in_charge": recipient.in_charge_id,
+        "class_teacher": recipient.class_teacher_id,
         "values": recipient.values,
     }
 

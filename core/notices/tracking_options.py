@@ -94,7 +94,9 @@ def _applicable_frequencies(notice: Notice) -> dict[str, str]:
 
 def _digest_users(notice: Notice) -> list[int]:
     """Return the users who receive the responses to some letter of a notice."""
-    in_charge = Delivery.select(Delivery.in_charge).where(Delivery.notice == notice, Delivery.in_charge.is_null(False))
-    numbers = {row.in_charge_id for row in in_charge.distinct() if row.in_charge_id}
+    teachers = Delivery.select(Delivery.class_teacher).where(
+        Delivery.notice == notice, Delivery.class_teacher.is_null(False)
+    )
+    numbers = {row.class_teacher_id for row in teachers.distinct() if row.class_teacher_id}
     own = sender_names.response_recipient(Delivery(notice=notice))
     return sorted(numbers | ({own.id} if own else set()))

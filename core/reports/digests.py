@@ -186,7 +186,7 @@ def _deliveries_for_user(notice: Notice, user: User) -> set[int]:
     """Return the deliveries about which this user is informed (D-18)."""
     rows = (
         Delivery.select(Delivery, User)
-        .join(User, JOIN.LEFT_OUTER, on=(Delivery.in_charge == User.id))
+        .join(User, JOIN.LEFT_OUTER, on=(Delivery.class_teacher == User.id))
         .where(Delivery.notice == notice)
     )
     found = set()

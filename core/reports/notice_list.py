@@ -178,8 +178,8 @@ def deliveries_of_notice(notice: Notice, lists: Collection[int] | None = None) -
 def sender_name_counts(notice: Notice, lists: Collection[int] | None = None) -> list[tuple[str, int]]:
     """Return sender names with their number of letters: class teachers first."""
     readers: ModelSelect[Any] = deliveries_of_notice(notice, lists).where(Delivery.reason == "").order_by()
-    names = readers.select(Delivery.sender_name, Delivery.in_charge.is_null(), fn.COUNT(Delivery.id))
-    rows = names.group_by(Delivery.sender_name, Delivery.in_charge.is_null()).tuples()
+    names = readers.select(Delivery.sender_name, Delivery.class_teacher.is_null(), fn.COUNT(Delivery.id))
+    rows = names.group_by(Delivery.sender_name, Delivery.class_teacher.is_null()).tuples()
     ordered = sorted(rows, key=lambda row: (row[1], -row[2], row[0]))
     return [(name, count) for name, _, count in ordered]
 

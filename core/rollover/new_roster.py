@@ -225,14 +225,14 @@ def _plan_known_children(rollover: Rollover, preview: RosterPreview, now: dateti
         plan.add_change(child=child)
         if mailing_list is None:
             continue
-        name = class_teacher.teacher_name_key(line.row.in_charge)
+        name = class_teacher.teacher_name_key(line.row.class_teacher)
         if name and mailing_list not in teachers:
             teachers[mailing_list] = class_teacher.candidates_by_name(mailing_list)
         teacher = teachers[mailing_list].get(name) if name else None
         for person, rows in guardians[matched.id].items():
             membership = _draft_membership(rows, list_id, states, now)
             if membership is not None:
-                membership.fields["in_charge"] = teacher.id if teacher else None
+                membership.fields["class_teacher"] = teacher.id if teacher else None
                 plan.add_change(person=RowDraft(Person(id=person)), child=child, membership=membership)
     return plans.values()
 

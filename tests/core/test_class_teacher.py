@@ -1,4 +1,4 @@
-"""The person in charge: set by hand, by class and by roster; letters in that name, told each for the own members."""
+"""The class teacher: set by hand, by class and by roster; letters in that name, told each for the own members."""
 
 from datetime import timedelta
 from email import message_from_bytes, policy
@@ -41,12 +41,12 @@ def names_by_reader(notice: Notice) -> dict[str, set[str]]:
 
 
 def wish(notice: Notice, by: User, **what: object) -> None:
-    sender_names.set_sender_name(notice, permissions_of(by), clock.now(), in_charge=True, **what)
+    sender_names.set_sender_name(notice, permissions_of(by), clock.now(), from_class_teacher=True, **what)
 
 
 @pytest.mark.proves("D-03", "D-15", "D-16")
-def test_letters_go_in_the_name_of_the_person_in_charge(teachers):
-    """D-03, D-15, D-16: who has nobody in charge keeps the normal sender."""
+def test_letters_go_in_the_name_of_the_class_teacher(teachers):
+    """D-03, D-15, D-16: a member without a class teacher keeps the normal sender."""
     first, hanako = teachers.lists["1-1"], teachers.users["花子"]
     nobody = Membership.get(Membership.list == first, Membership.person == teachers.people["石川 直樹"])
     class_teacher.assign_membership(nobody, 0, hanako)
@@ -99,7 +99,7 @@ def test_below_manager_no_letters_in_the_names_of_others(teachers):
         confirm(shared, sender)
 
 
-def test_an_account_that_is_closed_is_in_charge_no_more(teachers):
+def test_a_closed_account_is_class_teacher_no_more(teachers):
     User.update(disabled_at=clock.now()).where(User.name == "見る子").execute()
     notice, hanako = draft(teachers), teachers.users["花子"]
     wish(notice, hanako)
@@ -125,7 +125,7 @@ def test_a_change_of_teacher_after_the_check_page_asks_again(teachers):
         approval.confirm_send(notice, by=hanako, fingerprint=seen, now=clock.now())
 
 
-def test_only_who_has_a_role_for_the_list_can_be_put_in_charge(school):
+def test_only_who_has_a_role_for_the_list_can_be_class_teacher(school):
     """T-33."""
     first, hanako = school.lists["1-1"], school.users["花子"]
     assert "太郎" not in {user.name for user in class_teacher.teacher_candidates(first)}
@@ -139,7 +139,7 @@ def test_only_who_has_a_role_for_the_list_can_be_put_in_charge(school):
         ("1", 5, hanako.id),
         ("", 2, hanako.id),
     ]
-    assert AuditLog.select().where(AuditLog.action == "list.in_charge_set").count() == 2
+    assert AuditLog.select().where(AuditLog.action == "list.class_teacher_set").count() == 2
 
 
 ROSTER = """保護者氏名,児童氏名,学年,組,メールアドレス,担任
@@ -158,22 +158,22 @@ def test_a_column_of_the_roster_sets_it_and_the_export_writes_it(school):
         {"name": "知らない人"}
     ]
     jobs.start_import(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
-    held = {row.person.name: row.in_charge and row.in_charge.name for row in first.memberships}
+    held = {row.person.name: row.class_teacher and row.class_teacher.name for row in first.memberships}
     assert (held["青山 健太"], held["新井 恵"], held["森 一"]) == ("見る子", "花子", None)
     assert "担任・担当者" in roster_export.export_csv(first).decode("utf-8-sig").splitlines()[0]
     assert "見る子" in roster_export.export_csv(first).decode("utf-8-sig")
     jobs.undo_import(type(job).get_by_id(job.id), hanako, clock.now())
-    assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 0
+    assert Membership.select().where(Membership.class_teacher.is_null(False)).count() == 0
 
 
 def test_the_export_can_be_brought_in_again(teachers):
     first, hanako = teachers.lists["1-1"], teachers.users["花子"]
     written = roster_export.export_csv(first)
-    Membership.update(in_charge=None).execute()
+    Membership.update(class_teacher=None).execute()
     job = jobs.create_import(first, hanako, content=written, filename="r.csv", now=clock.now())
     _, plan = jobs.preview_import(job, clock.now(), job.user)
     jobs.start_import(job, hanako, fingerprint=plan.fingerprint, now=clock.now())
-    assert Membership.select().where(Membership.in_charge.is_null(False)).count() == 5
+    assert Membership.select().where(Membership.class_teacher.is_null(False)).count() == 5
 
 
 # ── who is new ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -193,12 +193,12 @@ def join_by_slip(school, address: str) -> Person:
 def test_who_joins_by_a_slip_gets_the_teacher_of_the_class(teachers):
     """D-03: the class has its teacher, one family another; the guardian of a slip gets the class's."""
     new = join_by_slip(teachers, "mother@example.jp")
-    assert Membership.get(Membership.person == new).in_charge == teachers.users["見る子"]
+    assert Membership.get(Membership.person == new).class_teacher == teachers.users["見る子"]
 
 
 def test_a_class_without_one_teacher_gives_none(school):
     new = join_by_slip(school, "mother@example.jp")
-    assert Membership.get(Membership.person == new).in_charge is None
+    assert Membership.get(Membership.person == new).class_teacher is None
     class_teacher.assign_membership(
         place(school, "青山 健太"), school.users["送る子"].id, None
     )  # one family is not the class
@@ -209,15 +209,15 @@ def test_who_is_added_by_hand_named_later_or_copied_too(teachers):
     first, hanako = teachers.lists["1-1"], teachers.users["花子"]
     child = {"child_name": "新井 空", "grade": "1", "class_name": "1"}
     made = register.add_member(first, by=hanako, now=clock.now(), name="新井 恵", address="arai@example.jp", **child)
-    assert Membership.get_by_id(made.id).in_charge == teachers.users["見る子"]
+    assert Membership.get_by_id(made.id).class_teacher == teachers.users["見る子"]
     bare = register.add_member(first, by=hanako, now=clock.now(), name="森 一", address="mori@example.jp")
     bare = Membership.get_by_id(bare.id)
-    assert bare.in_charge is None
+    assert bare.class_teacher is None
     said = {"name": "森 海", "grade": "1", "class_name": "1"}
     members.edit_membership(bare, None, relation="", items={}, child=said)
-    assert Membership.get_by_id(bare.id).in_charge == teachers.users["見る子"]
+    assert Membership.get_by_id(bare.id).class_teacher == teachers.users["見る子"]
     class_teacher.assign_classes(teachers.lists["2-1"], {("2", "1"): teachers.users["太郎"].id}, None)
     Membership.delete().where(Membership.id == place(teachers, "加藤 誠", "2-1").id).execute()
     source, people = teachers.lists["whole"], [teachers.people["加藤 誠"].id]
     move_copy.move_or_copy("copy", source, teachers.lists["2-1"], people, None, clock.now())
-    assert place(teachers, "加藤 誠", "2-1").in_charge == teachers.users["太郎"]
+    assert place(teachers, "加藤 誠", "2-1").class_teacher == teachers.users["太郎"]

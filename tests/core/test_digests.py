@@ -178,11 +178,11 @@ def test_the_user_who_was_chosen_is_told_not_who_pressed(school):
 
 
 @pytest.mark.proves("D-18")
-def test_each_person_in_charge_is_told_of_the_own_members_only(school):
+def test_each_class_teacher_is_told_of_the_own_members_only(school):
     """D-18"""
     sent = send(school, begin=False)
     mine = sent.deliveries["青山 美咲"]
-    Delivery.update(in_charge=school.users["送る子"]).where(Delivery.id == mine.id).execute()
+    Delivery.update(class_teacher=school.users["送る子"]).where(Delivery.id == mine.id).execute()
     tracking_options.create_subscriptions(sent.notice, TUESDAY)
     for name in ("青山 美咲", "青山 健太", "石川 直樹"):
         read(sent, name, TUESDAY + timedelta(minutes=5))
@@ -194,10 +194,10 @@ def test_each_person_in_charge_is_told_of_the_own_members_only(school):
 
 
 @pytest.mark.proves("D-18")
-def test_opens_are_told_to_the_person_in_charge_too(school):
+def test_opens_are_told_to_the_class_teacher_too(school):
     sent = send(school, begin=False)
     mine = sent.deliveries["青山 美咲"]
-    Delivery.update(in_charge=school.users["送る子"]).where(Delivery.id == mine.id).execute()
+    Delivery.update(class_teacher=school.users["送る子"]).where(Delivery.id == mine.id).execute()
     tracking_options.create_subscriptions(sent.notice, TUESDAY)
     for name in ("青山 美咲", "青山 健太", "石川 直樹"):
         open_(sent, name, TUESDAY + timedelta(minutes=5))

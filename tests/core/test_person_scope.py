@@ -137,16 +137,16 @@ def _class(school):
 # ── in whose name ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_person_in_charge_of_a_foreign_list_signs_nothing(school, father):
-    """D-03, D-21: 美月 also plays in a club whose coach 花子 does not lead; nobody is in charge in 1年1組."""
+def test_the_class_teacher_of_a_foreign_list_signs_nothing(school, father):
+    """D-03, D-21: 美月 also plays in a club whose coach 花子 does not lead; 1年1組 has no class teacher."""
     club = MailingList.create(name="FC", address="fc")
     Role.create(user=school.users["太郎"], list_id=club.id, kind="manager")
-    Membership.create(person=father, list=club, child=school.children["鈴木 美月"], in_charge=school.users["太郎"])
+    Membership.create(person=father, list=club, child=school.children["鈴木 美月"], class_teacher=school.users["太郎"])
     notice, hanako = draft(school, "花子", "お知らせ", lists=[school.lists["1-1"].id]), school.users["花子"]
-    sender_names.set_sender_name(notice, permissions_of(hanako), clock.now(), in_charge=True)
+    sender_names.set_sender_name(notice, permissions_of(hanako), clock.now(), from_class_teacher=True)
     assert {one.signed for one in resolve_audience(notice).receiving} == {""}
     whole = draft(school, "守", "お知らせ", lists=[school.lists["whole"].id])
-    sender_names.set_sender_name(whole, permissions_of(school.users["守"]), clock.now(), in_charge=True)
+    sender_names.set_sender_name(whole, permissions_of(school.users["守"]), clock.now(), from_class_teacher=True)
     assert "太郎" in {one.signed for one in resolve_audience(whole).receiving}
     assert sender_names.teachers_by_reader(notice) == {}
 

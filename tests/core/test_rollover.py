@@ -60,7 +60,7 @@ def names_in(mailing_list: MailingList) -> set[tuple[str, str, str]]:
 
 def everything() -> list[tuple]:
     """Return what an undo must bring back."""
-    places = Membership.select(Membership.id, Membership.state, Membership.left_at, Membership.in_charge).tuples()
+    places = Membership.select(Membership.id, Membership.state, Membership.left_at, Membership.class_teacher).tuples()
     children = Child.select(Child.id, Child.name, Child.grade, Child.class_name).tuples()
     lists = MailingList.select(MailingList.id, MailingList.awaiting_roster_since, MailingList.join_code).tuples()
     return [sorted(one, key=str) for one in (places, children, lists)] + [[Person.select().count()]]
@@ -193,14 +193,14 @@ def test_what_was_booked_for_a_class_is_held(school, admin):
 
 
 def test_the_years_end_is_taken_back_until_the_first_notice(school, admin):
-    Membership.update(in_charge=school.users["花子"]).where(Membership.list == school.lists["1-1"]).execute()
+    Membership.update(class_teacher=school.users["花子"]).where(Membership.list == school.lists["1-1"]).execute()
     before = everything()
     found = year_end.begin_rollover(admin, clock.now())
     year_end.end_year(found, admin, clock.now(), fingerprint=year_end.preview_year_end(found).fingerprint)
     assert everything() != before
     ended_now = Membership.left_at == year_end.current_rollover().ended_at
     assert Membership.select().where(ended_now).count() > 10
-    assert not Membership.select().where(ended_now, Membership.in_charge.is_null(False)).exists()
+    assert not Membership.select().where(ended_now, Membership.class_teacher.is_null(False)).exists()
     year_end.undo_step(year_end.current_rollover(), admin)
     assert everything() == before
     again = year_end.begin_rollover(admin, clock.now())
@@ -326,8 +326,8 @@ def test_guardians_follow_their_children_into_the_new_classes(school, admin, end
     assert names_in(school.lists["1-1"]) == {("新井 空さんの保護者", "新井 空", "active")}
     assert ("新井 空さんの保護者", "新井 空", "active") in names_in(school.lists["whole"])
     assert year_end.lists_awaiting_roster() == []
-    teachers = {row.in_charge.name for row in school.lists["2-1"].memberships if row.in_charge}
-    assert teachers == set()  # 花子 has no role for 2年1組: only who has one can be in charge
+    teachers = {row.class_teacher.name for row in school.lists["2-1"].memberships if row.class_teacher}
+    assert teachers == set()  # 花子 has no role for 2年1組: only who has one can be class teacher
     assert AuditLog.select().where(AuditLog.action == "rollover.roster_in").count() == 1
 
 

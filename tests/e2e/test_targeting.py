@@ -213,7 +213,7 @@ def test_the_same_families_get_one_letter_of_a_plain_notice(house) -> None:
 # ── in whose name ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def put_in_charge(page, house, name: str, teacher: str) -> None:
+def assign_teacher(page, house, name: str, teacher: str) -> None:
     """Make somebody the class teacher on the page of the list."""
     page.goto("/lists")
     page.get_by_role("link", name=name).first.click()
@@ -230,13 +230,13 @@ def test_every_family_hears_from_its_teacher_and_each_teacher_of_the_own_familie
     page = visit(DESKTOP)
     log_in(page, "守")
     for name, teacher in (("1年1組", "見る子"), ("2年1組", "太郎")):
-        put_in_charge(page, house, name, teacher)
+        assign_teacher(page, house, name, teacher)
     begin(page, "1年1組", "2年1組")
     on_to_the_words(page)
     page.fill("[name=subject]", "学級だより")
     page.fill("[name=text]", "今月のめあてをお知らせします。")
     page.get_by_role("button", name="名前を変える").click()
-    page.check("[name=in_charge]")
+    page.check("[name=from_class_teacher]")
     page.get_by_role("button", name="この名前にする").click()
     page.wait_for_url(re.compile("/words"))
     assert "担任・担当者" in page.inner_text("main")

@@ -165,17 +165,17 @@ def test_no_foreign_name_under_a_notice(school, as_, foreign, as_whom):
         answer = as_(name).post(f"/notices/{notice.id}/name", data={"as": wanted})
         assert answer.status_code == refused, (name, wanted)
         kept = Notice.get_by_id(notice.id)
-        assert (kept.sender_name, kept.sender_user_id, kept.in_charge) == ("", None, False)
+        assert (kept.sender_name, kept.sender_user_id, kept.from_class_teacher) == ("", None, False)
 
 
-def test_the_tick_for_persons_in_charge_is_refused_below_manager(school, as_):
+def test_the_tick_for_class_teachers_is_refused_below_manager(school, as_):
     """D-16, D-21."""
     notice = own_draft(school, "送る子")
-    answer = as_("送る子").post(f"/notices/{notice.id}/name", data={"as": "me", "in_charge": "y"})
-    assert answer.status_code == 403 and not Notice.get_by_id(notice.id).in_charge
+    answer = as_("送る子").post(f"/notices/{notice.id}/name", data={"as": "me", "from_class_teacher": "y"})
+    assert answer.status_code == 403 and not Notice.get_by_id(notice.id).from_class_teacher
 
 
-def test_persons_in_charge_of_foreign_lists_stay(school, as_, foreign):
+def test_class_teachers_of_foreign_lists_stay(school, as_, foreign):
     """D-03, T-33: neither a foreign list, nor a foreign user in the own list, nor a foreign member's place."""
     taro, hanako = foreign["user"], as_("花子")
     class_teacher.assign_classes(foreign["list"], {("2", "1"): taro.id}, None)
@@ -183,10 +183,10 @@ def test_persons_in_charge_of_foreign_lists_stay(school, as_, foreign):
     assert hanako.post(f"/lists/{foreign['list'].id}/in-charge", data=form).status_code == 404
     assert as_("送る子").post(f"/lists/{school.lists['1-1'].id}/in-charge", data=form).status_code == 403
     hanako.post(f"/lists/{school.lists['1-1'].id}/in-charge", data={"class-0": "1\t1", "user-0": str(taro.id)})
-    assert {one.in_charge_id for one in school.lists["1-1"].memberships} == {None}
-    assert {one.in_charge_id for one in foreign["list"].memberships} == {taro.id}
+    assert {one.class_teacher_id for one in school.lists["1-1"].memberships} == {None}
+    assert {one.class_teacher_id for one in foreign["list"].memberships} == {taro.id}
     place = foreign["list"].memberships.first()
-    form = {"in_charge": str(school.users["花子"].id), "child_name": "x"}
+    form = {"class_teacher": str(school.users["花子"].id), "child_name": "x"}
     assert hanako.post(f"/members/{place.person_id}/places/{place.id}", data=form).status_code == 404
 
 

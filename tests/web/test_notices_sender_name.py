@@ -75,7 +75,7 @@ def test_a_colleagues_draft_in_another_name_is_not_sent_by_a_sender(school, as_)
 
 
 @pytest.mark.proves("D-16", "D-17", "D-23")
-def test_letters_in_the_names_of_the_persons_in_charge(school, as_):
+def test_letters_in_the_names_of_the_class_teachers(school, as_):
     """D-16, D-17, D-23: the tick, then writing and check say so, with how many letters in whose name."""
     notice, browser = draft(school), as_("花子")
     teacher = school.users["見る子"]
@@ -84,7 +84,7 @@ def test_letters_in_the_names_of_the_persons_in_charge(school, as_):
     form = {"class-0": "1\t1", "user-0": str(teacher.id), "class-1": "9\t9", "user-1": str(teacher.id)}
     browser.post(f"/lists/{school.lists['1-1'].id}/in-charge", data=form)
     assert "決まっていない方には" in get_page(browser, f"/notices/{notice.id}/name")
-    browser.post(f"/notices/{notice.id}/name", data={"as": "me", "in_charge": "y", "back": "check"})
+    browser.post(f"/notices/{notice.id}/name", data={"as": "me", "from_class_teacher": "y", "back": "check"})
     assert "担任・担当者の名前" in get_page(browser, f"/notices/{notice.id}/words")
     check = get_page(browser, f"/notices/{notice.id}/check")
     assert "担任・担当者の名前" in check and '見る子 <span class="nb">4通' in check
@@ -92,16 +92,16 @@ def test_letters_in_the_names_of_the_persons_in_charge(school, as_):
 
 
 @pytest.mark.proves("D-03")
-def test_the_person_in_charge_stands_on_the_members_page(school, as_):
+def test_the_class_teacher_stands_on_the_members_page(school, as_):
     """D-03: set for one place by hand."""
     browser, person = as_("花子"), school.people["石川 直樹"]
     place = next(row for row in person.memberships if row.list_id == school.lists["1-1"].id)
     address = f"/members/{person.id}/places/{place.id}"
     assert "見る子" in get_page(browser, address)
-    form = {"child_name": "石川 蓮", "grade": "1", "class_name": "1", "in_charge": str(school.users["見る子"].id)}
+    form = {"child_name": "石川 蓮", "grade": "1", "class_name": "1", "class_teacher": str(school.users["見る子"].id)}
     assert browser.post(address, data=form).status_code == 303
     assert "担任・担当者：見る子" in get_page(browser, f"/members/{person.id}")
-    browser.post(address, data={**form, "in_charge": str(school.users["太郎"].id)})
+    browser.post(address, data={**form, "class_teacher": str(school.users["太郎"].id)})
     assert "担任・担当者：見る子" in get_page(browser, f"/members/{person.id}")
 
 
@@ -110,7 +110,7 @@ def test_the_history_names_the_teachers_and_who_sent_it(school, as_):
     notice, browser = draft(school), as_("花子")
     teacher = school.users["見る子"]
     class_teacher.assign_classes(school.lists["1-1"], {("1", "1"): teacher.id}, None)
-    browser.post(f"/notices/{notice.id}/name", data={"as": "me", "in_charge": "y"})
+    browser.post(f"/notices/{notice.id}/name", data={"as": "me", "from_class_teacher": "y"})
     mark = resolve_audience(Notice.get_by_id(notice.id)).fingerprint
     approval.confirm_send(Notice.get_by_id(notice.id), by=school.users["花子"], fingerprint=mark, now=clock.now())
     start.start_due_notices(clock.now() + timedelta(minutes=5))
