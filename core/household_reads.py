@@ -12,26 +12,43 @@ from peewee import JOIN, Case, Expression, Field, ModelSelect, fn
 
 from core import visibility
 from database import millis
-from models import Delivery, DeliveryMembership
+from models import Delivery, DeliveryMembership, Letter, LetterState
 
 NOT_INTENDED = ("excluded", "left", "pending", "unconfirmed", "missing")
 """Reasons of readers for whom the notice was not meant; the board leaves them out."""
 NOT_COUNTED = (*NOT_INTENDED, "stopped")
 """The same, and readers who had stopped the mail before: the board names them, but expects no stamp."""
+NOT_ARRIVED = (
+    LetterState.REFUSED,
+    LetterState.BOUNCED,
+    LetterState.SKIPPED,
+    LetterState.EXPIRED,
+    LetterState.CANCELLED,
+)
+"""States of letters that certainly did not arrive; a deferred letter is still tried, an unknown one may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class HouseholdCount:
-    """Households of a notice: all, read, told by telephone only. by_child: each child counts, not the household."""
+    """Households of a notice, each in one part: `read`, `told` by telephone, `failed` (no letter arrived), `unread`.
+
+    by_child: each child counts, not the household.
+    """
 
     households: int = 0
     read: int = 0
     told: int = 0
+    failed: int = 0
     by_child: bool = False
 
     @property
     def left(self) -> int:
+        """Return how many have neither confirmed nor been told."""
         return self.households - self.read - self.told
+
+    @property
+    def unread(self) -> int:
+        return self.left - self.failed
 
 
 class Cell(NamedTuple):
@@ -61,8 +78,9 @@ def unit_columns() -> tuple[Any, ...]:
 
 def count_households(notices: Collection[int], lists: Collection[int] | None) -> dict[int, HouseholdCount]:
     """Count the households of notices in one query. `lists`: only cells visible to these lists; None: all."""
+    failed = fn.MIN(Case(None, [(_has_not_arrived(notices), 1)], 0)).alias("failed")
     units = _select_units(
-        (Delivery.notice, _any_reader(Delivery.read_at, "read"), _any_reader(Delivery.phoned_at, "told")),
+        (Delivery.notice, _any_reader(Delivery.read_at, "read"), _any_reader(Delivery.phoned_at, "told"), failed),
         Delivery.notice.in_(list(notices)),
         visibility.visible_cells(lists),
     ).alias("units")
@@ -72,13 +90,17 @@ def count_households(notices: Collection[int], lists: Collection[int] | None) ->
             fn.COUNT(units.c.read),
             fn.SUM(units.c.read),
             fn.SUM(units.c.told * (1 - units.c.read)),
+            fn.SUM(units.c.failed * (1 - units.c.told) * (1 - units.c.read)),
             fn.MAX(units.c.by_child),
         )
         .from_(units)
         .group_by(units.c.notice_id)
         .tuples()
     )
-    return {notice: HouseholdCount(all_, read, told, bool(by_child)) for notice, all_, read, told, by_child in rows}
+    return {
+        notice: HouseholdCount(all_, read, told, failed, bool(by_child))
+        for notice, all_, read, told, failed, by_child in rows
+    }
 
 
 def first_read_times(notice_id: int) -> list[int]:
@@ -134,6 +156,17 @@ def _select_units(columns: tuple[Any, ...], *conditions: Expression) -> "ModelSe
         .where(Delivery.reason.not_in(NOT_COUNTED), *conditions)
         .group_by(Delivery.notice, *unit_columns())
     )
+
+
+def _has_not_arrived(notices: Collection[int]) -> Expression:
+    """Return the condition for deliveries without a letter, or whose current letter certainly did not arrive."""
+    failed = Letter.select(Letter.delivery).where(
+        Letter.notice.in_(list(notices)),
+        Letter.is_current == True,  # noqa: E712
+        Letter.state.in_(NOT_ARRIVED),
+        Letter.delivery.is_null(False),
+    )
+    return (Delivery.reason != "") | Delivery.id.in_(failed)
 
 
 def _any_reader(moment: Field, name: str) -> Any:

@@ -73,7 +73,7 @@ def index() -> str:
         "history/index.html",
         page=page,
         months=months,
-        counts=dashboard.count_households(
+        counts=summaries.count_households(
             [row.notice.id for row in rows], dashboard.countable_lists(web.permissions())
         ),
         text=text,
@@ -103,7 +103,7 @@ def show(number: int) -> str:
         "history/show.html",
         notice=notice,
         row=row,
-        count=dashboard.count_households([number], summed).get(number),
+        count=summaries.count_households([number], summed).get(number),
         seen=progress.notice_progress(notice, settings, now, summed),
         states=workflow.STATE_LABELS,
         letter_states=lifecycle.STATE_LABELS,

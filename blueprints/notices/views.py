@@ -20,7 +20,7 @@ from core.errors import DomainError, NotADraft, SendingStarted, TimeInPast
 from core.notices import audience as audiences
 from core.notices import drafts, merge_fields, recipients, related_notices, reminders, workflow
 from core.notices.recipients import heading_targets
-from core.reports import dashboard, notice_list, progress
+from core.reports import dashboard, notice_list, progress, summaries
 from core.settings import load_settings
 from i18n import N_
 from models import Notice, NoticeState
@@ -56,7 +56,7 @@ def index() -> str:
         running=notice_list.notice_rows(notice_list.sending_notices(rights)),
         drafts=notice_list.notice_rows(notice_list.editable_drafts(rights).limit(50)),
         latest=latest,
-        counts=dashboard.count_households([row.notice.id for row in latest], dashboard.countable_lists(rights)),
+        counts=summaries.count_households([row.notice.id for row in latest], dashboard.countable_lists(rights)),
         form_key=uuid.uuid4().hex,
     )
 

@@ -31,9 +31,14 @@ class BoardUnit:
     rooms: dict[str, dict[str, str]] = field(default_factory=dict)  # room key → child's name → kana
 
     @cached_property
+    def counted(self) -> list[BoardReader]:
+        """Return its readers without those who had stopped the mail; all of them if the whole household had."""
+        return [one for one in self.readers if not one.resting] or self.readers
+
+    @cached_property
     def state(self) -> str:
         """Return the best state of its readers; `trouble` only if no letter arrived at any of them."""
-        states = {one.state for one in self.readers}
+        states = {one.state for one in self.counted}
         return next(state for state in ("read", "told", "sent", "going", "trouble") if state in states)
 
     @property
@@ -42,7 +47,7 @@ class BoardUnit:
 
     @property
     def told(self) -> BoardReader | None:
-        return next((one for one in self.readers if one.phoned_at), None)
+        return next((one for one in self.counted if one.phoned_at), None)
 
     @property
     def replied(self) -> bool:
@@ -50,8 +55,10 @@ class BoardUnit:
 
     @property
     def trouble(self) -> str:
-        """Return why no letter arrived, a key of FAILURE_ADVICE; empty if one did."""
-        return self.readers[0].trouble if self.state == "trouble" else ""
+        """Return why no letter is known to have arrived, a key of FAILURE_ADVICE; empty if one is, or none is needed."""
+        if self.state in ("read", "told") or not all(one.trouble for one in self.counted):
+            return ""
+        return next(one.trouble for one in self.counted if one.state == self.state)
 
     @property
     def resting(self) -> bool:
@@ -74,7 +81,7 @@ class BoardUnit:
     def numbers(self) -> str:
         """Return the delivery ids that the telephone form marks, or those already marked."""
         marked = [one.number for one in self.readers if one.phoned_at]
-        return ",".join(str(number) for number in marked or [self.readers[0].number])
+        return ",".join(str(number) for number in marked or [self.counted[0].number])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +148,13 @@ class Board:
 
     @cached_property
     def troubled(self) -> list[BoardUnit]:
-        """Return the units without any arrived letter; those with retries pending come last."""
-        found = [one for one in self.units if one.state == "trouble"]
-        return sorted(found, key=lambda one: one.trouble == "deferred")
+        """Return the units that certainly received no letter."""
+        return [one for one in self.units if one.state == "trouble"]
 
     @cached_property
     def waiting(self) -> list[BoardUnit]:
-        """Return the units that received the notice and have not read it."""
-        return [one for one in self.units if one.state in ("sent", "going")]
+        """Return the units that may have received the notice and have not read it; doubtful ones come first."""
+        return sorted((one for one in self.units if one.state in ("sent", "going")), key=lambda one: not one.trouble)
 
     @cached_property
     def told(self) -> list[BoardUnit]:

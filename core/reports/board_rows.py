@@ -17,7 +17,7 @@ from core.household_reads import NOT_INTENDED
 from core.members.unsubscribe import unreachable_children
 from database import db, millis
 from i18n import N_
-from models import Delivery, DeliveryMembership, Letter, LetterState, Membership, Notice, Person, User
+from models import PENDING_STATES, Delivery, DeliveryMembership, Letter, LetterState, Membership, Notice, Person, User
 
 FAILURE_ADVICE: dict[str, str] = {
     "no_address": N_("This family has no e-mail address. Please telephone."),
@@ -41,7 +41,8 @@ READER_STATES: dict[str, str] = {
     "going": N_("Being sent"),
     "trouble": N_("Not delivered"),
 }
-
+UNCERTAIN = (LetterState.DEFERRED, LetterState.UNKNOWN)
+"""States of letters that have advice of their own and may still arrive, or may have arrived."""
 
 LETTER_STATES: dict[str, str] = {
     "accepted": N_("sent"),
@@ -97,9 +98,9 @@ class BoardReader:
             return "read"
         if self.phoned_at:
             return "told"
-        if self.trouble:
+        if self.trouble and self.letter not in UNCERTAIN:
             return "trouble"
-        return "going" if self.letter in (LetterState.WAITING, LetterState.SENDING) else "sent"
+        return "going" if self.letter in PENDING_STATES else "sent"
 
 
 @dataclass(frozen=True, slots=True)

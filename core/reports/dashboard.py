@@ -3,7 +3,6 @@
 Each figure is one query for any number of notices or members. Only lists within the user's permissions count.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from peewee import JOIN, ModelSelect, fn
 
 import clock
-from core import backup, clock_watch, household_reads, settings
+from core import backup, clock_watch, settings
 from core.backup import BackupStatus
 from core.delivery import alerts
 from core.household_reads import HouseholdCount
@@ -147,7 +146,7 @@ def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
     asking = [row for row in booked if row.notice.hold_reason in workflow.DECISION_REASONS]
     latest = notice_list.notice_rows(notice_list.finished_notices(rights).limit(MAX_SHOWN))
     unread = notice_list.notice_rows(_select_maybe_unread(rights, now))
-    counts = count_households([row.notice.id for row in (*latest, *unread)], countable_lists(rights))
+    counts = summaries.count_households([row.notice.id for row in (*latest, *unread)], countable_lists(rights))
     return Dashboard(
         asking=asking,
         second=notice_list.notice_rows(
@@ -244,15 +243,6 @@ def countable_lists(rights: Permissions) -> set[int] | None:
     if rights.may("view", 0):
         return None
     return {one.id for one in rights.lists("view")}
-
-
-def count_households(notices: Collection[int], lists: Collection[int] | None) -> dict[int, HouseholdCount]:
-    """Count the households of notices, from the summary where letters are deleted (if all lists are visible)."""
-    summarized = summaries.load_summaries(notices) if lists is None else {}
-    return household_reads.count_households(notices, lists) | {
-        notice: HouseholdCount(one.households, one.read, one.told, by_child=one.by_child)
-        for notice, one in summarized.items()
-    }
 
 
 def counts_by_child(notice: Notice) -> bool:

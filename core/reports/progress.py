@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from peewee import JOIN, Expression, ModelSelect, fn
 
-from core import disk_space, visibility
+from core import disk_space, household_reads, visibility
 from core.delivery import outage, throttle
 from core.delivery.lifecycle import letters_possibly_twice
 from core.reports import poll_results, summaries
@@ -178,6 +178,7 @@ def notice_document(notice: Notice, settings: Settings, now: datetime, *, delive
         "counts": progress.counts,
         "possibly_twice": progress.possibly_twice,
         "reads": stayed.reads if stayed else reads.scalar(),
+        "households": _household_document(notice),
         **poll_results.poll_document(notice),
     }
     if deliveries:
@@ -187,6 +188,17 @@ def notice_document(notice: Notice, settings: Settings, now: datetime, *, delive
             _delivery_document(row, said.get(row.id, []), row.id in twice) for row in _current_letters(notice)
         ]
     return document
+
+
+def _household_document(notice: Notice) -> dict[str, int]:
+    count = summaries.count_households([notice.id], None).get(notice.id, household_reads.HouseholdCount())
+    return {
+        "all": count.households,
+        "read": count.read,
+        "told": count.told,
+        "failed": count.failed,
+        "unread": count.unread,
+    }
 
 
 def _current_letters(notice: Notice) -> list[Delivery]:

@@ -16,7 +16,7 @@ from core.household_reads import first_read_times
 from core.notices import merge_fields, questions
 from core.permissions import Permissions, notice_ids_for_lists
 from core.reports import notice_list, poll_results, progress, summaries
-from core.reports.dashboard import count_households, practice_notice_ids
+from core.reports.dashboard import practice_notice_ids
 from core.responses import tracking
 from core.settings import load_settings
 from database import EPOCH, millis, optional_write
@@ -147,7 +147,7 @@ def _read_totals(notice: Notice) -> dict[str, object]:
     """Count households as the board does; who they are and by whom they confirmed nobody learns from a sum."""
     if not notice.read_confirmation or notice.started_at is None:
         return NO_READS
-    counted = count_households([notice.id], None).get(notice.id)
+    counted = summaries.count_households([notice.id], None).get(notice.id)
     if counted is None:
         return NO_READS
     moments, begun = first_read_times(notice.id), millis(notice.started_at)

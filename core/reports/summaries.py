@@ -7,6 +7,8 @@ in a small class a count would reveal a family.
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
+from core import household_reads
+from core.household_reads import HouseholdCount
 from core.notices import questions
 from core.reports import board, poll_results
 from models import Delivery, Notice, NoticeStats, count_letters
@@ -27,7 +29,7 @@ class ClassSummary:
 @dataclass(frozen=True, slots=True)
 class NoticeSummary:
     """Counts of a notice, by child if `by_child`, else by household. `letters`: by state; `left_out`: readers without a letter;
-    `reads`: readers who read.
+    `reads`: readers who read; `failed`: households that no letter reached and nobody telephoned.
 
     `answers`: {question position: (asked, answered, {choice number: count})}.
     """
@@ -38,6 +40,7 @@ class NoticeSummary:
     households: int
     read: int
     told: int
+    failed: int
     by_child: bool
     rooms: tuple[ClassSummary, ...]
     curve: tuple[tuple[int, int], ...]
@@ -62,13 +65,25 @@ def load_summaries(notices: Collection[int]) -> dict[int, NoticeSummary]:
     return {row.notice_id: _parse_summary(row.kept) for row in rows}
 
 
+def count_households(notices: Collection[int], lists: Collection[int] | None) -> dict[int, HouseholdCount]:
+    """Count the households of notices for every page, file and command: the one source of these figures.
+
+    `lists`: only families visible to these lists; None: all, from the summary where the letters are deleted.
+    """
+    summarized = load_summaries(notices) if lists is None else {}
+    return household_reads.count_households(notices, lists) | {
+        notice: HouseholdCount(one.households, one.read, one.told, one.failed, by_child=one.by_child)
+        for notice, one in summarized.items()
+    }
+
+
 def _parse_summary(found: dict) -> NoticeSummary:
     answers = {
         int(place): (asked, answered, {int(number): n for number, n in choices.items()})
         for place, (asked, answered, choices) in found["answers"].items()
     }
     rooms, curve = tuple(ClassSummary(**one) for one in found["rooms"]), tuple(map(tuple, found["curve"]))
-    return NoticeSummary(**{**found, "rooms": rooms, "curve": curve, "answers": answers})
+    return NoticeSummary(**{"failed": 0, **found, "rooms": rooms, "curve": curve, "answers": answers})
 
 
 def build_summary(notice: Notice, curve: list[tuple[int, int]]) -> dict:
@@ -83,6 +98,7 @@ def build_summary(notice: Notice, curve: list[tuple[int, int]]) -> dict:
         households=len(drawn.units),
         read=drawn.count("read"),
         told=drawn.count("told"),
+        failed=drawn.count("trouble"),
         by_child=drawn.by_child,
         rooms=tuple(_class_summary(one) for one in drawn.rooms),
         curve=tuple(curve),

@@ -10,7 +10,7 @@ from core import household_reads
 from core.delivery import queue
 from core.notices import audience, drafts, reminders, rendering, start
 from core.notices.audience import resolve_audience
-from core.reports import board, dashboard
+from core.reports import board, summaries
 from core.responses import read_confirmations
 from core.settings import load_settings
 from models import Child, Delivery, Letter, MailingList, Membership, Notice, Person
@@ -185,7 +185,7 @@ def test_each_child_has_a_stamp_of_its_own(school, twins, differs):
     assert household_reads.has_another_reader_read(hers["石川 蓮"]) and not household_reads.has_another_reader_read(
         hers["石川 葵"]
     )
-    counted = dashboard.count_households([notice.id], None)[notice.id]
+    counted = summaries.count_households([notice.id], None)[notice.id]
     assert (counted.households, counted.read) == (len(drawn.units), 1)
     Letter.update(state="accepted").where(Letter.notice == notice).execute()
     reminded = {one.delivery_id for one in reminders.find_recipients(notice, clock.now())}

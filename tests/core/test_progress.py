@@ -111,6 +111,7 @@ def test_the_document_has_every_key_and_every_delivery_once(notice, school):
     json.dumps(document)
     assert {"number", "state", "counts", "reads", "answers", "deliveries"} <= set(document)
     assert set(document["counts"]) == KEYS and sum(document["counts"].values()) == 7
+    assert set(document["households"]) == {"all", "read", "told", "failed", "unread"}
     assert (document["reads"], document["counts"]["skipped"]) == (1, 3)
     rows = {row["address"]: row for row in document["deliveries"]}
     assert len(document["deliveries"]) == 7

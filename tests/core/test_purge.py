@@ -10,7 +10,7 @@ from core import audit, settings
 from core.notices import content_checks, drafts, drip, workflow
 from core.notices.audience import resolve_audience
 from core.permissions import permissions_of
-from core.reports import dashboard, notice_list, poll_results, progress, stats, summaries
+from core.reports import notice_list, poll_results, progress, stats, summaries
 from core.responses import answers, phone_marks
 from core.responses.answers import SubmittedAnswer
 from core.retention import expired_links, purge
@@ -173,13 +173,13 @@ def test_what_stays_of_a_notice_by_state_class_and_choice(old, school):
     current = settings.load_settings()
     whole = progress.notice_progress(old.notice, current, MAY)
     was = progress.notice_document(old.notice, current, MAY, deliveries=False)
-    curve, count = stats.read_curve(old.notice), dashboard.count_households([old.notice.id], None)
+    curve, count = stats.read_curve(old.notice), summaries.count_households([old.notice.id], None)
     tell_and_sweep()
     notice = fresh(old)
     stays = summaries.summary_of_notice(notice)
     assert progress.notice_progress(notice, current, MAY).counts == whole.counts
     assert progress.notice_document(notice, current, MAY, deliveries=False) == was
-    assert stats.read_curve(notice) == curve and dashboard.count_households([notice.id], None) == count
+    assert stats.read_curve(notice) == curve and summaries.count_households([notice.id], None) == count
     rooms = {(one.grade, one.class_name): (one.asked, one.read, one.told) for one in stays.rooms}
     assert rooms == {("1", "1"): (4, 1, 1), ("2", "1"): (3, 2, 0)}
     (result,) = poll_results.stored_results(notice)
@@ -193,7 +193,7 @@ def test_who_sees_one_class_learns_nothing_of_the_others(old, school):
     one = progress.notice_progress(fresh(old), settings.load_settings(), MAY, {school.lists["1-1"].id})
     whole = progress.notice_progress(fresh(old), settings.load_settings(), MAY, None)
     assert any(whole.counts.values()) and not any(one.counts.values())
-    assert dashboard.count_households([old.notice.id], {school.lists["1-1"].id}) == {}
+    assert summaries.count_households([old.notice.id], {school.lists["1-1"].id}) == {}
 
 
 def test_killed_in_the_middle_it_goes_on_and_counts_the_same(old, monkeypatch):

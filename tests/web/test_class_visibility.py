@@ -7,7 +7,7 @@ import pytest
 import clock
 from core import permissions, visibility
 from core.inbound import replies
-from core.reports import dashboard
+from core.reports import summaries
 from core.responses import read_confirmations
 from models import Delivery, InboundMessage, Letter, Membership, Notice, Person
 from tests import cast_notices
@@ -148,5 +148,5 @@ def test_who_steers_a_notice_sees_all_of_it(as_, school, sent):
 def test_board_and_first_page_agree_for_every_list(school, sent):
     for key, households in (("1-1", 4), ("2-1", 3), ("whole", 6)):
         lists = [school.lists[key].id]
-        assert dashboard.count_households([sent.notice.id], lists)[sent.notice.id].households == households
+        assert summaries.count_households([sent.notice.id], lists)[sent.notice.id].households == households
         assert Delivery.select().where(Delivery.id.in_(visibility.visible_deliveries(lists))).count()

@@ -9,7 +9,7 @@ import pytest
 import clock
 from core.notices import approval, drafts, related_notices, start
 from core.notices import audience as audiences
-from core.reports import dashboard
+from core.reports import summaries
 from models import Delivery, Notice
 from tests import cast_notices
 
@@ -91,7 +91,7 @@ def test_reads_are_counted_in_households(hanako, school):
     made = sent(school, "遠足のお知らせ")
     Delivery.update(read_at=clock.now()).where(Delivery.notice == made, Delivery.name == "青山 健太").execute()
     Notice.update(state="sent", finished_at=clock.now()).where(Notice.id == made.id).execute()
-    count = dashboard.count_households([made.id], None)[made.id]
+    count = summaries.count_households([made.id], None)[made.id]
     assert (count.read, count.told) == (1, 0)
     for address in ("/history", f"/history/{made.id}", "/notices"):
         assert f"1／{count.households}世帯" in page(hanako, address)

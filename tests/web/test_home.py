@@ -9,7 +9,7 @@ import clock
 from core import household_reads, permissions
 from core.accounts import accounts
 from core.members import unsubscribe
-from core.reports import board, dashboard
+from core.reports import board, dashboard, summaries
 from core.responses import misdirected, read_confirmations
 from models import Letter, MailingList, Membership, Notice, Person, Role, User, Wording
 from tests import cast_notices
@@ -100,8 +100,10 @@ def test_households_are_counted_as_on_the_board(school):
     sent.deliveries["和田 幸子"].save()
     for lists in (None, [school.lists["1-1"].id], [school.lists["2-1"].id]):
         drawn = board.build_board(sent.notice, lists=lists)
-        counted = dashboard.count_households([sent.notice.id], lists)
-        expected = household_reads.HouseholdCount(len(drawn.units), drawn.count("read"), drawn.count("told"))
+        counted = summaries.count_households([sent.notice.id], lists)
+        expected = household_reads.HouseholdCount(
+            len(drawn.units), drawn.count("read"), drawn.count("told"), len(drawn.troubled)
+        )
         assert counted == ({sent.notice.id: expected} if drawn.units else {})
 
 
