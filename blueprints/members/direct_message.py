@@ -57,7 +57,7 @@ def write_direct_message(number: int) -> Any:
     form.key.data = form.key.data or uuid.uuid4().hex
     offered = direct_message.sender_lists(person, web.permissions(), request.args.get("list", type=web.parse_row_id))
     form.out_of.choices = [(row.id, row.name) for row in offered]
-    if request.method == "GET" or not form.validate():
+    if request.method == "GET" or not form.validate() or _add_placeholder_errors(form):
         return _write_page(person, form, 422 if form.errors else 200)
     try:
         draft = direct_message.write_draft(
@@ -74,6 +74,15 @@ def write_direct_message(number: int) -> Any:
         web.add_field_error(form, "text", refusal.message, **refusal.values)
         return _write_page(person, form, 422)
     return web.redirect_to("members.check_direct_message", number=number, notice=draft.id)
+
+
+def _add_placeholder_errors(form: DirectMessageForm) -> bool:
+    """Add an error to each field that still holds placeholders; return whether there are any."""
+    found = {name: placeholders.find_placeholders(form[name].data or "") for name in ("subject", "text")}
+    for name, places in found.items():
+        if places:
+            web.add_field_error(form, name, placeholders.NOT_FILLED_IN, places=" ".join(places))
+    return any(found.values())
 
 
 def _draft_or_404(person: Person, number: int | None) -> Notice | None:

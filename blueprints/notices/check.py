@@ -207,7 +207,8 @@ def parse_typed_number(typed: str) -> str:
 
 
 def _redirect_to_missing(notice: Notice, missing: dict[str, str]) -> Response:
-    web.flash_message(next(iter(missing.values())), kind="wrong")
+    for sentence in missing.values():
+        web.flash_message(sentence, kind="wrong")
     screen = "notices.edit_recipients" if "targets" in missing else "notices.edit_content"
     return web.redirect_to(screen, number=notice.id) if web.is_htmx() else redirect(url_for(screen, number=notice.id))
 

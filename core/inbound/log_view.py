@@ -50,6 +50,7 @@ REASON_TEXTS: dict[str, str] = {
     "no member": N_("The address is in no list."),
     "old letter": N_("It answers a letter that is no longer here."),
     "empty": N_("The mail holds no words."),
+    "placeholders": N_("Words of the template 〔…〕 are not filled in."),
     "new roster": N_("The list waits for its new roster. The sender has been told."),
     "nobody": N_("Nobody in the list can receive mail. The sender has been told."),
 }

@@ -16,6 +16,7 @@ from core import audit, rate_limits
 from core.errors import MissingFields, SendingStarted, WrongLetterCount
 from core.inbound.message import InboundResult
 from core.inbound.proof import Proof
+from core.notices import placeholders
 from core.notices.audience import Audience, resolve_audience
 from core.notices.author_copy import notice_cancel_token
 from core.notifications.notify import notify
@@ -95,6 +96,8 @@ def accept_post(
         return InboundResult("post", "dropped", "forged", mailing_list, keep_text=True, keep_raw=True)
     if not text and (post.missing or not subject):
         return _refuse_without_words(mailing_list, sender, post, now)
+    if places := placeholders.find_placeholders(subject, text):
+        return _refuse_placeholders(mailing_list, sender, subject, places, now)
     why = _find_hold_reason(mailing_list, sender, post, proof, cleaned, now)
     text = text or subject
     if why and rate_limits.record_hit(f"held post:{sender.id}", now, 86400) > MAX_HELD_PER_DAY:
@@ -172,6 +175,17 @@ def _refuse_without_words(
             why=lambda language: i18n.say(language, MISSING_WORDS[post.missing]),
         )
     return InboundResult("post", "dropped", "empty", mailing_list, keep_raw=True)
+
+
+def _refuse_placeholders(
+    mailing_list: MailingList, sender: AllowedSender, subject: str, places: list[str], now: datetime
+) -> InboundResult:
+    """Drop a post with words of a template that are not filled in, and name them to its registered address."""
+    if rate_limits.record_hit(f"post with placeholders:{sender.id}", now, 86400) <= MAX_HELD_PER_DAY:
+        notify_sender(
+            "placeholders", sender, now, list=mailing_list.name, subject=subject, places=" ".join(places)
+        )
+    return InboundResult("post", "dropped", "placeholders", mailing_list, keep_text=True, keep_raw=True)
 
 
 def _is_duplicate_post(mailing_list: MailingList, subject_and_text: tuple[str, str], now: datetime) -> bool:

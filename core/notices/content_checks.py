@@ -1,6 +1,7 @@
 """Checks of a notice before sending: errors that block it, and warnings that do not (law 7).
 
-`find_missing` returns the errors by field: recipients (D-06), words (D-09), merge fields (D-22, D-24), questions (T-49).
+`find_missing` returns the errors by field: recipients (D-06), words (D-09), placeholders (N-04), merge fields (D-22,
+D-24), questions (T-49).
 `collect_warnings` returns what the sender should check again: D-28, D-29, field 4.3 no. 8, 4.4 no. 16 and 17, 5.3 no.
 2 to 4, X-01, X-04, X-06. `compare_with_previous` shows who is new or gone since the last notice to the same list.
 """
@@ -15,7 +16,7 @@ from peewee import fn
 
 import clock
 import i18n
-from core.notices import attachments, html_body, merge_fields, questions, reminders
+from core.notices import attachments, html_body, merge_fields, placeholders, questions, reminders
 from core.notices.audience import Audience
 from core.notices.related_notices import latest_to_same_list
 from core.settings import Settings, load_settings
@@ -48,7 +49,6 @@ _PAST_WINDOW = timedelta(days=90)
 _FILE_MENTION = re.compile(r"添付|別添|PDF|ピーディーエフ|attach", re.IGNORECASE)
 _COURTESY = re.compile(r"保護者|皆様|皆さま|各位|お世話|日頃|平素|いつも|よろしく|ご理解|ご協力|ありがとう|ご覧|確認")
 _CLASS_NAME = re.compile(r"(\d{1,2})年(\d{1,2})組")
-_PLACEHOLDER = re.compile(r"〔[^〔〕\n]*〕")
 _ALMOST_FIELD = re.compile(r"[{｛]{1,3}[^{}｛｝\r\n]{1,80}[}｝]{1,3}|(?:\{\{|｛｛)[^{}｛｝\s]{1,20}")
 _GRADE = re.compile(r"(\d{1,2})年")
 _PRIVATE_FILE_NAME = re.compile(
@@ -98,7 +98,12 @@ def find_missing(
         errors["text"] = error
     if error := questions.questions_error(notice, begins or clock.now()):
         errors["questions"] = error
-    return {**_field_empty_for_all(audience), **_merge_field_errors(notice, wording, by), **errors}
+    return {
+        **_field_empty_for_all(audience),
+        **placeholders.placeholder_errors(notice),
+        **_merge_field_errors(notice, wording, by),
+        **errors,
+    }
 
 
 def _has_targets(notice: Notice) -> bool:
@@ -163,13 +168,10 @@ def collect_warnings(
     """Return the warnings for a notice that goes out at `at` (None: now)."""
     begins, wording = at or now, notice.wording
     text = f"{wording.subject}\n{wording.text}"
-    choices = [choice for question in questions.question_drafts(notice) for choice in question.choices]
-    filled_in = _PLACEHOLDER.sub("", text)  # check_blanks has named the date of a template already
     day = clock.to_local(begins).date()
     files = [file.name for file in attachments.files_of_notice(notice)]
     return [
-        *_check_night(begins, at),
-        *check_blanks("\n".join([text, *choices])),
+        *([] if notice.urgent else _check_night(begins, at)),
         *check_braces(text),
         *check_other_classes(text, audience),
         *check_files(wording.text, len(files)),
@@ -177,8 +179,8 @@ def collect_warnings(
         *_check_image_only(wording),
         *check_day_words(text, begins, at, language),
         *check_subject(wording.subject, begins, language),
-        *check_weekdays(filled_in, day, language),
-        *check_past_dates(filled_in, day, language),
+        *check_weekdays(text, day, language),
+        *check_past_dates(text, day, language),
         *check_size(notice, audience),
         *check_duplicate(notice, audience, now, language),
         *_check_footer(notice, load_settings()),
@@ -202,13 +204,6 @@ def _check_footer(notice: Notice, settings: Settings) -> Iterator[SendWarning]:
         yield SendWarning("footer", FOOTER_OFF)
     elif not settings.postal:
         yield SendWarning("postal", N_("The postal address of the school is not set, so the footer has none."))
-
-
-def check_blanks(text: str) -> Iterator[SendWarning]:
-    """Warn of placeholders 〔…〕 of a template that are not filled in (N-04)."""
-    if places := list(dict.fromkeys(_PLACEHOLDER.findall(text))):
-        message = N_("Still as in the template: %(places)s. Please fill in.")
-        yield SendWarning("blank", message, {"places": " ".join(places[:5])})
 
 
 def check_braces(text: str) -> Iterator[SendWarning]:

@@ -435,6 +435,15 @@ KINDS: dict[str, MessageKind] = {
         urgent=True,
         expires_after=timedelta(hours=1),
     ),
+    "placeholders": MessageKind(
+        N_("Your mail to “%(list)s” was not sent: words of the template are left in it"),
+        N_(
+            "Your mail “%(subject)s” to “%(list)s” has reached nobody. Not filled in yet:\n%(places)s\n"
+            "Please write the right words over them, or remove the brackets 〔 〕, and send it again.\n"
+        ),
+        urgent=True,
+        expires_after=timedelta(hours=1),
+    ),
     "waits": MessageKind(
         N_("“%(subject)s” was not sent: the list waits for its new roster"),
         N_(

@@ -54,6 +54,14 @@ def test_the_number_alone_stands_on_stdout_the_counts_on_stderr(run):
     assert made.send_at <= clock.now() and not Letter.select().exists()
 
 
+@pytest.mark.proves("N-04")
+def test_words_of_a_template_are_named_and_nothing_is_sent(run, tmp_path):
+    (tmp_path / "body.txt").write_text("〔日付〕は、〔理由〕のため休校です。\n", "utf-8")
+    answer = send(run, subject="〔日付〕は休校です")
+    assert answer.exit_code == 1 and "〔日付〕 〔理由〕" in answer.stderr
+    assert not Notice.select().exists()
+
+
 def test_a_user_is_found_by_a_name_of_two_words_and_by_the_address(run, school):
     for by in ("送る子", "送る 子", "user3@school.example"):
         answer = send(run, by=by)

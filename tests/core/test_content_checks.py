@@ -7,7 +7,7 @@ import time_machine
 
 import clock
 import i18n
-from core.notices import attachments, audience, content_checks, drafts
+from core.notices import attachments, audience, content_checks, drafts, questions
 from tests import cast_notices, files
 
 NOON = datetime(2026, 10, 13, 3, 0, tzinfo=UTC)  # Tuesday 12:00 in Tokyo
@@ -111,10 +111,35 @@ def test_days_that_have_passed_are_named(school, text, days):
     assert (found[0].values["days"].replace("、", ", ") if found else "") == days
 
 
-def test_the_dates_of_a_sample_are_told_once_as_blanks(school):
-    """N-04: who has not filled in a sample yet is not told besides that its dates have passed and are no Tuesdays."""
-    assert kinds(draft(school, "〔10月12日(火)〕は、〔台風〕のため休校です。")) == ["blank"]
+@pytest.mark.proves("N-04")
+def test_a_placeholder_anywhere_keeps_a_notice_from_being_sent(school):
+    """N-04: subject, text and questions; each error names all placeholders of its field."""
+    made = draft(school, "〔日付〕は、〔理由〕のため休校です。〔学童〕。〔日付〕", "〔日付（短）〕は休校です")
+    ask = questions.QuestionDraft("〔何時〕に来られますか", ("〔14時〕", "来られない"))
+    drafts.save_draft(made, questions=[ask], now=NOON)
+    errors = content_checks.find_missing(made, audience.resolve_audience(made))
+    assert {field: error.values["places"] for field, error in errors.items()} == {
+        "subject": "〔日付（短）〕",
+        "text": "〔日付〕 〔理由〕 〔学童〕",
+        "questions": "〔何時〕 〔14時〕",
+    }
+    assert "〔日付〕 〔理由〕 〔学童〕" in i18n.say("ja", errors["text"])
+    drafts.save_draft(made, subject="休校です", text="台風のため休校です。", questions=[], now=NOON)
+    assert content_checks.find_missing(made, audience.resolve_audience(made)) == {}
+
+
+def test_a_date_with_a_wrong_weekday_in_the_past_is_told_twice(school):
     assert kinds(draft(school, "10月12日(火)は、台風のため休校です。")) == ["weekday", "past"]
+
+
+def test_an_urgent_notice_is_not_kept_from_the_night(school):
+    """At 5:40 a closed school wakes people on purpose; an ordinary notice may wait until seven."""
+    night = NOON.replace(hour=20, minute=40)  # 5:40 in Tokyo
+    made = draft(school)
+    found = audience.resolve_audience(made)
+    assert [one.kind for one in content_checks.collect_warnings(made, found, night)] == ["night"]
+    drafts.save_draft(made, urgent=True, now=NOON)
+    assert content_checks.collect_warnings(made, found, night) == []
 
 
 def test_a_day_word_in_the_subject_is_pointed_out_even_today(school):

@@ -433,6 +433,14 @@ def test_an_empty_mail_is_no_notice_and_its_writer_is_told(door, text):
     assert "本文がありません" in letters("no-words")[0].payload["why"] and row.file, "the raw mail is kept"
 
 
+@pytest.mark.proves("N-04")
+def test_a_mail_with_words_of_a_template_is_refused_and_names_them(door):
+    row = come(genuine("〔行事〕の延期", "〔雨〕のため、〔行事〕を延期します。\n"))
+    assert (row.outcome, row.reason, row.notice_id) == ("dropped", "placeholders", None)
+    (letter,) = letters("placeholders")
+    assert letter.address == HANAKO and letter.payload["places"] == "〔行事〕 〔雨〕"
+
+
 def parts(*pieces: str) -> bytes:
     """Return a signed mail whose body has these parts, each with its own header."""
     head = f"From: {HANAKO}\nTo: {LIST}\nDate: {today()}\nSubject: plan\nMIME-Version: 1.0\n"

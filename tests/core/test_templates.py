@@ -5,7 +5,7 @@ import re
 import pytest
 
 import clock
-from core.notices import content_checks, merge_fields, questions, templates
+from core.notices import content_checks, merge_fields, placeholders, questions, templates
 from core.notices.audience import resolve_audience
 from core.permissions import permissions_of
 from mail import merge
@@ -39,14 +39,19 @@ def test_a_notice_begun_has_the_words_and_the_question_but_no_recipients(school)
     assert resolve_audience(notice).letters == 0
     assert templates.start_notice(pickup, user, clock.now(), "once").id == notice.id
     assert Notice.select().count() == 1
-    assert "blank" in {
-        one.kind for one in content_checks.collect_warnings(notice, resolve_audience(notice), clock.now())
-    }
+    errors = content_checks.find_missing(notice, resolve_audience(notice), user)
+    assert errors["text"].values["places"] == " ".join(placeholders.find_placeholders(pickup.words.text))
 
 
-def test_a_blank_is_named_and_a_filled_one_is_not():
-    assert "〔6時〕" in next(content_checks.check_blanks("けさ〔6時〕現在")).values["places"]
-    assert not list(content_checks.check_blanks("けさ6時現在"))
+def test_no_template_holds_a_fixed_date():
+    """A sample date that is sent unchanged closes the school on the wrong day: each date is a placeholder without one."""
+    dated = re.compile(r"\d+月\d+日|\d+/\d+|[(（][月火水木金土日][)）]|\d+ (Oct|Nov|Aug)|(Oct|Nov|Aug)\w* \d+")
+    assert not dated.findall(templates.SHIPPED_FILE.read_text(encoding="utf-8"))
+
+
+def test_a_placeholder_is_found_and_a_filled_one_is_not():
+    assert placeholders.find_placeholders("〔雨〕のため", "けさ〔6時〕現在、〔雨〕です") == ["〔雨〕", "〔6時〕"]
+    assert placeholders.find_placeholders("けさ6時現在〔", "〕") == []
 
 
 def test_an_own_one_is_seen_by_its_list_alone(school):

@@ -20,7 +20,9 @@ def test_two_taps_from_home_to_the_typhoon_notice(as_, school):
     assert answer.status_code == 303 and answer.location.endswith(f"/notices/{notice.id}/recipients")
     assert notice.urgent and "自宅で待機" in notice.wording.subject
     drafts.set_recipients(notice, lists=[school.lists["1-1"].id], now=clock.now())
-    assert "文例のまま" in browser.get(f"/notices/{notice.id}/check").get_data(as_text=True)
+    answer = browser.get(f"/notices/{notice.id}/check")
+    assert answer.status_code == 302 and answer.location.endswith("/words")
+    assert "まだ埋まっていません" in browser.get(answer.location).get_data(as_text=True)
 
 
 def test_an_urgent_notice_has_everybody_on_top_and_never_ticked(as_):
