@@ -14,7 +14,7 @@ import web
 from blueprints.members import bp
 from blueprints.members.views import get_person_or_404
 from core.errors import DomainError
-from core.notices import approval, audience, content_checks, direct_message, rendering
+from core.notices import approval, audience, content_checks, direct_message, placeholders, rendering
 from core.notices.content_checks import find_missing
 from core.notifications.letter_limits import Caused, count_letter
 from core.settings import load_settings

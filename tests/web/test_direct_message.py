@@ -110,3 +110,9 @@ def test_nobody_writes_in_the_name_of_a_list_that_is_not_theirs(as_, school):
     answer, _ = begin(as_("太郎"), person, out_of=str(school.lists["1-1"].id))
     assert answer.status_code == 303
     assert Notice.get().out_of == room and resolve_audience(Notice.get()).receiving[0].list_id == room.id
+
+
+def test_a_placeholder_is_named_at_its_field(hanako, school):
+    answer, _ = begin(hanako, school.people["石川 直樹"], text="〔日時〕です。")
+    assert answer.status_code == 422 and "まだ埋まっていません：〔日時〕" in answer.get_data(as_text=True)
+    assert not Notice.select().exists()
