@@ -182,9 +182,7 @@ def _refuse_placeholders(
 ) -> InboundResult:
     """Drop a post with words of a template that are not filled in, and name them to its registered address."""
     if rate_limits.record_hit(f"post with placeholders:{sender.id}", now, 86400) <= MAX_HELD_PER_DAY:
-        notify_sender(
-            "placeholders", sender, now, list=mailing_list.name, subject=subject, places=" ".join(places)
-        )
+        notify_sender("placeholders", sender, now, list=mailing_list.name, subject=subject, places=" ".join(places))
     return InboundResult("post", "dropped", "placeholders", mailing_list, keep_text=True, keep_raw=True)
 
 
