@@ -18,7 +18,7 @@ from core.delivery import lifecycle
 from core.errors import DomainError
 from core.imports import register
 from core.inbound import replies
-from core.members import address_states, change_requests, consent, member_list, members
+from core.members import address_states, change_requests, consent, member_list, members, normalise
 from core.notices import audience, author_copy, recipients
 from core.reports import notice_list, undeliverable
 from core.signup import approvals, carrier_help
@@ -88,6 +88,14 @@ class NewMemberForm(PersonForm, MembershipForm):
 
 class AddressForm(Form):
     address = StringField(N_("New e-mail address"), [Length(max=300)])
+
+
+def accept_meant_address(field: StringField) -> str:
+    """Take the suggested address if its button was pressed; else return the suggestion that the page must show."""
+    if meant := request.form.get("meant", "")[:300]:
+        field.data = meant
+    typed = (field.data or "").strip() if request.method == "POST" else ""
+    return "" if typed in (meant, request.form.get("as_typed")) else normalise.meant_address(typed)
 
 
 # ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,7 +171,8 @@ def add_member(number: int) -> Answer:
     mailing_list = get_list_or_404(number, "manage")
     form = _with_teachers(NewMemberForm(language=settings.load_settings().language), mailing_list)
     existing: Person | None = None
-    if form.validate_on_submit():
+    meant = accept_meant_address(form.address)
+    if not meant and form.validate_on_submit():
         try:
             membership = _add(mailing_list, form)
         except register.AlreadyMember as refused:
@@ -177,7 +186,12 @@ def add_member(number: int) -> Answer:
                 return redirect_to("members.add_member", number=number)
             return redirect_to("members.show", number=membership.person_id)
     return render_page(
-        "members/new.html", status=422 if form.errors else 200, form=form, list=mailing_list, there=existing
+        "members/new.html",
+        status=422 if meant or form.errors else 200,
+        form=form,
+        list=mailing_list,
+        there=existing,
+        meant=meant,
     )
 
 
@@ -278,7 +292,8 @@ def edit_address(number: int) -> Answer:
     person = get_person_or_404(number, "manage")
     form = AddressForm(address=person.address or "")
     other: Person | None = None
-    if form.validate_on_submit():
+    meant = accept_meant_address(form.address)
+    if not meant and form.validate_on_submit():
         try:
             done = change_requests.change_address(
                 permissions(), person, form.address.data or "", current_user, clock.now()
@@ -293,8 +308,9 @@ def edit_address(number: int) -> Answer:
             return redirect_to("members.show", number=number)
     return render_page(
         "members/edit_address.html",
-        status=422 if form.errors else 200,
+        status=422 if meant or form.errors else 200,
         form=form,
+        meant=meant,
         person=person,
         other=other,
         asks=not permissions().may_edit_person(person),

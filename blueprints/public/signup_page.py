@@ -64,7 +64,7 @@ def _apply_requested_language() -> None:
 
 
 def _signup_page(
-    target: SignupTarget, *, typed: str = "", wrong: str = "", wrong_code: str = "", status: int = 200
+    target: SignupTarget, *, typed: str = "", meant: str = "", wrong: str = "", wrong_code: str = "", status: int = 200
 ) -> Answer:
     page = render_template(
         "public/signup.html",
@@ -75,6 +75,7 @@ def _signup_page(
         sent=request.method == "GET" and request.args.get("sent") in ("1", "waits"),
         waits=request.args.get("sent") == "waits",
         typed=typed,
+        meant=meant,
         wrong=wrong,
         wrong_code=wrong_code,
         address=join_codes.join_address(target.list, target.code),
@@ -82,7 +83,7 @@ def _signup_page(
         terms=consent.render_consent_text(target.list, language()),
         carriers=carrier_help.list_guidance(language()),
         domain=settings.load_settings().own_addresses.allow_list_entry,
-        made=signed_links.form_token(target.list, clock.now()),
+        made=(meant and request.form.get("made")) or signed_links.form_token(target.list, clock.now()),
     )
     return page, status
 
@@ -95,11 +96,13 @@ def _own_url(target: SignupTarget, **more: object) -> str:
 
 def _accept_signup(target: SignupTarget) -> Answer:
     """Start a signup. On an error, show the form again with all typed values."""
-    typed, now = request.form.get("mail", "")[:320], clock.now()
+    typed, now = (request.form.get("meant") or request.form.get("mail", ""))[:320], clock.now()
     if request.form.get("website"):  # honeypot, invisible to people
         return redirect(_own_url(target, sent=1), code=303)  # type: ignore[return-value]
     if not target.key and (shown := request.form.get("code", "").strip()):
         return _accept_typed_code(target, shown, typed)
+    if typed != request.form.get("as_typed") and (meant := normalise.meant_address(typed)):
+        return _signup_page(target, typed=typed, meant=meant, status=422)
     try:
         clean = normalise.parse_member_address(typed)
     except DomainError as wrong:

@@ -78,8 +78,18 @@ def apply_plan(
 
 
 def _merge_households(plan: ImportPlan, undo_log: UndoLog) -> None:
+    """Merge households; a row that this log made is deleted by an undo, another one gets its first household back."""
+    merged: dict[str, set[int]] = {"person": set(), "child": set()}
     for table, number, old in households.merge_households(plan.merges):
-        undo_log.changed[table.__name__.lower()][number] = [{"household": old}, ""]
+        name = table.__name__.lower()
+        merged[name].add(number)
+        if number not in undo_log.made[name]:
+            earlier = undo_log.changed[name].get(number, [{}, ""])[0]
+            undo_log.changed[name][number] = [{"household": old, **earlier}, ""]
+    for name, numbers in merged.items():
+        for chunk in in_chunks(numbers & set(undo_log.made[name])):
+            for row in TABLES[name].select().where(TABLES[name].id.in_(chunk)):
+                undo_log.made[name][row.id] = row_digest(name, row)
 
 
 def _write_chunk(plan: ImportPlan, chunk: list[PlanLine], undo_log: UndoLog) -> None:
@@ -152,8 +162,11 @@ def _update_drafts(name: str, drafts: list[RowDraft], undo_log: UndoLog) -> None
         for key, value in draft.fields.items():
             setattr(draft.row, key, value)
         touched |= set(draft.fields)
-        earlier = undo_log.changed[name].get(draft.row.id, [{}, ""])[0]
-        undo_log.changed[name][draft.row.id] = [{**_to_json_values(old), **earlier}, row_digest(name, draft.row)]
+        if draft.row.id in undo_log.made[name]:
+            undo_log.made[name][draft.row.id] = row_digest(name, draft.row)
+        else:
+            earlier = undo_log.changed[name].get(draft.row.id, [{}, ""])[0]
+            undo_log.changed[name][draft.row.id] = [{**_to_json_values(old), **earlier}, row_digest(name, draft.row)]
         draft.fields = {}
     fields = [getattr(table, key) for key in sorted(touched)]
     table.bulk_update([draft.row for draft in drafts], fields, batch_size=500)

@@ -11,6 +11,7 @@ from core.errors import DomainError
 from core.settings import load_settings
 from i18n import N_
 from mail import address as addresses
+from mail import domain_typos
 from mail.address import OwnAddresses
 
 CHILD_ITEMS = frozenset(("地区", "登校班", "通学班", "出席番号", "district", "walking group"))
@@ -85,6 +86,11 @@ def parse_member_address(typed: str, own: OwnAddresses | None = None) -> str:
     if (own or load_settings().own_addresses).owns(clean):
         raise DomainError(N_("This is an address of Kairan itself, so it cannot be a member."), "address")
     return clean
+
+
+def meant_address(typed: str) -> str:
+    """Return the address that was probably meant, if the domain has a typing error; '' if nothing is odd."""
+    return domain_typos.suggest_address(typed)
 
 
 def address_fields(address: str) -> dict[str, Any]:

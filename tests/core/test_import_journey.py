@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import pytest
 from hypothesis import given
@@ -156,6 +157,25 @@ def test_undo_takes_everything_back(zenko, by):
     assert (Person.select().count(), Child.select().count()) == (1, 1)
     with pytest.raises(DomainError):
         jobs.undo_import(job, by, clock.now())
+
+
+def test_an_extended_log_keeps_the_first_values(zenko, by):
+    """An import that goes on after a kill, and a rollover of several plans, write one log."""
+    bring(zenko, "氏名,メール,電話\r\n鈴木 直子,n@example.jp,03-0000-0001\r\n")
+    bring(zenko, FAMILY.format("3,2", ""))
+    before = {row.id: (row.name, row.phone, row.household) for row in Person.select()}
+    log = apply.UndoLog()
+    first = sheet_of("氏名,メール,電話\r\n鈴木 直子,n@example.jp,03-0000-0002\r\n林,h@example.jp,\r\n")
+    joined = sheet_of(
+        FAMILY.format("3,2", "").replace("鈴木 大輔", "鈴木 直子").replace("d@", "n@")
+        + "林,鈴木 海斗,スズキ カイト,3,2,h@example.jp,\r\n"
+    )
+    for sheet in (first, joined):
+        plan = roster_plan.plan_sheet(zenko, sheet, columns.guess_mapping(sheet), clock.now())
+        apply.apply_plan(plan, undo_log=log)
+    assert len({row.household for row in Person.select()}) == 1
+    apply.undo_changes(json.loads(json.dumps(log.as_json())))
+    assert {row.id: (row.name, row.phone, row.household) for row in Person.select()} == before
 
 
 def test_undo_leaves_what_something_happened_to(zenko, by):

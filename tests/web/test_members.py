@@ -207,6 +207,33 @@ def test_a_bad_address_keeps_what_was_typed(as_, one, address):
         assert word in text(answer)
 
 
+def test_a_likely_typing_error_of_the_domain_is_asked(as_, one):
+    """One press takes the suggestion, another keeps what was typed; nothing is changed silently."""
+    browser, url = as_("花子"), f"/lists/{one.id}/members/new"
+    typo = {**NEW, "address": "hanako@gmial.com"}
+    answer = browser.post(url, data=typo)
+    shown = text(answer)
+    assert answer.status_code == 422
+    assert 'name="meant" value="hanako@gmail.com"' in shown
+    assert "hanako@gmail.com にする" in shown
+    assert not Person.select().where(Person.name == NEW["name"]).exists()
+    assert browser.post(url, data={**typo, "meant": "hanako@gmail.com"}).status_code == 303
+    assert Person.get(Person.name == NEW["name"]).address == "hanako@gmail.com"
+    other = {**typo, "name": "別の人", "as_typed": "hanako@gmial.com"}
+    assert browser.post(url, data=other).status_code == 303
+    assert Person.get(Person.name == "別の人").address == "hanako@gmial.com"
+
+
+def test_a_typing_error_in_a_corrected_address_is_asked(as_, one):
+    person = Membership.get(Membership.list == one).person
+    url, before = f"/members/{person.id}/address", person.address
+    answer = as_("守").post(url, data={"address": "new@ezweb.ne,jp"})
+    assert (answer.status_code, Person.get_by_id(person.id).address) == (422, before)
+    assert 'name="meant" value="new@ezweb.ne.jp"' in text(answer)
+    as_("守").post(url, data={"address": "new@ezweb.ne,jp", "meant": "new@ezweb.ne.jp"})
+    assert Person.get_by_id(person.id).address == "new@ezweb.ne.jp"
+
+
 def test_somebody_who_is_there_is_named_with_a_link(as_, one, school):
     answer = as_("花子").post(f"/lists/{one.id}/members/new", data={**NEW, "address": "noise1@example.net"})
     assert answer.status_code == 422

@@ -202,3 +202,21 @@ def test_a_confirmation_after_the_child_has_left_joins_without_it(client, school
     mark = Letter.get().payload["url"].rpartition("/")[2]
     wish = emails.request_from_link(mark, clock.now())
     assert (wish.child, wish.code) == (None, "")
+
+
+def test_a_likely_typing_error_is_asked_before_any_letter(client, the_list):
+    url = f"/j/{the_list.address}"
+    got = fill(client, url, "new@docomo.ne.co")
+    assert got.status_code == 422
+    assert 'name="meant" value="new@docomo.ne.jp"' in got.get_data(as_text=True)
+    assert not Letter.select().exists()
+    kept = re.search(r'name="made" value="([^"]*)"', got.get_data(as_text=True))[1]
+    pressed = {"mail": "new@docomo.ne.co", "made": kept, "meant": "new@docomo.ne.jp"}
+    assert client.post(url, data=pressed).status_code == 303, "a quick tap is no machine"
+    scheduler.run_due_jobs(clock.now())
+    assert [letter.address for letter in Letter.select()] == ["new@docomo.ne.jp"]
+
+
+def test_an_unusual_domain_may_stay_as_typed(client, the_list):
+    assert fill(client, f"/j/{the_list.address}", "a@gmial.com", as_typed="a@gmial.com").status_code == 303
+    assert [letter.address for letter in Letter.select()] == ["a@gmial.com"]
