@@ -29,9 +29,6 @@ from playhouse.hybrid import hybrid_property
 import clock
 from database import JsonField, UtcMillisField, db, load_rows, new_join_code, optional_write
 
-DELIVERABLE_STATES = ("fine", "refusing")  # states of an address to which letters are sent
-
-
 if TYPE_CHECKING:
     M = TypeVar("M", bound=Model)
 
@@ -281,12 +278,24 @@ class MailingList(BaseModel):
         )
 
 
+class AddressState(StrEnum):
+    """States of a person's address. `refusing`: the phone's filter refuses our mail."""
+
+    FINE = "fine"
+    REFUSING = "refusing"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+
+
+DELIVERABLE_STATES = (AddressState.FINE, AddressState.REFUSING)
+"""States of an address to which letters are sent."""
+
+
 class Person(BaseModel):
     """A person who receives letters, or a family reached by telephone (`address` is null).
 
     `address` is as typed, unquoted; `address_key` is its form for comparison, null while another row holds it
-    (`core.members.merge`). `bare`: the server accepted the
-    RFC-violating local part unquoted. `address_state`: fine, refusing (filter), bounced, complained.
+    (`core.members.merge`). `bare`: the server accepted the RFC-violating local part unquoted.
     """
 
     name = CharField(default="")
@@ -299,13 +308,12 @@ class Person(BaseModel):
     language = CharField(default="ja")
     household = CharField(default="", index=True)
     address_state = CharField(
-        default="fine",
-        constraints=[_one_of("person_address_state", "address_state", ("fine", "refusing", "bounced", "complained"))],
+        default=AddressState.FINE, constraints=[_one_of("person_address_state", "address_state", AddressState)]
     )
     address_reason = CharField(default="")
     address_state_at = UtcMillisField(null=True)
     address_state_notice_id = IntegerField(null=True)  # id of the notice whose letter caused the state
-    reported_address_state = CharField(default="fine")  # the state last reported to managers
+    reported_address_state = CharField(default=AddressState.FINE)  # the state last reported to managers
     created_at = UtcMillisField(default=clock.now)
 
     @property
@@ -336,13 +344,24 @@ class Child(BaseModel):
         return self.name.replace("\u3000", " ").partition(" ")[2] or self.name
 
 
+class MembershipState(StrEnum):
+    """States of a membership. `unconfirmed`: waits for the person; `pending`: waits for a manager."""
+
+    UNCONFIRMED = "unconfirmed"
+    PENDING = "pending"
+    ACTIVE = "active"
+    REFUSED = "refused"
+    STOPPED = "stopped"
+    LEFT = "left"
+
+
 class Membership(BaseModel):
     """A person in a list, for a child or for none, with the consent record (when, by which way, to which text).
 
     A membership with state left or refused is not counted as a member. The purge deletes its row.
     """
 
-    GONE = ("left", "refused")
+    GONE = (MembershipState.LEFT, MembershipState.REFUSED)
 
     person = ForeignKeyField(Person, backref="memberships", on_delete="CASCADE")
     person_id: int
@@ -353,10 +372,7 @@ class Membership(BaseModel):
     relation = CharField(default="")
     attributes = JsonField(default=dict)
     state = CharField(
-        default="active",
-        constraints=[
-            _one_of("membership_state", "state", ("unconfirmed", "pending", "active", "refused", "stopped", "left"))
-        ],
+        default=MembershipState.ACTIVE, constraints=[_one_of("membership_state", "state", MembershipState)]
     )
     stopped_by = CharField(default="")  # reader, manager
     class_teacher = ForeignKeyField(User, null=True, on_delete="SET NULL")
@@ -753,21 +769,28 @@ class Attachment(BaseModel):
     file_deleted_at = UtcMillisField(null=True)
 
 
+class ReminderState(StrEnum):
+    """States of a reminder. `nobody`: no reader was left; `missed`: Kairan did not run then, so nothing was sent."""
+
+    WAITING = "waiting"
+    BEGUN = "begun"
+    NOBODY = "nobody"
+    CALLED_OFF = "called_off"
+    MISSED = "missed"
+
+
 class Reminder(BaseModel):
     """A later round of a notice to readers who have not confirmed. The row stores when it begins (law 1).
 
     `kind`: asked (a user started it), timed (some minutes after the last round), deadline (a day before the deadline).
-    `wants`: read or answer. `state`: waiting, begun, nobody (no reader left to remind), called_off, missed (Kairan did
-    not run at that time, so nothing was sent). `place`: its number among the automatic rounds.
+    `wants`: read or answer. `place`: its number among the automatic rounds.
     """
-
-    STATES = ("waiting", "begun", "nobody", "called_off", "missed")
 
     notice = ForeignKeyField(Notice, backref="reminders", on_delete="CASCADE")
     notice_id: int
     kind = CharField(constraints=[_one_of("reminder_kind", "kind", ("asked", "timed", "deadline"))])
     wants = CharField(default="read")
-    state = CharField(default="waiting", constraints=[_one_of("reminder_state", "state", STATES)])
+    state = CharField(default=ReminderState.WAITING, constraints=[_one_of("reminder_state", "state", ReminderState)])
     place = IntegerField(default=1)
     until = UtcMillisField(null=True)  # kind deadline: the last deadline that it precedes
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
@@ -1174,31 +1197,50 @@ class DigestSubscription(BaseModel):
         indexes = ((("notice", "user", "kind"), True),)
 
 
+class JobState(StrEnum):
+    """States of a job. `ready`: waits for a user; `asked`, `working`: the worker has it."""
+
+    READY = "ready"
+    ASKED = "asked"
+    WORKING = "working"
+    DONE = "done"
+    UNDONE = "undone"
+
+
 class Job(BaseModel):
-    """A long task, such as an import, with its progress in the database. `state`: ready, done, undone."""
+    """A long task, such as an import, with its progress in the database."""
 
     kind = CharField()
     user = ForeignKeyField(User, null=True, on_delete="SET NULL")
     user_id: int | None
     list = ForeignKeyField(MailingList, null=True, on_delete="CASCADE")
     list_id: int | None
-    state = CharField(default="ready")
+    state = CharField(default=JobState.READY, constraints=[_one_of("job_state", "state", JobState)])
     made_at = UtcMillisField(default=clock.now)
     done = IntegerField(default=0)
     total = IntegerField(default=0)
     detail = JsonField(default=dict)
 
 
+class RolloverState(StrEnum):
+    """States of a rollover. `ended`: the classes are empty and wait for the new roster."""
+
+    PLANNED = "planned"
+    ENDED = "ended"
+    DONE = "done"
+    UNDONE = "undone"
+
+
 class Rollover(BaseModel):
     """The change of the school year in two steps: year end, then new roster. Only one is open at a time.
 
-    `state`: planned, ended (classes empty and waiting), done, undone. `plan`: {leaving grades, class lists};
-    `roster`: the lines of the new roster and the decisions on them; `undo`: the undo logs of each step (`core.imports`).
+    `plan`: {leaving grades, class lists}; `roster`: the lines of the new roster and the decisions on them; `undo`: the
+    undo logs of each step (`core.imports`).
     """
 
     by = ForeignKeyField(User, null=True, on_delete="SET NULL")
     by_id: int | None
-    state = CharField(default="planned")
+    state = CharField(default=RolloverState.PLANNED, constraints=[_one_of("rollover_state", "state", RolloverState)])
     made_at = UtcMillisField(default=clock.now)
     ended_at = UtcMillisField(null=True)
     done_at = UtcMillisField(null=True)

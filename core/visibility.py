@@ -10,9 +10,9 @@ from collections.abc import Collection
 from peewee import Case, Expression, Field, ModelAlias, ModelSelect
 
 from core.permissions import Permissions
-from models import Delivery, DeliveryMembership, MailingList, Membership, Notice
+from models import Delivery, DeliveryMembership, MailingList, Membership, MembershipState, Notice
 
-VISIBLE_STATES = ("active", "stopped")
+VISIBLE_STATES = (MembershipState.ACTIVE, MembershipState.STOPPED)
 
 
 def visible_cells(lists: Collection[int] | None) -> Expression:

@@ -17,7 +17,7 @@ from core.inbound import post_by_mail
 from core.members import consent, signed_links, unsubscribe
 from core.notices.audience import resolve_audience
 from core.signup import emails, signup
-from models import MailingList, Notice, Person
+from models import MailingList, MembershipState, Notice, Person
 
 Answer = Response | tuple[str, int] | str
 
@@ -101,7 +101,7 @@ def confirm_signup(mark: str) -> Answer:
         return _expired_link_page()
     person, state = signup.confirm_signup(signup_request, clock.now())
     tasks.wake_worker()
-    if state != "active":
+    if state != MembershipState.ACTIVE:
         return web.message_page(
             web._("Your registration waits for approval"),
             web._(

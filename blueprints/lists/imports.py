@@ -11,7 +11,7 @@ from core.imports import columns, jobs, plan_model
 from core.imports import read as roster_read
 from core.imports.plan_model import ImportPlan, PlanLine
 from i18n import N_
-from models import Job, MailingList
+from models import Job, JobState, MailingList
 from web import _, flash_message, get_list_or_404, get_or_404, language, redirect_to, render_page
 
 Answer = Response | tuple[str, int]
@@ -59,7 +59,7 @@ def show_import(number: int, job_id: int) -> Answer:
     job = _job_or_404(mailing_list, job_id)
     if jobs.awaits_confirmation(job, clock.now()):
         return _preview_page(mailing_list, job)
-    if job.state in ("asked", "working"):
+    if job.state in (JobState.ASKED, JobState.WORKING):
         left = jobs.estimate_remaining(job, clock.now())
         return render_page(
             "lists/import_running.html", "lists/_import_progress.html", list=mailing_list, job=job, left=left

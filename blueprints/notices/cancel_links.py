@@ -12,7 +12,7 @@ import web
 from blueprints.notices import bp
 from core.errors import SendingStarted
 from core.notices import author_copy, merge_fields, reminders, workflow
-from models import Notice, NoticeState, Reminder
+from models import Notice, NoticeState, Reminder, ReminderState
 
 
 @bp.get("/cancel/<mark>")
@@ -66,7 +66,7 @@ def show_reminder_cancel_link(mark: str) -> Any:
 def cancel_reminder_by_link(mark: str) -> Any:
     """Cancel the reminder that the mark names. Idempotent."""
     reminder = author_copy.reminder_by_cancel_token(mark)
-    if reminder is None or reminder.state != "waiting":
+    if reminder is None or reminder.state != ReminderState.WAITING:
         return _reminder_cancel_page(reminder)
     with suppress(SendingStarted):  # cancelled or begun meanwhile: the page shows the state
         reminders.cancel_reminder(reminder, None, clock.now())

@@ -34,7 +34,7 @@ from core.responses import answers, misdirected, read_confirmations
 from core.retention import expired_links
 from database import db
 from i18n import format_time
-from models import Attachment, Delivery
+from models import Attachment, Delivery, MembershipState
 from web import parse_row_id
 
 
@@ -126,8 +126,8 @@ def _unsubscribe_page(delivery: Delivery) -> str:
     return render_template(
         "public/unsubscribe.html",
         delivery=delivery,
-        active=[row for row in lists if row.state == "active"],
-        stopped=[row for row in lists if row.state == "stopped"],
+        active=[row for row in lists if row.state == MembershipState.ACTIVE],
+        stopped=[row for row in lists if row.state == MembershipState.STOPPED],
         over=[row for row in lists if row.state == "over"],
     )
 

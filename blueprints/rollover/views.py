@@ -16,7 +16,7 @@ from core.rollover import new_roster, year_end
 from core.rollover.child_matching import DOUBT_REASONS
 from core.system import handover_sheet
 from i18n import N_
-from models import MailingList, Rollover
+from models import MailingList, Rollover, RolloverState
 from web import _, flash_message, get_or_404, language, parse_row_id, redirect_to, render_page, requires
 
 Answer = Response | tuple[str, int]
@@ -48,9 +48,9 @@ def index() -> Answer:
     """Show the current step."""
     rollover = year_end.current_rollover()
     if rollover is None or rollover.state not in year_end.OPEN_STATES:
-        may_undo = bool(rollover and rollover.state == "done" and year_end.can_undo(rollover))
+        may_undo = bool(rollover and rollover.state == RolloverState.DONE and year_end.can_undo(rollover))
         return render_page("rollover/index.html", last=rollover, may_undo=may_undo, waiting=_waiting_lists())
-    if rollover.state == "planned":
+    if rollover.state == RolloverState.PLANNED:
         return _plan_page(rollover)
     return new_roster_page(rollover)
 
@@ -177,7 +177,7 @@ def new_roster_page(rollover: Rollover, wrong: str = "", text: str = "", status:
 
 def _ended_rollover() -> Rollover | None:
     rollover = year_end.current_rollover()
-    if rollover is not None and rollover.state == "ended":
+    if rollover is not None and rollover.state == RolloverState.ENDED:
         return rollover
     flash_message(year_end.StepAlreadyDone.message, "wrong")
     return None

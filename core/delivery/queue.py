@@ -14,7 +14,17 @@ from core.delivery import throttle
 from core.settings import Settings
 from database import bulk_insert, claim_letters, db, due_letters, millis
 from mail import address as addresses
-from models import DELIVERABLE_STATES, Delivery, DeliveryMembership, Letter, LetterState, Membership, Notice, Person
+from models import (
+    DELIVERABLE_STATES,
+    Delivery,
+    DeliveryMembership,
+    Letter,
+    LetterState,
+    Membership,
+    MembershipState,
+    Notice,
+    Person,
+)
 
 RETRY_DELAYS_MIN = (1, 5, 15, 60, 240)
 BATCH_SIZE = 100
@@ -205,8 +215,8 @@ def _without_active_membership(numbers: Collection[int]) -> dict[int, str]:
     rows = (
         DeliveryMembership.select(
             DeliveryMembership.delivery,
-            fn.COALESCE(fn.SUM((Membership.state == "active").cast("integer")), 0),
-            fn.COALESCE(fn.SUM((Membership.state == "stopped").cast("integer")), 0),
+            fn.COALESCE(fn.SUM((Membership.state == MembershipState.ACTIVE).cast("integer")), 0),
+            fn.COALESCE(fn.SUM((Membership.state == MembershipState.STOPPED).cast("integer")), 0),
         )
         .join(Membership, JOIN.LEFT_OUTER)
         .join(Letter, on=(Letter.delivery == DeliveryMembership.delivery))

@@ -21,7 +21,7 @@ from database import db, record_result
 from mail.bounce.fault import same_words, whose_fault
 from mail.bounce.verdict import DEAD_ADDRESS_REASONS, judge_smtp_reply
 from mail.smtp import SmtpReply
-from models import QUEUED_STATES, Letter, LetterState, Notice, NoticeState, Person
+from models import QUEUED_STATES, AddressState, Letter, LetterState, Notice, NoticeState, Person
 
 BLOCK_PAUSE = timedelta(hours=1)
 MIN_CONTENT_REFUSALS = 3
@@ -112,9 +112,11 @@ def record_acceptance(letter: AnsweredLetter, bare: bool, now: datetime) -> None
         return
     if letter.bare != bare:
         Person.update(bare=bare).where(Person.id == letter.person_id).execute()
-    if letter.address_state == "refusing":
+    if letter.address_state == AddressState.REFUSING:
         suppression.mark_deliverable(
-            (Person.id == letter.person_id) & (Person.address == letter.address) & (Person.address_state == "refusing"),
+            (Person.id == letter.person_id)
+            & (Person.address == letter.address)
+            & (Person.address_state == AddressState.REFUSING),
             now,
         )
 

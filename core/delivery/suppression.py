@@ -14,13 +14,13 @@ import clock
 from core import audit
 from core.delivery import alerts
 from mail.bounce.verdict import reason_from_text
-from models import Bounce, Delivery, Letter, LetterState, Membership, PageView, Person
+from models import AddressState, Bounce, Delivery, Letter, LetterState, Membership, MembershipState, PageView, Person
 
 IMMEDIATE_RULES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "unknown_user": ("bounced", ("fine", "refusing")),
-    "moved": ("bounced", ("fine", "refusing")),
-    "filtered": ("refusing", ("fine",)),
-    "complaint": ("complained", ("fine", "refusing", "bounced")),
+    "unknown_user": (AddressState.BOUNCED, (AddressState.FINE, AddressState.REFUSING)),
+    "moved": (AddressState.BOUNCED, (AddressState.FINE, AddressState.REFUSING)),
+    "filtered": (AddressState.REFUSING, (AddressState.FINE,)),
+    "complaint": (AddressState.COMPLAINED, (AddressState.FINE, AddressState.REFUSING, AddressState.BOUNCED)),
 }
 COUNTED_KINDS = ("full", "suspended", "temporary", "doubtful", "other")
 SECOND_FAILURE_KINDS = ("unknown_host", "closed")
@@ -45,10 +45,10 @@ def record_failure(letter: Letter, kind: str, now: datetime) -> str:
     too_many = kind in COUNTED_KINDS and exceeds_failure_threshold(letter.person_id, letter.address, now)
     repeated = kind == "doubtful" and has_repeated_unknown_user(letter.person_id, letter.address, now)
     if too_many or repeated or (kind in SECOND_FAILURE_KINDS and _failed_before(letter, now)):
-        state, before = "bounced", ("fine", "refusing")
+        state, before = AddressState.BOUNCED, (AddressState.FINE, AddressState.REFUSING)
     if not state or not _change_address_state(letter, kind, state, before, now):
         return ""
-    if state == "complained":
+    if state == AddressState.COMPLAINED:
         _unsubscribe_everywhere(letter.person_id, now)
     audit.log_action(None, f"person.{state}", letter.person_id, detail={"letter": letter.id})
     return state
@@ -67,15 +67,15 @@ def _change_address_state(letter: Letter, kind: str, state: str, before: tuple[s
 
 def mark_deliverable(people: Expression, at: datetime | None) -> None:
     """Clear the suppression of some people. at: when the address proved to work, None if it never failed."""
-    Person.update(address_state="fine", address_reason="", address_state_at=at, address_state_notice_id=None).where(
-        people
-    ).execute()
+    Person.update(
+        address_state=AddressState.FINE, address_reason="", address_state_at=at, address_state_notice_id=None
+    ).where(people).execute()
 
 
 def _unsubscribe_everywhere(person: int, now: datetime) -> None:
     """Unsubscribe a person who reported our mail as spam from every list, as by the person's own choice."""
-    Membership.update(state="stopped", stopped_by="reader", stopped_at=now).where(
-        Membership.person == person, Membership.state.in_(("active", "unconfirmed"))
+    Membership.update(state=MembershipState.STOPPED, stopped_by="reader", stopped_at=now).where(
+        Membership.person == person, Membership.state.in_((MembershipState.ACTIVE, MembershipState.UNCONFIRMED))
     ).execute()
 
 

@@ -8,7 +8,7 @@ from core.imports.columns import CONSENT_LABEL, FIELDS
 from core.members import consent
 from core.members.normalise import CHILD_ITEMS
 from i18n import say
-from models import Child, MailingList, Membership, Person, User
+from models import AddressState, Child, MailingList, Membership, MembershipState, Person, User
 
 _COLUMNS = (
     "name",
@@ -89,10 +89,10 @@ def _cells(row: Membership, language: str) -> tuple[str, ...]:
 
 def state_key(row: Membership) -> str:
     """Return the state of a membership for the file, a key of STATE_LABELS; reasons for missing letters come first."""
-    if row.state == "stopped":
+    if row.state == MembershipState.STOPPED:
         return "stopped by manager" if row.stopped_by == "manager" else "stopped"
-    if row.state in ("pending", "unconfirmed"):
+    if row.state in (MembershipState.PENDING, MembershipState.UNCONFIRMED):
         return row.state
-    if row.person.address_state in ("bounced", "complained"):
+    if row.person.address_state in (AddressState.BOUNCED, AddressState.COMPLAINED):
         return row.person.address_state
     return "active" if row.person.address else "no address"

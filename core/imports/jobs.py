@@ -27,7 +27,7 @@ from core.members.lists import item_names
 from core.permissions import permissions_of
 from database import db, is_write_refused, optional_write
 from i18n import N_
-from models import Job, MailingList, User
+from models import Job, JobState, MailingList, User
 
 log = logging.getLogger("kairan.roster")
 CONFIRM_WITHIN = timedelta(hours=24)
@@ -103,8 +103,8 @@ def upload_path(job: Job) -> Path:
 
 def awaits_confirmation(job: Job, now: datetime) -> bool:
     """Return whether an import waits for confirmation, also after its request died on the way."""
-    return job.state == "ready" or (
-        job.state == "working" and not is_worker_job(job) and now - job.made_at > STALLED_AFTER
+    return job.state == JobState.READY or (
+        job.state == JobState.WORKING and not is_worker_job(job) and now - job.made_at > STALLED_AFTER
     )
 
 
@@ -116,7 +116,7 @@ def is_worker_job(job: Job) -> bool:
 def reread_upload(job: Job) -> Sheet:
     """Read the stored upload again. Raises DomainError if it is gone, UnreadableFile for a wrong encoding."""
     path = upload_path(job)
-    if job.state not in ("ready", "asked", "working") or not path.exists():
+    if job.state not in (JobState.READY, JobState.ASKED, JobState.WORKING) or not path.exists():
         raise DomainError(N_("This import is not waiting any more. Please choose the file once more."))
     if job.detail["pasted"]:
         return find_header(read_pasted(path.read_text("utf-8")))
@@ -136,7 +136,7 @@ def set_encoding_or_mapping(job: Job, *, encoding: str | None = None, mapping: t
         wanted = [name if name in allowed else "" for name in mapping[:columns]]
         detail["mapping"] = wanted + [""] * (columns - len(wanted))
     job.detail = detail
-    Job.update(detail=detail).where(Job.id == job.id, Job.state == "ready").execute()
+    Job.update(detail=detail).where(Job.id == job.id, Job.state == JobState.READY).execute()
 
 
 def preview_import(job: Job, now: datetime, by: User | None) -> tuple[Sheet, ImportPlan]:
@@ -159,7 +159,7 @@ def start_import(job: Job, by: User, *, fingerprint: str, now: datetime) -> bool
         _run_inline(job, by, plan, now)
         return True
     detail = {**job.detail, "by": by.id, "fingerprint": fingerprint, "refused": ""}
-    _claim_job(job, now, state="asked", detail=detail, total=len(plan.lines))
+    _claim_job(job, now, state=JobState.ASKED, detail=detail, total=len(plan.lines))
     return False
 
 
@@ -171,22 +171,22 @@ def _plan_as_previewed(job: Job, by: User, fingerprint: str, now: datetime) -> I
 
 
 def _run_inline(job: Job, by: User, plan: ImportPlan, now: datetime) -> None:
-    _claim_job(job, now, state="working", total=len(plan.lines))
+    _claim_job(job, now, state=JobState.WORKING, total=len(plan.lines))
     job.detail = {**job.detail, **_result_detail(plan)}
     try:
         _apply_with_progress(job, plan)
     except IntegrityError as error:
-        Job.update(state="ready").where(Job.id == job.id).execute()
+        Job.update(state=JobState.READY).where(Job.id == job.id).execute()
         raise DomainError(_LIST_CHANGED) from error
     except OperationalError:  # locked or full: the same press goes on from here
         with optional_write():
-            Job.update(state="ready").where(Job.id == job.id).execute()
+            Job.update(state=JobState.READY).where(Job.id == job.id).execute()
         raise
     _finish_job(job, by, now)
 
 
 def _claim_job(job: Job, now: datetime, **change: object) -> None:
-    free = (Job.state == "ready") | ((Job.state == "working") & (Job.made_at < now - STALLED_AFTER))
+    free = (Job.state == JobState.READY) | ((Job.state == JobState.WORKING) & (Job.made_at < now - STALLED_AFTER))
     if not Job.update(made_at=now, done=0, **change).where(Job.id == job.id, free).execute():
         raise DomainError(N_("This import has already been carried out."))
 
@@ -218,7 +218,7 @@ def _apply_with_progress(job: Job, plan: ImportPlan) -> None:
 def _finish_job(job: Job, by: User | None, now: datetime) -> None:
     detail = {name: job.detail[name] for name in ("filename", "counts", "people", "wrong", "written")}
     with db.atomic():
-        finished = {"state": "done", "detail": detail, "done": Job.total, "made_at": now, "user": by}
+        finished = {"state": JobState.DONE, "detail": detail, "done": Job.total, "made_at": now, "user": by}
         Job.update(**finished).where(Job.id == job.id).execute()
         audit.log_action(by, "roster.imported", job.list_id, detail=detail["counts"])
     upload_path(job).unlink(missing_ok=True)
@@ -229,7 +229,9 @@ def _finish_job(job: Job, by: User | None, now: datetime) -> None:
 
 def running_import(mailing_list: MailingList) -> Job | None:
     """Return the import into this list that the worker runs or is about to run."""
-    rows = Job.select().where(Job.kind == "import", Job.list == mailing_list, Job.state.in_(("asked", "working")))
+    rows = Job.select().where(
+        Job.kind == "import", Job.list == mailing_list, Job.state.in_((JobState.ASKED, JobState.WORKING))
+    )
     return next((job for job in rows.order_by(Job.id.desc()) if is_worker_job(job)), None)
 
 
@@ -241,7 +243,11 @@ def estimate_remaining(job: Job, now: datetime) -> timedelta | None:
 def process_import_jobs(now: datetime) -> int:
     """Run queued imports and continue interrupted ones; return how many. One process at a time."""
     with _single_process_lock() as locked:
-        queued = Job.select().where(Job.kind == "import", Job.state.in_(("asked", "working"))) if locked else ()
+        queued = (
+            Job.select().where(Job.kind == "import", Job.state.in_((JobState.ASKED, JobState.WORKING)))
+            if locked
+            else ()
+        )
         return sum(_process_job(job, now) for job in list(queued) if is_worker_job(job))
 
 
@@ -281,11 +287,11 @@ def _write_job(job: Job, now: datetime) -> None:
     if by is None:
         raise DomainError(_LIST_CHANGED)
     _, plan = preview_import(job, now, by)
-    if job.state == "asked":
+    if job.state == JobState.ASKED:
         if plan.fingerprint != job.detail["fingerprint"]:
             raise DomainError(_LIST_CHANGED)
         job.state, job.detail = "working", {**job.detail, **_result_detail(plan)}
-        Job.update(state="working", made_at=now, detail=job.detail).where(Job.id == job.id).execute()
+        Job.update(state=JobState.WORKING, made_at=now, detail=job.detail).where(Job.id == job.id).execute()
     _apply_with_progress(job, plan)
     _finish_job(job, by, now)
 
@@ -293,7 +299,7 @@ def _write_job(job: Job, now: datetime) -> None:
 def _return_to_preview(job: Job, message: str, values: dict[str, Any]) -> None:
     detail = {name: value for name, value in job.detail.items() if name not in ("by", "fingerprint")}
     result = detail | {"refused": [message, values]}
-    Job.update(state="ready", detail=result).where(Job.id == job.id).execute()
+    Job.update(state=JobState.READY, detail=result).where(Job.id == job.id).execute()
 
 
 def failure_note(job: Job) -> LineNote | None:
@@ -307,7 +313,7 @@ def failure_note(job: Job) -> LineNote | None:
 
 def undo_import(job: Job, by: User, now: datetime) -> tuple[int, int]:
     """Undo an import; return (rows undone, rows skipped). Raises DomainError if it is undone or too old."""
-    if job.state == "undone":
+    if job.state == JobState.UNDONE:
         raise DomainError(N_("This import has already been taken back."))
     if now - job.made_at > UNDO_WITHIN or "written" not in job.detail:
         raise DomainError(N_("This import is too old to be taken back."))
@@ -315,7 +321,11 @@ def undo_import(job: Job, by: User, now: datetime) -> tuple[int, int]:
         raise DomainError(N_("Only the user who carried out this import, or an administrator, can take it back."))
     with db.atomic():
         detail = {key: value for key, value in job.detail.items() if key != "written"}
-        if not Job.update(state="undone", detail=detail).where(Job.id == job.id, Job.state == "done").execute():
+        if (
+            not Job.update(state=JobState.UNDONE, detail=detail)
+            .where(Job.id == job.id, Job.state == JobState.DONE)
+            .execute()
+        ):
             raise DomainError(N_("This import has already been taken back."))
         undone, skipped = apply.undo_changes(job.detail["written"])
         audit.log_action(by, "roster.import_undone", job.list_id, detail={"back": undone, "kept": skipped})
@@ -324,8 +334,10 @@ def undo_import(job: Job, by: User, now: datetime) -> tuple[int, int]:
 
 def purge_old_imports(now: datetime) -> None:
     """Delete uploads without confirmation after a day, and undo logs after 30 days."""
-    for job in Job.select().where(Job.kind == "import", Job.state == "ready", Job.made_at < now - CONFIRM_WITHIN):
+    for job in Job.select().where(
+        Job.kind == "import", Job.state == JobState.READY, Job.made_at < now - CONFIRM_WITHIN
+    ):
         upload_path(job).unlink(missing_ok=True)
         job.delete_instance()
-    for job in Job.select().where(Job.kind == "import", Job.state == "done", Job.made_at < now - UNDO_WITHIN):
+    for job in Job.select().where(Job.kind == "import", Job.state == JobState.DONE, Job.made_at < now - UNDO_WITHIN):
         Job.update(detail={"counts": job.detail.get("counts", {})}).where(Job.id == job.id).execute()

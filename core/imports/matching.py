@@ -21,7 +21,7 @@ from database import in_chunks
 from i18n import N_
 from mail import address as addresses
 from mail.address import OwnAddresses
-from models import Child, MailingList, Membership, Person, User
+from models import AddressState, Child, MailingList, Membership, Person, User
 
 _OWN_KEY = re.compile(r"h[a-z2-7]{11}")
 LineRows = list[tuple[PlanLine, RosterRow]]
@@ -277,8 +277,8 @@ class PersonMatcher:
             draft.duplicate_of = same[0] if len(same) == 1 else None
         if row.address and draft.duplicate_of:
             draft.fields["address_key"] = None
-            if draft.duplicate_of.address_state == "complained":
-                draft.fields["address_state"] = "complained"
+            if draft.duplicate_of.address_state == AddressState.COMPLAINED:
+                draft.fields["address_state"] = AddressState.COMPLAINED
 
     def _new(self, row: RosterRow) -> dict[str, Any]:
         state = columns.parse_state(row.state) if row.address else ""
@@ -289,7 +289,7 @@ class PersonMatcher:
             "phone": row.phone,
             "language": row.language or self.language,
             "household": "",
-            "address_state": state if state in ("bounced", "complained") else "fine",
+            "address_state": state if state in ("bounced", "complained") else AddressState.FINE,
         }
 
 

@@ -16,7 +16,7 @@ from core.imports.plan_model import ImportPlan, LineNote, PlanLine, RowDraft
 from core.permissions import permissions_of
 from core.settings import load_settings
 from i18n import N_
-from models import MailingList, Membership, User
+from models import AddressState, MailingList, Membership, MembershipState, User
 
 _UNKNOWN_TEACHER = N_("No user of this list is called “%(name)s”, so no class teacher was set.")
 
@@ -130,7 +130,7 @@ class _MembershipPlanner:
             "attributes": dict(row.attributes),
             "state": state,
             "stopped_by": stopped_by,
-            "stopped_at": self.now if state == "stopped" else None,
+            "stopped_at": self.now if state == MembershipState.STOPPED else None,
             "joined_at": self.now,
             "joined_via": self.route,
             "class_teacher": self._teacher(line, row) or self.known.teacher_by_class.get((row.grade, row.class_name)),
@@ -154,12 +154,15 @@ class _MembershipPlanner:
     def _state(self, line: PlanLine, row: RosterRow) -> tuple[str, str]:
         """Return (state, stopped_by) of the file; a list that this reader stopped stays stopped."""
         state = columns.parse_state(row.state)
-        if any(membership.state == "stopped" and membership.stopped_by == "reader" for membership in self._here(line)):
+        if any(
+            membership.state == MembershipState.STOPPED and membership.stopped_by == "reader"
+            for membership in self._here(line)
+        ):
             line.notes.append(LineNote(N_("This person has stopped the mail of this list, so it stays stopped.")))
-            return "stopped", "reader"
+            return MembershipState.STOPPED, "reader"
         if state in ("stopped", "stopped by manager"):
-            return "stopped", "manager" if state == "stopped by manager" else "reader"
-        return ("pending", "") if state in ("pending", "unconfirmed") else ("active", "")
+            return MembershipState.STOPPED, "manager" if state == "stopped by manager" else "reader"
+        return (MembershipState.PENDING if state in ("pending", "unconfirmed") else MembershipState.ACTIVE), ""
 
     def _stay(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
         """Update an existing membership. An import never re-subscribes a reader who stopped the mail."""
@@ -175,9 +178,9 @@ class _MembershipPlanner:
             line.changed(True, N_("class teacher"))
         line.changed(draft.change("attributes", {**membership.attributes, **row.attributes}), N_("items"))
         state = columns.parse_state(row.state)
-        if state in ("stopped", "stopped by manager") and membership.state == "active":
+        if state in ("stopped", "stopped by manager") and membership.state == MembershipState.ACTIVE:
             draft.fields |= {
-                "state": "stopped",
+                "state": MembershipState.STOPPED,
                 "stopped_by": "manager" if state == "stopped by manager" else "reader",
                 "stopped_at": self.now,
             }
@@ -193,10 +196,14 @@ def _draft_pair(line: PlanLine) -> tuple[int, int]:
 
 def already_member_message(membership: Membership, line: PlanLine) -> str:
     """Return the message for an existing member, with the state that explains missing letters."""
-    if membership.state == "stopped":
+    if membership.state == MembershipState.STOPPED:
         return N_("Already registered (stopped).")
-    if membership.state in ("pending", "unconfirmed"):
+    if membership.state in (MembershipState.PENDING, MembershipState.UNCONFIRMED):
         return N_("Already registered (waiting for approval).")
-    if line.person is not None and line.person.row is not None and line.person.row.address_state == "bounced":
+    if (
+        line.person is not None
+        and line.person.row is not None
+        and line.person.row.address_state == AddressState.BOUNCED
+    ):
         return N_("Already registered (address dead).")
     return N_("Already registered.")

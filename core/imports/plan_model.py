@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from i18n import N_, say
-from models import Membership, Person, User
+from models import Membership, MembershipState, Person, User
 
 OUTCOMES = ("added", "changed", "already", "wrong")
 OUTCOME_LABELS = {"added": N_("Added"), "changed": N_("Changed"), "already": N_("Skipped"), "wrong": N_("Error")}
@@ -102,7 +102,9 @@ class ImportPlan:
     def end_memberships(self, memberships: Iterable[Membership]) -> None:
         """Add the end of some memberships, which then have no class teacher."""
         for row in memberships:
-            self.add_change(membership=RowDraft(row, {"state": "left", "left_at": self.now, "class_teacher": None}))
+            self.add_change(
+                membership=RowDraft(row, {"state": MembershipState.LEFT, "left_at": self.now, "class_teacher": None})
+            )
 
     @property
     def counts(self) -> dict[str, int]:

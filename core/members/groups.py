@@ -26,6 +26,7 @@ from models import (
     GroupMember,
     MailingList,
     Membership,
+    MembershipState,
     Notice,
     NoticeState,
     Person,
@@ -76,7 +77,11 @@ class GroupPreview:
 def preview_group(numbers: "ModelSelect[Any]", limit: int = 20) -> GroupPreview:
     """Count the people behind some memberships, and return the first rows, by kana."""
     wanted = Membership.id.in_(numbers)
-    mail = Person.address.is_null(False) & Person.address_state.in_(DELIVERABLE_STATES) & (Membership.state == "active")
+    mail = (
+        Person.address.is_null(False)
+        & Person.address_state.in_(DELIVERABLE_STATES)
+        & (Membership.state == MembershipState.ACTIVE)
+    )
     counted = Membership.select(fn.COUNT(fn.DISTINCT(Membership.person))).join(Person).where(wanted)
     rows = (
         Membership.select(Membership, Person, Child)

@@ -13,7 +13,7 @@ from core.permissions import notice_ids_for_lists
 from database import db
 from i18n import N_
 from mail import address as addresses
-from models import Child, MailingList, Membership, Notice, Person, User
+from models import AddressState, Child, MailingList, Membership, MembershipState, Notice, Person, User
 
 COUNT_KEYS = ("members", "active", "stopped", "bounced", "pending")
 MAX_NAME_LENGTH = 60
@@ -176,13 +176,13 @@ def count_members_by_list(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
 
 def member_state_sql() -> Case:
     """Return the SQL for one person's state in one list, over the group of this person's memberships there."""
-    active = fn.MAX(Case(None, [(Membership.state == "active", 1)], 0)) == 1
-    stopped = fn.MAX(Case(None, [(Membership.state == "stopped", 1)], 0)) == 1
+    active = fn.MAX(Case(None, [(Membership.state == MembershipState.ACTIVE, 1)], 0)) == 1
+    stopped = fn.MAX(Case(None, [(Membership.state == MembershipState.STOPPED, 1)], 0)) == 1
     return Case(
         None,
         [
-            (active & (Person.address_state == "bounced"), "bounced"),
-            (active & (Person.address_state == "complained"), "stopped"),
+            (active & (Person.address_state == AddressState.BOUNCED), "bounced"),
+            (active & (Person.address_state == AddressState.COMPLAINED), "stopped"),
             (active, "active"),
             (stopped, "stopped"),
         ],

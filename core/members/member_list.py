@@ -13,7 +13,7 @@ from core.members.normalise import normalise_kana, normalise_text
 from core.permissions import Permissions
 from i18n import N_
 from mail import address as addresses
-from models import Child, MailingList, Membership, Person
+from models import AddressState, Child, MailingList, Membership, MembershipState, Person
 
 if TYPE_CHECKING:
     from models import Rows
@@ -61,11 +61,11 @@ class MemberRow:
     @property
     def tag(self) -> str:
         """Return the reason why no letter arrives, else 'active'; a key of TAGS."""
-        if self.member_state in ("stopped", "pending"):
-            return "complained" if self.person.address_state == "complained" else self.member_state
+        if self.member_state in (MembershipState.STOPPED, MembershipState.PENDING):
+            return "complained" if self.person.address_state == AddressState.COMPLAINED else self.member_state
         if self.person.address is None:
             return "telephone"
-        return self.person.address_state if self.person.address_state != "fine" else "active"
+        return self.person.address_state if self.person.address_state != AddressState.FINE else "active"
 
 
 TAGS: dict[str, tuple[str, str]] = {  # label and CSS class of the tag
@@ -115,12 +115,14 @@ def _states_query(mailing_list: MailingList) -> "Rows[Membership]":
 def _filters(mailing_list: MailingList, filters: MemberQuery, state: Expression) -> Iterable[Expression]:
     if filters.row in KANA_ROWS:
         yield fn.SUBSTR(Person.kana, 1, 1).in_(list(KANA_ROWS[filters.row]))
-    if filters.state in ("pending", "stopped"):
+    if filters.state in (MembershipState.PENDING, MembershipState.STOPPED):
         yield state == filters.state
     elif filters.state == "undelivered":
-        yield state.in_(("active", "bounced")) & Person.address_state.in_(("bounced", "refusing"))
+        yield state.in_((MembershipState.ACTIVE, "bounced")) & Person.address_state.in_(
+            (AddressState.BOUNCED, AddressState.REFUSING)
+        )
     elif filters.state == "telephone":
-        yield (state == "active") & Person.address.is_null()
+        yield (state == MembershipState.ACTIVE) & Person.address.is_null()
     if filters.text.strip():
         yield _matches_text(mailing_list, filters)
 
@@ -171,11 +173,11 @@ def count_by_state(mailing_list: MailingList) -> dict[str, int]:
     counts = dict.fromkeys(("all", *STATES), 0)
     for state, address_state, nowhere, people in counted:
         counts["all"] += people
-        if state in ("pending", "stopped"):
+        if state in (MembershipState.PENDING, MembershipState.STOPPED):
             counts[state] += people
-        elif address_state in ("bounced", "refusing"):
+        elif address_state in (AddressState.BOUNCED, AddressState.REFUSING):
             counts["undelivered"] += people
-        if state == "active" and nowhere:
+        if state == MembershipState.ACTIVE and nowhere:
             counts["telephone"] += people
     return counts
 

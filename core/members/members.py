@@ -28,7 +28,7 @@ from core.notifications.notify import notify
 from database import db
 from i18n import N_
 from mail import address as addresses
-from models import Child, Delivery, MailingList, Membership, Person, User
+from models import AddressState, Child, Delivery, MailingList, Membership, MembershipState, Person, User
 
 MAX_ITEM_LENGTH = 500
 NAME_REQUIRED = N_("Please enter a name.")
@@ -126,8 +126,15 @@ def _save_child(membership: Membership, child: Mapping[str, str], items: dict[st
 
 def stop_mail(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
     """Stop the mail of a list to these people, as a manager; return how many people changed."""
-    fields = {"state": "stopped", "stopped_by": "manager", "stopped_at": now}
-    return _change_state(mailing_list, people, ("active", "unconfirmed", "pending"), fields, by, "member.stopped")
+    fields = {"state": MembershipState.STOPPED, "stopped_by": "manager", "stopped_at": now}
+    return _change_state(
+        mailing_list,
+        people,
+        (MembershipState.ACTIVE, MembershipState.UNCONFIRMED, MembershipState.PENDING),
+        fields,
+        by,
+        "member.stopped",
+    )
 
 
 def resume_mail(
@@ -140,25 +147,29 @@ def resume_mail(
     """
     numbers = list(people)
     refused = _memberships_in(mailing_list, numbers).where(
-        Membership.state == "stopped", Membership.stopped_by != "manager"
+        Membership.state == MembershipState.STOPPED, Membership.stopped_by != "manager"
     )
     own = {row.person_id for row in refused}
     if own and not wished:
         raise StoppedByReader(len(own))
-    fields = {"state": "active", "stopped_by": "", "stopped_at": None}
-    return _change_state(mailing_list, numbers, ("stopped",), fields, by, "member.resumed")
+    fields = {"state": MembershipState.ACTIVE, "stopped_by": "", "stopped_at": None}
+    return _change_state(mailing_list, numbers, (MembershipState.STOPPED,), fields, by, "member.resumed")
 
 
 def approve_members(mailing_list: MailingList, people: Iterable[int], by: User | None) -> int:
     """Let pending or refused people into a list; return how many people changed."""
-    fields = {"state": "active", "stopped_by": "", "left_at": None}
-    return _change_state(mailing_list, people, ("pending", "refused"), fields, by, "member.approved")
+    fields = {"state": MembershipState.ACTIVE, "stopped_by": "", "left_at": None}
+    return _change_state(
+        mailing_list, people, (MembershipState.PENDING, MembershipState.REFUSED), fields, by, "member.approved"
+    )
 
 
 def remove_members(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
     """Remove people from a list; the retention purge deletes their history. Return how many people changed."""
-    states = ("unconfirmed", "pending", "active", "stopped")
-    return _change_state(mailing_list, people, states, {"state": "left", "left_at": now}, by, "member.removed")
+    states = (MembershipState.UNCONFIRMED, MembershipState.PENDING, MembershipState.ACTIVE, MembershipState.STOPPED)
+    return _change_state(
+        mailing_list, people, states, {"state": MembershipState.LEFT, "left_at": now}, by, "member.removed"
+    )
 
 
 def _memberships_in(mailing_list: MailingList, people: list[int]) -> Any:
@@ -202,7 +213,7 @@ def change_address(person: Person, typed: str, by: User | None, now: datetime, *
     clean = parse_member_address(typed)
     fields = {**address_fields(clean), "bare": False}
     new_key = fields["address_key"]
-    if person.address_state in ("bounced", "refusing"):
+    if person.address_state in (AddressState.BOUNCED, AddressState.REFUSING):
         fields |= deliverable_fields(now)
     with db.atomic():
         other = Person.get_or_none(Person.address_key == new_key, Person.id != person.id)
@@ -226,7 +237,12 @@ def _notify_old_address(person: Person, new_key: str, now: datetime) -> None:
 
 def deliverable_fields(now: datetime) -> dict[str, Any]:
     """Return the columns of a person whose address is no longer suppressed."""
-    return {"address_state": "fine", "address_reason": "", "address_state_at": now, "address_state_notice_id": None}
+    return {
+        "address_state": AddressState.FINE,
+        "address_reason": "",
+        "address_state_at": now,
+        "address_state_notice_id": None,
+    }
 
 
 def clear_suppression(person: Person, by: User | None, now: datetime) -> bool:
@@ -234,7 +250,7 @@ def clear_suppression(person: Person, by: User | None, now: datetime) -> bool:
     with db.atomic():
         changed = (
             Person.update(**deliverable_fields(now))
-            .where(Person.id == person.id, Person.address_state.in_(("bounced", "refusing")))
+            .where(Person.id == person.id, Person.address_state.in_((AddressState.BOUNCED, AddressState.REFUSING)))
             .execute()
         )
         if changed:

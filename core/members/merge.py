@@ -5,7 +5,7 @@ from datetime import datetime
 from core import audit
 from core.members.normalise import is_same_name
 from database import db
-from models import Child, Delivery, Letter, Membership, Person, User
+from models import Child, Delivery, Letter, Membership, MembershipState, Person, User
 
 
 def merge_person(duplicate: Person, person: Person, by: User | None, now: datetime) -> None:
@@ -44,8 +44,8 @@ def _move_membership(membership: Membership, person: Person, child_id: int | Non
     own = Membership.get_or_none(same)
     if own is None:
         Membership.update(person=person, child=child_id).where(Membership.id == membership.id).execute()
-    elif not own.is_member and own.stopped_by != "reader" and membership.state == "active":
-        opened = {"state": "active", "stopped_by": "", "left_at": None, "joined_at": now}
+    elif not own.is_member and own.stopped_by != "reader" and membership.state == MembershipState.ACTIVE:
+        opened = {"state": MembershipState.ACTIVE, "stopped_by": "", "left_at": None, "joined_at": now}
         Membership.update(**opened).where(Membership.id == own.id).execute()
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from core import audit
 from core.accounts import class_teacher
 from database import bulk_insert, db
-from models import MailingList, Membership, User
+from models import MailingList, Membership, MembershipState, User
 
 _ACTIONS = {"move": "member.moved", "copy": "member.copied"}
 KINDS = tuple(_ACTIONS)
@@ -116,6 +116,6 @@ def _new_membership_fields(row: Membership, target: MailingList, kind: str, now:
 
 def _end_memberships(source: MailingList, rows: list[Membership], now: datetime) -> None:
     numbers = [row.id for row in rows]
-    Membership.update(state="left", left_at=now).where(
+    Membership.update(state=MembershipState.LEFT, left_at=now).where(
         Membership.id.in_(numbers), Membership.list == source, Membership.is_member
     ).execute()

@@ -31,7 +31,7 @@ from core.settings import load_settings
 from database import db
 from i18n import N_
 from mail import address as addresses
-from models import ChangeRequest, Child, Letter, LinkRequest, MailingList, Membership, Person
+from models import ChangeRequest, Child, Letter, LinkRequest, MailingList, Membership, MembershipState, Person
 
 PER_ADDRESS = ((600, 1), (86400, 3))
 MAX_LINKS_PER_DAY = 500
@@ -162,7 +162,7 @@ def membership_without_names(person: Person, mailing_list: MailingList) -> Membe
         Membership.person == person,
         Membership.list == mailing_list,
         Membership.child.is_null(),
-        Membership.state.in_(("active", "pending", "unconfirmed")),
+        Membership.state.in_((MembershipState.ACTIVE, MembershipState.PENDING, MembershipState.UNCONFIRMED)),
     )
 
 
@@ -184,8 +184,8 @@ def _memberships_of(person: Person) -> list[Membership]:
 
 def _is_trusted(membership: Membership) -> bool:
     """Return whether the reader may edit here: not while pending, nor after a manager's stop."""
-    return membership.state in ("active", "unconfirmed") or (
-        membership.state == "stopped" and membership.stopped_by == "reader"
+    return membership.state in (MembershipState.ACTIVE, MembershipState.UNCONFIRMED) or (
+        membership.state == MembershipState.STOPPED and membership.stopped_by == "reader"
     )
 
 
@@ -212,7 +212,7 @@ def _joinable_lists(person: Person, children: Mapping[int, Child], known: set[in
         .join(MailingList)
         .where(
             Membership.child.in_(list(children)),
-            Membership.state == "active",
+            Membership.state == MembershipState.ACTIVE,
             Membership.list.not_in(list(known)),
             MailingList.closed_at.is_null(),
             MailingList.practice_of.is_null(),
@@ -303,7 +303,7 @@ def send_correction(person: Person, text: str, now: datetime) -> bool:
     correction = text.strip()[:MAX_CORRECTION_LENGTH]
     if not correction or rate_limits.record_hit(f"own page wish:{person.id}", now, 86400) > CORRECTIONS_PER_DAY:
         return False
-    lists = [line.list for line in load_page(person).lines if line.state == "active"]
+    lists = [line.list for line in load_page(person).lines if line.state == MembershipState.ACTIVE]
     managers = list(dict.fromkeys(user for row in lists for user in who_can.managers_of(row)))
     url = f"{load_settings().base_url}/members/{person.id}"
     with db.atomic():
@@ -346,14 +346,18 @@ def delete_own_data(person: Person, now: datetime) -> set[int]:
 
 
 def _delete_row(person: Person, now: datetime) -> set[int]:
-    barred = (Membership.person == person) & ((Membership.stopped_by == "manager") | (Membership.state == "refused"))
+    barred = (Membership.person == person) & (
+        (Membership.stopped_by == "manager") | (Membership.state == MembershipState.REFUSED)
+    )
     with db.atomic():
         memberships = list(Membership.select().where(Membership.person == person, Membership.is_member, ~barred))
         children = {row.child_id for row in memberships if row.child_id}
         lists = sorted({row.list_id for row in memberships})
-        left = {"state": "left", "stopped_by": "reader", "left_at": now, "attributes": {}}
+        left = {"state": MembershipState.LEFT, "stopped_by": "reader", "left_at": now, "attributes": {}}
         Membership.update(**left).where(Membership.id.in_([row.id for row in memberships])).execute()
-        Membership.update(state="refused", left_at=now).where(barred, Membership.state == "pending").execute()
+        Membership.update(state=MembershipState.REFUSED, left_at=now).where(
+            barred, Membership.state == MembershipState.PENDING
+        ).execute()
         cleared: dict[str, object] = {"phone": ""}
         if not Membership.select().where(barred).exists():
             cleared |= {"address": None, "address_key": None, "violates_rfc": False, "bare": False}

@@ -15,18 +15,29 @@ from core import audit, rate_limits
 from core.notifications.notify import notify
 from core.permissions import Permissions
 from database import db
-from models import Child, Delivery, DeliveryMembership, Letter, MailingList, Membership, Notice, Person
+from models import (
+    AddressState,
+    Child,
+    Delivery,
+    DeliveryMembership,
+    Letter,
+    MailingList,
+    Membership,
+    MembershipState,
+    Notice,
+    Person,
+)
 
 RESUBSCRIBE_EMAIL_INTERVAL = timedelta(days=1)
 REPORTED_FOR = timedelta(days=7)
 MAX_REPORTED = 5
 
-_STOPPED_BY_READER = (Membership.state == "stopped") & (Membership.stopped_by == "reader")
-_RESUMED = {"state": "active", "stopped_by": "", "stopped_at": None}
+_STOPPED_BY_READER = (Membership.state == MembershipState.STOPPED) & (Membership.stopped_by == "reader")
+_RESUMED = {"state": MembershipState.ACTIVE, "stopped_by": "", "stopped_at": None}
 
 
 def _stopped(now: datetime) -> dict[str, Any]:
-    return {"state": "stopped", "stopped_by": "reader", "stopped_at": now}
+    return {"state": MembershipState.STOPPED, "stopped_by": "reader", "stopped_at": now}
 
 
 # ── state ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -38,12 +49,12 @@ def combined_state(states: Iterable[tuple[str, str]]) -> str:
     Return active, pending, stopped (the reader may resume), over (only a manager may resume), or "" without memberships.
     """
     pairs = set(states)
-    if any(state in ("active", "unconfirmed") for state, _ in pairs):
-        return "active"
-    if any(state == "pending" for state, _ in pairs):
-        return "pending"
-    if ("stopped", "reader") in pairs:
-        return "stopped"
+    if any(state in (MembershipState.ACTIVE, MembershipState.UNCONFIRMED) for state, _ in pairs):
+        return MembershipState.ACTIVE
+    if any(state == MembershipState.PENDING for state, _ in pairs):
+        return MembershipState.PENDING
+    if (MembershipState.STOPPED, "reader") in pairs:
+        return MembershipState.STOPPED
     return "over" if pairs else ""
 
 
@@ -51,7 +62,7 @@ def subscription_state(person: Person, mailing_list: MailingList) -> str:
     """Return what the reader can do with a list: stop it (active), resume it (stopped), neither (over, "")."""
     rows = Membership.select().where(Membership.person == person, Membership.list == mailing_list, Membership.is_member)
     state = combined_state((row.state, row.stopped_by) for row in rows)
-    return "active" if state == "pending" else state
+    return MembershipState.ACTIVE if state == MembershipState.PENDING else state
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,10 @@ def covered_lists(delivery: Delivery) -> list[CoveredList]:
     by_list = membership_states(delivery)
     names = {row.id: row.name for row in MailingList.select().where(MailingList.id.in_(list(by_list)))}
     order = sorted(names, key=lambda number: (number != delivery.list_id, number))
-    states = {number: combined_state(pair for pair in by_list[number] if pair[0] != "pending") for number in order}
+    states = {
+        number: combined_state(pair for pair in by_list[number] if pair[0] != MembershipState.PENDING)
+        for number in order
+    }
     return [CoveredList(number, names[number], states[number] or "over") for number in order]
 
 
@@ -91,7 +105,7 @@ def membership_states(delivery: Delivery) -> dict[int, set[tuple[str, str]]]:
 
 def unsubscribe_lists(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
     """Stop the reader's mail from some of the lists that the letter covers. Return how many memberships; repeatable."""
-    return _change_covered(delivery, lists, "member.stopped", Membership.state == "active", _stopped(now))
+    return _change_covered(delivery, lists, "member.stopped", Membership.state == MembershipState.ACTIVE, _stopped(now))
 
 
 def resubscribe_lists(delivery: Delivery, lists: Collection[int], now: datetime) -> int:
@@ -168,9 +182,9 @@ def unreachable_children(children: Collection[int]) -> set[int]:
         .join(Person)
         .where(
             Membership.child.in_(list(children)),
-            Membership.state == "active",
+            Membership.state == MembershipState.ACTIVE,
             Person.address.is_null(False),
-            Person.address_state.in_(("fine", "refusing")),
+            Person.address_state.in_((AddressState.FINE, AddressState.REFUSING)),
         )
         .tuples()
     )
@@ -182,10 +196,13 @@ def unreachable_children(children: Collection[int]) -> set[int]:
 
 def unsubscribe_from_list(person: Person, mailing_list: MailingList, now: datetime) -> bool:
     """Stop a list for a reader; a membership that waits for approval ends. Repeatable."""
-    active = Membership.state.in_(("active", "unconfirmed"))
+    active = Membership.state.in_((MembershipState.ACTIVE, MembershipState.UNCONFIRMED))
     stopped = _change_in_list(person, mailing_list, "member.stopped", active, _stopped(now))
-    left = {"state": "left", "left_at": now}
-    return bool(stopped + _change_in_list(person, mailing_list, "member.left", Membership.state == "pending", left))
+    left = {"state": MembershipState.LEFT, "left_at": now}
+    return bool(
+        stopped
+        + _change_in_list(person, mailing_list, "member.left", Membership.state == MembershipState.PENDING, left)
+    )
 
 
 def resubscribe_to_list(person: Person, mailing_list: MailingList) -> bool:
@@ -231,7 +248,7 @@ def handle_one_click(delivery: Delivery, url: str, now: datetime) -> bool:
     person = delivery.person
     if not person or not person.is_deliverable or _was_emailed_recently(person, now):
         return False
-    names = [row.name for row in covered if row.state == "active"]
+    names = [row.name for row in covered if row.state == MembershipState.ACTIVE]
     between = "」「" if delivery.language == "ja" else "”, “"
     notify("resume", person, now, language=delivery.language, list=between.join(names), url=url)
     return True
@@ -266,8 +283,8 @@ def recently_unsubscribed(rights: Permissions, now: datetime) -> list[Unsubscrib
     """Return who unsubscribed lately from the lists of a manager; readers with unreachable children come first."""
     managed = [row.id for row in rights.lists("manage") if not row.practice_of_id]
     since = now - REPORTED_FOR
-    recently = ((Membership.state == "stopped") & (Membership.stopped_at > since)) | (
-        (Membership.state == "left") & (Membership.left_at > since)
+    recently = ((Membership.state == MembershipState.STOPPED) & (Membership.stopped_at > since)) | (
+        (Membership.state == MembershipState.LEFT) & (Membership.left_at > since)
     )
     rows = list(
         select_with_names()
@@ -289,7 +306,7 @@ def _unsubscribed_person(memberships: list[Membership], alone: set[int]) -> Unsu
         person=memberships[0].person,
         at=max(moment for moment in moments if moment),
         lists=tuple(dict.fromkeys(row.list.name for row in memberships)),
-        left=any(row.state == "left" for row in memberships),
+        left=any(row.state == MembershipState.LEFT for row in memberships),
         unreachable_children=tuple(
             dict.fromkeys(row.child.name for row in memberships if row.child and row.child_id in alone)
         ),

@@ -19,7 +19,18 @@ from core.notices import merge_fields, recipients, sender_names
 from core.notices.recipients import TargetSet
 from core.settings import load_settings
 from i18n import N_, LazyMessage
-from models import DELIVERABLE_STATES, Child, Group, MailingList, Membership, Notice, Person, Question, User
+from models import (
+    DELIVERABLE_STATES,
+    Child,
+    Group,
+    MailingList,
+    Membership,
+    MembershipState,
+    Notice,
+    Person,
+    Question,
+    User,
+)
 
 EXCLUSION_REASONS: dict[str, str] = {
     "no_address": N_("No address: to be told by telephone"),
@@ -190,7 +201,7 @@ def is_majority(people: set[int]) -> bool:
         reached.join(Person)
         .where(
             Membership.list.in_(MailingList.open_lists().select(MailingList.id).order_by()),
-            Membership.state == "active",
+            Membership.state == MembershipState.ACTIVE,
             Person.address.is_null(False),
             Person.address_state.in_(DELIVERABLE_STATES),
         )
@@ -344,7 +355,7 @@ def _build_recipient(
 
 
 def _active_memberships(memberships: list[Membership]) -> list[Membership]:
-    return [row for row in memberships if row.state == "active"]
+    return [row for row in memberships if row.state == MembershipState.ACTIVE]
 
 
 def _exclusion_reason(
@@ -357,9 +368,9 @@ def _exclusion_reason(
     person = candidate.person
     if person.id in excluded:
         return "excluded"
-    if not active and not (individual and any(row.state == "stopped" for row in candidate.memberships)):
+    if not active and not (individual and any(row.state == MembershipState.STOPPED for row in candidate.memberships)):
         states = {row.state for row in candidate.memberships}
-        for state in ("stopped", "pending", "unconfirmed"):
+        for state in (MembershipState.STOPPED, MembershipState.PENDING, MembershipState.UNCONFIRMED):
             if state in states:
                 return state
         return "left"

@@ -12,7 +12,18 @@ from core.notices.content_checks import SendWarning
 from core.permissions import Permissions
 from database import db
 from i18n import N_
-from models import Delivery, Letter, MailingList, Membership, Notice, Person, Target, User
+from models import (
+    AddressState,
+    Delivery,
+    Letter,
+    MailingList,
+    Membership,
+    MembershipState,
+    Notice,
+    Person,
+    Target,
+    User,
+)
 
 KIND = "individual"
 
@@ -37,11 +48,11 @@ def warnings_for_person(person: Person) -> list[SendWarning]:
     warnings = []
     places = Membership.select().join(MailingList).where(MailingList.closed_at.is_null(), Membership.person == person)
     states = {place.state for place in places}
-    if "active" not in states and "stopped" in states:
+    if MembershipState.ACTIVE not in states and MembershipState.STOPPED in states:
         warnings.append(
             SendWarning("stopped", N_("This person has stopped the mail. An individual letter still arrives."))
         )
-    if person.address_state == "refusing":
+    if person.address_state == AddressState.REFUSING:
         warnings.append(
             SendWarning("refusing", N_("The phone's mail filter probably refuses our mail; it may not arrive."))
         )
@@ -77,14 +88,21 @@ def sender_lists(person: Person, rights: Permissions, came_from: int | None = No
         .join(MailingList)
         .where(
             Membership.person == person,
-            Membership.state.in_(("active", "stopped")),
+            Membership.state.in_((MembershipState.ACTIVE, MembershipState.STOPPED)),
             Membership.list.in_(list(sendable)),
         )
     )
 
     def order(row: Membership) -> tuple[object, ...]:
         role_level = rights.by_list.get(row.list_id, 0)
-        return row.list_id != came_from, row.state != "active", row.list.whole, -role_level, row.list.name, row.id
+        return (
+            row.list_id != came_from,
+            row.state != MembershipState.ACTIVE,
+            row.list.whole,
+            -role_level,
+            row.list.name,
+            row.id,
+        )
 
     return list({row.list_id: row.list for row in sorted(rows, key=order)}.values())
 

@@ -27,6 +27,7 @@ from models import (
     DripStep,
     MailingList,
     Membership,
+    MembershipState,
     Notice,
     NoticeState,
     Person,
@@ -283,7 +284,7 @@ def _members_without_step(step: DripStep, now: datetime) -> "ModelSelect[Members
         .join(Person)
         .where(
             Membership.list == step.list_id,
-            Membership.state == "active",
+            Membership.state == MembershipState.ACTIVE,
             Membership.joined_at >= step.since,
             Membership.joined_at <= now,
             Membership.person.not_in(received),

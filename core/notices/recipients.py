@@ -17,7 +17,7 @@ from peewee import JOIN, Expression, Field, Function, ModelSelect, fn
 from core import permissions
 from core.members import groups
 from core.permissions import Permissions
-from models import DELIVERABLE_STATES, Child, Group, MailingList, Membership, Notice, Person, Target
+from models import DELIVERABLE_STATES, Child, Group, MailingList, Membership, MembershipState, Notice, Person, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def count_reachable(lists: Iterable[MailingList]) -> dict[int, int]:
         .join(Person)
         .where(
             Membership.list.in_([mailing_list.id for mailing_list in lists]),
-            Membership.state == "active",
+            Membership.state == MembershipState.ACTIVE,
             Person.address.is_null(False),
             Person.address_state.in_(DELIVERABLE_STATES),
         )
@@ -184,7 +184,7 @@ def people_changed_since(notice: Notice, moment: datetime) -> list[Person]:
     changed = Membership.select(Membership.person).where(
         named, (Membership.joined_at >= moment) | (Membership.stopped_at >= moment) | (Membership.left_at >= moment)
     )
-    active = Membership.select(Membership.person).where(named, Membership.state == "active")
+    active = Membership.select(Membership.person).where(named, Membership.state == MembershipState.ACTIVE)
     return list(
         Person.select()
         .where(Person.id.in_(changed) | ((Person.address_state_at >= moment) & Person.id.in_(active)))

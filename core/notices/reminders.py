@@ -36,10 +36,12 @@ from models import (
     Letter,
     LetterState,
     Membership,
+    MembershipState,
     Notice,
     NoticeState,
     Person,
     Reminder,
+    ReminderState,
     Target,
     User,
 )
@@ -51,7 +53,7 @@ QUIET_HOURS = (22, 7)
 EVENING_HOUR = 18
 MIN_AFTER_SEND = timedelta(hours=1)
 """A deadline reminder within this time after the notice itself is skipped."""
-IS_WAITING = Reminder.state == "waiting"
+IS_WAITING = Reminder.state == ReminderState.WAITING
 STARTABLE_STATES = {
     "asked": (NoticeState.SENDING, NoticeState.SENT, NoticeState.STOPPED),
     "timed": (NoticeState.SENDING, NoticeState.SENT),
@@ -144,7 +146,7 @@ def request_reminder(
 def cancel_reminder(reminder: Reminder, by: User | None, now: datetime) -> None:
     """Cancel a waiting reminder; a timed one has no successor then. Raises SendingStarted."""
     with db.atomic():
-        if not _close(reminder, "called_off", now):
+        if not _close(reminder, ReminderState.CALLED_OFF, now):
             raise SendingStarted()
         _bump_serial(reminder.notice, now)
         author_copy.cancel_reminder_copies(reminder, now)
@@ -153,7 +155,7 @@ def cancel_reminder(reminder: Reminder, by: User | None, now: datetime) -> None:
 
 def cancel_all_reminders(notice: Notice | int, now: datetime) -> None:
     """Cancel the waiting reminders of a notice that was stopped, withdrawn, corrected or updated."""
-    Reminder.update(state="called_off", done_at=now).where(Reminder.notice == notice, IS_WAITING).execute()
+    Reminder.update(state=ReminderState.CALLED_OFF, done_at=now).where(Reminder.notice == notice, IS_WAITING).execute()
 
 
 def reminders_of_notice(notice: Notice) -> list[Reminder]:
@@ -274,7 +276,7 @@ def _start_reminder(number: int, now: datetime, settings: Settings) -> int:
         reminder.wants = outstanding_response(reminder.notice, now)
         recipients = find_recipients(reminder.notice, now, reminder.until)
         if not recipients:
-            _close(reminder, "nobody", now)
+            _close(reminder, ReminderState.NOBODY, now)
             _bump_serial(reminder.notice, now)
         elif not _enqueue_round(reminder, recipients, now):
             return 0
@@ -290,14 +292,14 @@ def _may_start(reminder: Reminder, now: datetime, settings: Settings) -> bool:
         Reminder.update(send_at=later).where(Reminder.id == reminder.id).execute()
         return False
     if now - reminder.send_at > timedelta(seconds=settings.late_s):
-        _close_unsent(reminder, "missed", now)
+        _close_unsent(reminder, ReminderState.MISSED, now)
         if reminder.kind == "deadline":
             plan_deadline_reminder(notice, now, reminder.until)
         return False
     if notice.state in (NoticeState.PAUSED, NoticeState.HELD):
         return False  # it starts when sending resumes, unless that is too late
     if notice.state not in STARTABLE_STATES[reminder.kind] or (automatic and is_superseded(notice)):
-        _close_unsent(reminder, "called_off", now)
+        _close_unsent(reminder, ReminderState.CALLED_OFF, now)
         return False
     return True
 
@@ -325,7 +327,7 @@ def _enqueue_round(reminder: Reminder, recipients: list[ReminderRecipient], now:
         Letter.update(is_current=False).where(Letter.delivery.in_(deliveries)).execute()
     letters = (NewLetter(row.delivery_id, row.person_id, row.address, row.language) for row in recipients)
     enqueue(notice, letters, now, number)
-    _close(reminder, "begun", now, wants=reminder.wants, round=number, letters=len(recipients))
+    _close(reminder, ReminderState.BEGUN, now, wants=reminder.wants, round=number, letters=len(recipients))
     detail = {"letters": len(recipients), "round": number, "kind": reminder.kind}
     audit.log_action(reminder.by, "notice.reminded", notice.id, detail=detail)
     return True
@@ -372,7 +374,7 @@ def _select_candidates(notice: Notice) -> "ModelSelect[Any]":
     active = (
         DeliveryMembership.select()
         .join(Membership)
-        .where(DeliveryMembership.delivery == Delivery.id, Membership.state == "active")
+        .where(DeliveryMembership.delivery == Delivery.id, Membership.state == MembershipState.ACTIVE)
     )
     return (
         Delivery.select(Delivery.id, Person.id, Delivery.name, Person.address, Delivery.language)

@@ -14,7 +14,7 @@ from core.errors import DomainError
 from core.notices.drafts import reload_notice, update_draft
 from core.permissions import Permissions, active_roles, permissions_of, person_scope, target_lists
 from i18n import N_
-from models import AllowedSender, Delivery, Membership, Notice, Role, User
+from models import AllowedSender, Delivery, Membership, MembershipState, Notice, Role, User
 
 
 class SenderNameForbidden(DomainError):
@@ -144,7 +144,7 @@ def teachers_by_reader(notice: Notice) -> TeachersByReader:
     rows = (
         Membership.select(Membership.person, Membership.child, Membership.list, User.id, User.name)
         .join(User, on=(Membership.class_teacher == User.id))
-        .where(in_lists, Membership.state == "active", User.disabled_at.is_null())
+        .where(in_lists, Membership.state == MembershipState.ACTIVE, User.disabled_at.is_null())
         .order_by(Membership.list)
         .tuples()
     )

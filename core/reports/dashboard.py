@@ -25,6 +25,7 @@ from core.reports.progress import Progress
 from core.settings import Renewal, load_settings, near_renewals
 from core.signup import approvals
 from models import (
+    AddressState,
     Child,
     Delivery,
     DripStep,
@@ -32,10 +33,12 @@ from models import (
     LetterState,
     MailingList,
     Membership,
+    MembershipState,
     Notice,
     NoticeState,
     Person,
     Reminder,
+    ReminderState,
     Target,
     User,
 )
@@ -49,7 +52,7 @@ MISSED_FOR = timedelta(days=3)
 """How long a reminder that was missed stays among what needs somebody."""
 UNREAD_AFTER = timedelta(hours=12)
 """Ordinary notices are given this time before anybody is troubled; urgent ones none."""
-FAILED_ADDRESS_STATES = ("bounced", "complained", "refusing")
+FAILED_ADDRESS_STATES = (AddressState.BOUNCED, AddressState.COMPLAINED, AddressState.REFUSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ def load_dashboard(rights: Permissions, now: datetime) -> Dashboard:
         unclear=_unclear_notices(rights, now),
         unread=[line for line in _lines(unread, counts) if line.count.left][:MAX_SHOWN],
         strange=_misdirected_deliveries(rights, now),
-        pending=_count_people(_select_memberships(rights, "manage").where(Membership.state == "pending")),
+        pending=_count_people(_select_memberships(rights, "manage").where(Membership.state == MembershipState.PENDING)),
         requests=len(change_requests.decidable_requests(rights)) if rights.may("manage") else 0,
         queues=approvals.queued_signups_by_list(rights),
         gone=unsubscribe.recently_unsubscribed(rights, now),
@@ -210,8 +213,10 @@ def _unclear_notices(rights: Permissions, now: datetime) -> list[tuple[NoticeRow
 
 def _missed_reminders(rights: Permissions, now: datetime) -> list[tuple[NoticeRow, Reminder]]:
     """Return notices whose last reminder was missed while Kairan was stopped, and is still needed."""
-    newest = Reminder.select(fn.MAX(Reminder.id)).where(Reminder.state != "waiting").group_by(Reminder.notice)
-    here = (Reminder.state == "missed") & (Reminder.done_at > now - MISSED_FOR) & Reminder.id.in_(newest)
+    newest = (
+        Reminder.select(fn.MAX(Reminder.id)).where(Reminder.state != ReminderState.WAITING).group_by(Reminder.notice)
+    )
+    here = (Reminder.state == ReminderState.MISSED) & (Reminder.done_at > now - MISSED_FOR) & Reminder.id.in_(newest)
     found = {one.notice_id: one for one in Reminder.select().where(here)}
     mine = notice_list.finished_notices(rights).where(
         Notice.id.in_(list(found)), Notice.state.in_((NoticeState.SENT, NoticeState.STOPPED))
@@ -264,7 +269,7 @@ def _select_memberships(rights: Permissions, need: str) -> "ModelSelect[Membersh
 def _misdirected_deliveries(rights: Permissions, now: datetime) -> list[Delivery]:
     """Return letters reported as meant for another family while that address is still stopped."""
     stopped = _select_memberships(rights, "view").where(
-        Membership.state == "stopped", Membership.stopped_by == "reader"
+        Membership.state == MembershipState.STOPPED, Membership.stopped_by == "reader"
     )
     said = Delivery.select().where(
         Delivery.misdirected_at > now - MISDIRECTED_FOR, Delivery.person.in_(stopped.select(Membership.person))
@@ -274,7 +279,9 @@ def _misdirected_deliveries(rights: Permissions, now: datetime) -> list[Delivery
 
 def _unreachable_members(rights: Permissions) -> tuple[int, list[Person]]:
     """Count active members whose address fails, and return the first three."""
-    members = _select_memberships(rights, "view").where(Membership.state == "active").select(Membership.person)
+    members = (
+        _select_memberships(rights, "view").where(Membership.state == MembershipState.ACTIVE).select(Membership.person)
+    )
     found = Person.select().where(Person.address_state.in_(FAILED_ADDRESS_STATES), Person.id.in_(members))
     return found.count(), list(found.order_by(Person.kana, Person.id).limit(3))
 
@@ -288,7 +295,7 @@ def _incomplete_members(rights: Permissions) -> MemberCount:
     """Count active members without a name, or whose child has no class."""
     no_class = Membership.child.is_null(False) & (Child.grade == "") & (Child.class_name == "")
     found = _select_memberships(rights, "manage").join(Person).switch(Membership).join(Child, JOIN.LEFT_OUTER)
-    return _count_people(found.where(Membership.state == "active", (Person.name == "") | no_class))
+    return _count_people(found.where(Membership.state == MembershipState.ACTIVE, (Person.name == "") | no_class))
 
 
 # ── the beginning ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from core.members.address_states import LABELS
 from core.permissions import Permissions
 from core.reports import non_readers
 from i18n import N_
-from models import Child, MailingList, Membership, Person
+from models import AddressState, Child, MailingList, Membership, MembershipState, Person
 
 REASONS: dict[str, str] = {
     "bounced": LABELS["bounced"],
@@ -100,12 +100,12 @@ def _worst_reason(
     person: Person, places: list[Membership], never: set[int]
 ) -> tuple[str, datetime | None, list[Membership]]:
     """Return the gravest reason, its date and its memberships; "" if there is none."""
-    if person.address_state != "fine":
+    if person.address_state != AddressState.FINE:
         return person.address_state, person.address_state_at, places
-    open_lists = [one for one in places if one.state in ("pending", "unconfirmed")]
+    open_lists = [one for one in places if one.state in (MembershipState.PENDING, MembershipState.UNCONFIRMED)]
     if open_lists:
         return "pending", min(one.joined_at for one in open_lists), open_lists
-    stopped = [one for one in places if one.state == "stopped"]
+    stopped = [one for one in places if one.state == MembershipState.STOPPED]
     if stopped:
         return "stopped", min((one.stopped_at for one in stopped if one.stopped_at), default=None), stopped
     return ("silent", None, places) if person.id in never else ("", None, places)

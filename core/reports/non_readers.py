@@ -6,7 +6,18 @@ from datetime import datetime, timedelta
 from peewee import JOIN
 
 from core import household_reads
-from models import STARTED_STATES, Child, Delivery, DeliveryMembership, MailingList, Membership, Notice, Person, Target
+from models import (
+    STARTED_STATES,
+    Child,
+    Delivery,
+    DeliveryMembership,
+    MailingList,
+    Membership,
+    MembershipState,
+    Notice,
+    Person,
+    Target,
+)
 
 NOTICES_CHECKED = 3
 MIN_NOTICE_AGE = timedelta(hours=12)
@@ -54,7 +65,9 @@ def find_non_readers(mailing_list: MailingList, notices: list[Notice]) -> list[N
 def _non_reader_ids(mailing_list: MailingList, notice_ids: list[int]) -> set[int]:
     """Return the active members who got all these notices and whose household has read none of them."""
     in_list = DeliveryMembership.select(DeliveryMembership.delivery).where(DeliveryMembership.list == mailing_list)
-    active = Membership.select(Membership.person).where(Membership.list == mailing_list, Membership.state == "active")
+    active = Membership.select(Membership.person).where(
+        Membership.list == mailing_list, Membership.state == MembershipState.ACTIVE
+    )
     received = (Delivery.reason == "") & Delivery.id.in_(in_list) & Delivery.person.in_(active)
     read = household_reads.settled_deliveries(notice_ids, Delivery.read_at.is_null(False), received)
     notices: dict[int, set[int]] = {}
@@ -74,7 +87,9 @@ def _children(mailing_list: MailingList, people: list[int]) -> dict[int, list[st
     rows = (
         Membership.select(Membership, Child)
         .join(Child, JOIN.LEFT_OUTER)
-        .where(Membership.list == mailing_list, Membership.person.in_(people), Membership.state == "active")
+        .where(
+            Membership.list == mailing_list, Membership.person.in_(people), Membership.state == MembershipState.ACTIVE
+        )
         .order_by(Membership.id)
     )
     found: dict[int, list[str]] = {}

@@ -14,13 +14,13 @@ from core.notifications.notify import notify_users
 from core.settings import load_settings
 from core.signup import carrier_help, handouts
 from mail import address as addresses
-from models import Child, MailingList, Membership, Person, User
+from models import AddressState, Child, MailingList, Membership, MembershipState, Person, User
 
 BATCH_WINDOW = timedelta(minutes=20)
 """So long after the latest of them the names are gathered before the managers hear of them."""
 MAX_NAMES = 60
 """Names in one letter."""
-UNDELIVERABLE_STATES = ("bounced", "refusing")
+UNDELIVERABLE_STATES = (AddressState.BOUNCED, AddressState.REFUSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def _undeliverable_memberships(mailing_list: MailingList, person: Person | None)
         .join(Child, join_type="LEFT OUTER JOIN")
         .where(
             Membership.list == mailing_list,
-            Membership.state == "active",
+            Membership.state == MembershipState.ACTIVE,
             Person.address_state.in_(UNDELIVERABLE_STATES),
         )
         .order_by(Child.grade, Child.class_name, Child.kana, Person.kana, Person.id)
@@ -63,7 +63,7 @@ def _address_slip(row: Membership, language: str) -> AddressSlip:
         row.person,
         row.child if row.child_id else None,
         addresses.mask_address(address),
-        row.person.address_state == "bounced",
+        row.person.address_state == AddressState.BOUNCED,
         handouts.join_links(row.list, code),
         carrier_help.guidance_for_address(address, language),
     )
@@ -74,12 +74,12 @@ def _address_slip(row: Membership, language: str) -> AddressSlip:
 
 def notify_managers(now: datetime) -> int:
     """Report newly failing addresses to the managers; return the number of letters. Idempotent."""
-    Person.update(reported_address_state="fine").where(
-        Person.address_state == "fine", Person.reported_address_state != "fine"
+    Person.update(reported_address_state=AddressState.FINE).where(
+        Person.address_state == AddressState.FINE, Person.reported_address_state != AddressState.FINE
     ).execute()
     fresh = list(
         Person.select().where(
-            Person.address_state != "fine",
+            Person.address_state != AddressState.FINE,
             Person.address_state_at.is_null(False),
             Person.reported_address_state != Person.address_state,
         )
@@ -106,7 +106,7 @@ def _memberships_by_list(people: list[Person]) -> dict[MailingList, list[Members
         .join(MailingList)
         .where(
             Membership.person.in_(people),
-            Membership.state == "active",
+            Membership.state == MembershipState.ACTIVE,
             MailingList.closed_at.is_null(),
             MailingList.practice_of.is_null(),
         )

@@ -14,7 +14,7 @@ from core.settings import load_settings
 from core.visibility import may_see_delivery
 from database import db
 from i18n import N_
-from models import Child, Delivery, MailingList, Membership, Notice, User
+from models import Child, Delivery, MailingList, Membership, MembershipState, Notice, User
 
 DAY_S = 86400
 
@@ -38,9 +38,9 @@ def report_misdirected(delivery: Delivery, now: datetime) -> None:
 
 def _unsubscribe_everywhere(delivery: Delivery, now: datetime) -> list[int]:
     """Stop all mail to the person behind the letter, of lists that it does not cover too; return the lists."""
-    mine = (Membership.person == delivery.person_id) & (Membership.state == "active")
+    mine = (Membership.person == delivery.person_id) & (Membership.state == MembershipState.ACTIVE)
     lists = [number for (number,) in Membership.select(Membership.list).where(mine).distinct().tuples()]
-    Membership.update(state="stopped", stopped_by="reader", stopped_at=now).where(mine).execute()
+    Membership.update(state=MembershipState.STOPPED, stopped_by="reader", stopped_at=now).where(mine).execute()
     if lists:
         audit.log_action(None, "member.stopped", delivery.person_id, detail={"lists": lists, "delivery": delivery.id})
     return lists

@@ -41,7 +41,9 @@ from models import (
     Organization,
     Person,
     Reminder,
+    ReminderState,
     Rollover,
+    RolloverState,
     StepSent,
 )
 
@@ -166,9 +168,11 @@ def _purge_steps(year: int, border: datetime, now: datetime) -> Iterator[int]:
     service_letters = (Letter.delivery.is_null(), Letter.made_at < border, Letter.state.not_in(PENDING_STATES))
     yield from _repeat_until_empty(lambda: _delete_rows(Letter, *service_letters))
     yield from _repeat_until_empty(lambda: _delete_rows(InboundMessage, InboundMessage.at < border))
-    if not Rollover.select().where(Rollover.state == "ended").exists():  # its classes wait for who was in them
+    if (
+        not Rollover.select().where(Rollover.state == RolloverState.ENDED).exists()
+    ):  # its classes wait for who was in them
         yield from _repeat_until_empty(lambda: _delete_left_memberships(border))
-    over = Rollover.state.in_(("done", "undone")) & (Rollover.done_at < border)
+    over = Rollover.state.in_((RolloverState.DONE, RolloverState.UNDONE)) & (Rollover.done_at < border)
     Rollover.update(undo={}, roster={}).where(over).execute()
     _delete_old_backups(now)
 
@@ -188,7 +192,10 @@ def _still_needed(notice: Notice, now: datetime) -> bool:
     if looked.exists():
         return True
     going = Letter.select().where(Letter.notice == notice, Letter.is_current == True, Letter.state.in_(PENDING_STATES))
-    return going.exists() or Reminder.select().where(Reminder.notice == notice, Reminder.state == "waiting").exists()
+    return (
+        going.exists()
+        or Reminder.select().where(Reminder.notice == notice, Reminder.state == ReminderState.WAITING).exists()
+    )
 
 
 def _close_and_summarize(notice: Notice, now: datetime) -> None:

@@ -25,7 +25,7 @@ from core.rollover.year_end import PreviewOutdated, change_rollover, class_from_
 from core.settings import load_settings
 from database import db, in_chunks
 from i18n import N_, say
-from models import Child, MailingList, Membership, Person, Rollover, User
+from models import Child, MailingList, Membership, MembershipState, Person, Rollover, RolloverState, User
 
 
 class NoChildColumns(DomainError):
@@ -85,7 +85,7 @@ def upload_roster(rollover: Rollover, *, content: bytes = b"", text: str = "", f
     if not rows or not any(row.grade or row.class_name for row in rows):
         raise NoChildColumns()
     roster = {"filename": filename[:120], "rows": [asdict(row) for row in rows], "decided": {}, "leaving": []}
-    change_rollover(rollover, "ended", roster=roster)
+    change_rollover(rollover, RolloverState.ENDED, roster=roster)
     return len(rows)
 
 
@@ -99,7 +99,7 @@ def _child_mapping(sheet: Sheet) -> tuple[str, ...]:
 
 def discard_roster(rollover: Rollover) -> None:
     """Drop the stored lines, to upload others. Raises StepAlreadyDone."""
-    change_rollover(rollover, "ended", roster={})
+    change_rollover(rollover, RolloverState.ENDED, roster={})
 
 
 def save_decisions(rollover: Rollover, decided: dict[str, str], leaving: Iterable[int]) -> None:
@@ -113,7 +113,9 @@ def save_decisions(rollover: Rollover, decided: dict[str, str], leaving: Iterabl
     }
     rollover.roster = {**rollover.roster, "decided": valid}
     missing = {child.id for child in preview_roster(rollover).missing}
-    change_rollover(rollover, "ended", roster={**rollover.roster, "leaving": sorted(set(leaving) & missing)})
+    change_rollover(
+        rollover, RolloverState.ENDED, roster={**rollover.roster, "leaving": sorted(set(leaving) & missing)}
+    )
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -189,7 +191,7 @@ def apply_roster(rollover: Rollover, by: User | None, now: datetime, *, fingerpr
         if preview.fingerprint != fingerprint:
             raise PreviewOutdated()
         undo = {**rollover.undo, "roster": _write_roster(rollover, preview, now)}
-        change_rollover(rollover, "ended", state="done", done_at=now, undo=undo, roster={})
+        change_rollover(rollover, RolloverState.ENDED, state=RolloverState.DONE, done_at=now, undo=undo, roster={})
         audit.log_action(by, "rollover.roster_in", rollover.id, detail={"lines": len(preview.lines)})
     return preview
 
@@ -264,7 +266,7 @@ def _draft_membership(rows: list[Membership], list_id: int, states: dict[int, st
     fields: dict[str, Any] = {
         "state": state,
         "stopped_by": stopped_by,
-        "stopped_at": now if state == "stopped" else None,
+        "stopped_at": now if state == MembershipState.STOPPED else None,
         "joined_at": now,
     }
     if here is not None:
@@ -277,9 +279,11 @@ def _state_of_old_class(rows: list[Membership], states: dict[int, str]) -> tuple
     """Return (state, stopped_by) of the old class: a stopped membership stays stopped (field.md 3.1)."""
     old = [row for row in rows if row.id in states]
     before = {states[row.id] for row in old}
-    if "stopped" in before and "active" not in before:
-        return "stopped", next((row.stopped_by for row in old if states[row.id] == "stopped"), "reader")
-    return (before.pop(), "") if len(before) == 1 and before <= {"pending", "unconfirmed"} else ("active", "")
+    if MembershipState.STOPPED in before and MembershipState.ACTIVE not in before:
+        stopped_by = (row.stopped_by for row in old if states[row.id] == MembershipState.STOPPED)
+        return MembershipState.STOPPED, next(stopped_by, "reader")
+    waiting = {MembershipState.PENDING, MembershipState.UNCONFIRMED}
+    return (before.pop() if len(before) == 1 and before <= waiting else MembershipState.ACTIVE), ""
 
 
 def _register_new_families(preview: RosterPreview, now: datetime) -> list[dict[str, Any]]:

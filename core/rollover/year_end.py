@@ -23,9 +23,9 @@ from core.imports.plan_model import ImportPlan, RowDraft, preview_digest
 from core.permissions import notice_ids_for_lists
 from database import db, new_join_code
 from i18n import N_
-from models import Child, MailingList, Membership, Notice, NoticeState, Rollover, User
+from models import Child, MailingList, Membership, Notice, NoticeState, Rollover, RolloverState, User
 
-OPEN_STATES = ("planned", "ended")
+OPEN_STATES = (RolloverState.PLANNED, RolloverState.ENDED)
 
 
 class StepAlreadyDone(DomainError):
@@ -130,12 +130,12 @@ def set_plan(rollover: Rollover, grades: Iterable[str], lists: Iterable[int]) ->
     """Set the leaving grades and the class lists. Raises StepAlreadyDone."""
     candidates = {row.id for row in class_list_candidates()}
     plan = {"grades": list(grades), "lists": [number for number in lists if number in candidates]}
-    change_rollover(rollover, "planned", plan=plan)
+    change_rollover(rollover, RolloverState.PLANNED, plan=plan)
 
 
 def discard_plan(rollover: Rollover, by: User | None) -> None:
     """Drop a plan that was not carried out. Raises StepAlreadyDone."""
-    if not Rollover.delete().where(Rollover.id == rollover.id, Rollover.state == "planned").execute():
+    if not Rollover.delete().where(Rollover.id == rollover.id, Rollover.state == RolloverState.PLANNED).execute():
         raise StepAlreadyDone()
     audit.log_action(by, "rollover.given_up")
 
@@ -220,7 +220,7 @@ def end_year(rollover: Rollover, by: User | None, now: datetime, *, fingerprint:
         plan = {**rollover.plan, "rooms": {row.list.id: [row.grade, row.class_name] for row in preview.lists}}
         plan["graduates"] = [row.id for row in preview.graduates]
         undo = {"end": [undo_log.as_json()]}
-        change_rollover(rollover, "planned", state="ended", ended_at=now, plan=plan, undo=undo)
+        change_rollover(rollover, RolloverState.PLANNED, state=RolloverState.ENDED, ended_at=now, plan=plan, undo=undo)
         for row in preview.lists:
             audit.log_action(by, "list.code_rotated", row.list.id)
         detail = {"graduates": len(preview.graduates), "places": len(preview.ending), "lists": len(preview.lists)}
@@ -252,13 +252,13 @@ def undo_step(rollover: Rollover, by: User | None) -> tuple[int, int]:
     with db.atomic():
         if not can_undo(rollover):
             raise UndoTooLate()
-        if rollover.state == "done":
+        if rollover.state == RolloverState.DONE:
             logs, rest = rollover.undo["roster"], {"end": rollover.undo["end"]}
-            change_rollover(rollover, "done", state="ended", done_at=None, undo=rest)
+            change_rollover(rollover, RolloverState.DONE, state=RolloverState.ENDED, done_at=None, undo=rest)
             action = "rollover.roster_undone"
         else:
             logs = rollover.undo.get("end", [])
-            change_rollover(rollover, "ended", state="undone", undo={}, roster={})
+            change_rollover(rollover, RolloverState.ENDED, state=RolloverState.UNDONE, undo={}, roster={})
             action = "rollover.undone"
         counts = [apply.undo_changes(log) for log in reversed(logs)]
         undone, skipped = sum(one for one, _ in counts), sum(one for _, one in counts)

@@ -17,7 +17,7 @@ from core.permissions import Permissions
 from core.signup import emails
 from core.signup.signup import guardian_without_address
 from database import db
-from models import MailingList, Membership, Person, QueuedSignup, User
+from models import MailingList, Membership, MembershipState, Person, QueuedSignup, User
 
 MAX_SHOWN = 100
 REJECTED_SHOWN_FOR = timedelta(days=30)
@@ -33,12 +33,12 @@ class MembershipRequest:
 
 def pending_requests(rights: Permissions) -> list[MembershipRequest]:
     """Return the requests that this manager decides, the oldest first."""
-    return _requests_where(rights, Membership.state == "pending", Membership.joined_at)
+    return _requests_where(rights, Membership.state == MembershipState.PENDING, Membership.joined_at)
 
 
 def recently_rejected(rights: Permissions, now: datetime) -> list[MembershipRequest]:
     """Return recent rejections in these lists, the latest first, so that a mistake can be undone."""
-    refused = (Membership.state == "refused") & (Membership.left_at > now - REJECTED_SHOWN_FOR)
+    refused = (Membership.state == MembershipState.REFUSED) & (Membership.left_at > now - REJECTED_SHOWN_FOR)
     return _requests_where(rights, refused, Membership.left_at.desc())
 
 
@@ -73,7 +73,7 @@ def queued_signups_by_list(rights: Permissions) -> list[tuple[MailingList, int]]
 def approve_requests(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
     """Approve pending or refused people and send the welcome letter; return how many changed."""
     with db.atomic():
-        approved = _people_in_states(mailing_list, people, ("pending", "refused"))
+        approved = _people_in_states(mailing_list, people, (MembershipState.PENDING, MembershipState.REFUSED))
         count = members.approve_members(mailing_list, [person.id for person in approved], by)
         for person in approved:
             emails.send_approved(mailing_list, _settle_family(mailing_list, person, by, now), now)
@@ -87,7 +87,7 @@ def _settle_family(mailing_list: MailingList, person: Person, by: User | None, n
     """
     memberships = list(Membership.select().where(Membership.person == person, Membership.is_member))
     for row in memberships:
-        if row.list_id != mailing_list.id or row.state != "active" or row.child is None:
+        if row.list_id != mailing_list.id or row.state != MembershipState.ACTIVE or row.child is None:
             continue
         guardian = None if person.name or len(memberships) > 1 else guardian_without_address(mailing_list, row.child)
         if guardian:
@@ -107,10 +107,10 @@ def _settle_family(mailing_list: MailingList, person: Person, by: User | None, n
 def reject_requests(mailing_list: MailingList, people: Iterable[int], by: User | None, now: datetime) -> int:
     """Reject pending people and notify them. Return how many."""
     with db.atomic():
-        rejected = _people_in_states(mailing_list, people, ("pending",))
-        changed = {"state": "refused", "left_at": now}
+        rejected = _people_in_states(mailing_list, people, (MembershipState.PENDING,))
+        changed = {"state": MembershipState.REFUSED, "left_at": now}
         theirs = Membership.person.in_([person.id for person in rejected]) & (Membership.list == mailing_list)
-        Membership.update(**changed).where(theirs, Membership.state == "pending").execute()
+        Membership.update(**changed).where(theirs, Membership.state == MembershipState.PENDING).execute()
         for person in rejected:
             audit.log_action(by, "member.refused", person.id, detail={"list": mailing_list.id})
             emails.send_rejected(mailing_list, person, now)

@@ -13,7 +13,7 @@ from core.notifications.notify import notify, render_message
 from core.settings import load_settings
 from core.signup.quotas import SignupRequest
 from database import db
-from models import Child, Letter, MailingList, Membership, Person
+from models import Child, Letter, MailingList, Membership, MembershipState, Person
 
 CONFIRM_LINK_LIFETIME = timedelta(days=3)
 MAX_QUEUED_EMAILS_PER_HOUR = 300
@@ -29,7 +29,7 @@ def send_welcome(mailing_list: MailingList, person: Person, state: str, now: dat
         "terms": consent.render_consent_text(mailing_list, person.language),
     }
     known = "registered" if person.name else "welcome"  # without a name the letter asks for it first
-    notify(known if state == "active" else "approval", person, now, **values)
+    notify(known if state == MembershipState.ACTIVE else "approval", person, now, **values)
 
 
 def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
@@ -48,7 +48,7 @@ def preview_welcome(mailing_list: MailingList) -> tuple[str, str]:
 
 def send_approved(mailing_list: MailingList, person: Person, now: datetime) -> None:
     if person.is_deliverable and allows_letter(Caused.APPROVAL, None, person.address, now):
-        send_welcome(mailing_list, person, "active", now)
+        send_welcome(mailing_list, person, MembershipState.ACTIVE, now)
 
 
 def send_rejected(mailing_list: MailingList, person: Person, now: datetime) -> None:
@@ -136,7 +136,7 @@ def request_from_link(text: str, now: datetime) -> SignupRequest | None:
     )
 
 
-def has_membership(request: SignupRequest, person: Person | None, state: str = "active") -> bool:
+def has_membership(request: SignupRequest, person: Person | None, state: str = MembershipState.ACTIVE) -> bool:
     """Return whether a person has a membership in this state for the list, and for the child of the request."""
     if person is None or not person.is_deliverable:
         return False

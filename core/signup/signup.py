@@ -20,7 +20,17 @@ from core.settings import load_settings
 from core.signup import emails, quotas
 from core.signup.quotas import SignupRequest
 from database import db, millis
-from models import Child, LinkRequest, MailingList, Membership, Person, QueuedSignup, User
+from models import (
+    AddressState,
+    Child,
+    LinkRequest,
+    MailingList,
+    Membership,
+    MembershipState,
+    Person,
+    QueuedSignup,
+    User,
+)
 
 MAX_GUARDIANS = 6
 """Guardians that one child's code lets in; more wait for a manager's approval."""
@@ -91,7 +101,7 @@ def _join_or_confirm(request: SignupRequest, sure: bool, now: datetime) -> Signu
         emails.send_confirmation_link(request, load_settings().language, now)
         return SignupResult("held", "asked to confirm")
     person, state = join_list(request, now)
-    return SignupResult("done", (request.proof or "code") if state == "active" else "pending", person)
+    return SignupResult("done", (request.proof or "code") if state == MembershipState.ACTIVE else "pending", person)
 
 
 def process_queued_signups(now: datetime) -> int:
@@ -173,7 +183,7 @@ def _send_requested(row: LinkRequest, now: datetime) -> None:
 def confirm_signup(request: SignupRequest, now: datetime) -> tuple[Person, str]:
     """Join after the confirmation link was pressed. Idempotent."""
     person = person_by_address(request.address)
-    for state in ("active", "pending"):
+    for state in (MembershipState.ACTIVE, MembershipState.PENDING):
         if person and emails.has_membership(request, person, state):
             return person, state
     request.evidence["confirmed"] = millis(now)
@@ -201,16 +211,20 @@ def join_list(request: SignupRequest, now: datetime) -> tuple[Person, str]:
     """
     with db.atomic():
         person, named = _find_or_create_person(request, now)
-        suppressed = (Person.id == person.id) & (Person.address_state != "fine")
+        suppressed = (Person.id == person.id) & (Person.address_state != AddressState.FINE)
         Person.update(**deliverable_fields(now)).where(suppressed).execute()
         if request.proof:
             change_requests.merge_in_list(person, request.list, now)
         state = _open_memberships(request, person, now)
-        if request.child and state == "active":
+        if request.child and state == MembershipState.ACTIVE:
             put_into_household(Person.get_by_id(person.id), request.child)
         class_teacher.assign_new_members(request.list, [person.id])
         if named:
-            active = (Membership.person == person) & (Membership.list == request.list) & (Membership.state == "active")
+            active = (
+                (Membership.person == person)
+                & (Membership.list == request.list)
+                & (Membership.state == MembershipState.ACTIVE)
+            )
             Membership.update(joined_via=request.route, consent=_consent_record(request, now)).where(active).execute()
         audit.log_action(None, "member.joined", person.id, detail={"list": request.list.id, "route": request.route})
         current = Person.get_by_id(person.id)
@@ -244,10 +258,10 @@ def guardian_without_address(mailing_list: MailingList, child: Child) -> Person 
 def _open_memberships(request: SignupRequest, person: Person, now: datetime) -> str:
     """Reopen the person's memberships in a list, and create the missing one; return the state."""
     memberships = list(Membership.select().where(Membership.list == request.list, Membership.person == person))
-    reopened = [row for row in memberships if row.state != "active" and _may_reopen(row, request)]
-    state = "pending" if _needs_approval(request, memberships) else "active"
+    reopened = [row for row in memberships if row.state != MembershipState.ACTIVE and _may_reopen(row, request)]
+    state = MembershipState.PENDING if _needs_approval(request, memberships) else MembershipState.ACTIVE
     # A pending membership keeps the refusal, or leaving and signing up again would lift it.
-    by = "manager" if state == "pending" and _is_barred(memberships) else ""
+    by = "manager" if state == MembershipState.PENDING and _is_barred(memberships) else ""
     fields: dict[str, Any] = {
         "state": state,
         "stopped_by": by,
@@ -258,17 +272,17 @@ def _open_memberships(request: SignupRequest, person: Person, now: datetime) -> 
         "consent": _consent_record(request, now),
     }
     numbers = [row.id for row in reopened]
-    Membership.update(**fields).where(Membership.id.in_(numbers), Membership.state != "active").execute()
-    current = [row for row in memberships if row.state == "active" or row in reopened]
+    Membership.update(**fields).where(Membership.id.in_(numbers), Membership.state != MembershipState.ACTIVE).execute()
+    current = [row for row in memberships if row.state == MembershipState.ACTIVE or row in reopened]
     matching = [row for row in current if request.child is None or row.child_id == request.child.id]
     if matching:
-        return "active" if any(row.state == "active" for row in matching) else state
+        return MembershipState.ACTIVE if any(row.state == MembershipState.ACTIVE for row in matching) else state
     childless = next((row for row in current if row.child_id is None), None)
     if childless:
         Membership.update(child=request.child).where(
             Membership.id == childless.id, Membership.child.is_null()
         ).execute()
-        return "active" if childless.state == "active" else state
+        return MembershipState.ACTIVE if childless.state == MembershipState.ACTIVE else state
     Membership.create(person=person, list=request.list, child=request.child, **fields)
     return state
 
@@ -289,7 +303,7 @@ def _needs_approval(request: SignupRequest, memberships: list[Membership]) -> bo
 
 def _is_barred(memberships: list[Membership]) -> bool:
     """Return whether a manager stopped or refused this person, and has not undone it."""
-    return any(row.stopped_by == "manager" or row.state == "refused" for row in memberships)
+    return any(row.stopped_by == "manager" or row.state == MembershipState.REFUSED for row in memberships)
 
 
 def _count_guardians(child: Child) -> int:
