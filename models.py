@@ -406,9 +406,9 @@ class Membership(BaseModel):
 class ChangeRequest(BaseModel):
     """A change that waits for a user with rights over all lists of the person (decision 87).
 
-    `changes`: wanted values of the person, or of the child, by column; `household`: "" (one of their own) or the id of a
-    person to join. `duplicate`: a second row of perhaps the same person, made by a manager who may not see the first
-    one; agreement merges it into `person`. `list`: the list of the requester.
+    `changes`: wanted values of the person, or of the child, by column; `household`: "" (one of their own) or the id of
+    a person to join. `duplicate`: a second row of perhaps the same person, made by a manager who may not see the first
+    row. Agreement merges it into `person`. `list`: the list of the requester.
     """
 
     person = ForeignKeyField(Person, backref="change_requests", on_delete="CASCADE")
@@ -854,9 +854,9 @@ class Delivery(BaseModel):
     """One reader of one notice, frozen when sending begins. `reason` empty: gets letters; else why not.
 
     Reasons: no_address, stopped, left, pending, bounced, complained, excluded, missing (a merge field is empty).
-    `token` opens the reader's pages. `values`: merge fields by the names that the wording uses.
-    For a letter about one child: `child_name` and `child_room` at that time; `siblings` if the reader also gets letters
-    about other children (the subject then ends with the child's given name).
+    `token` opens the reader's pages. `values`: merge fields by the names that the wording uses. For a letter about one
+    child: `child_name` and `child_room` at that time; `siblings`: the reader also gets letters about other children.
+    Then the subject ends with the child's given name.
     """
 
     notice = ForeignKeyField(Notice, backref="deliveries", on_delete="CASCADE")

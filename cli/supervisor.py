@@ -1,8 +1,8 @@
 """The supervisor of `flask serve`: starts the processes, restarts those that die, and ends them together.
 
 Each process has its own session, so Ctrl-C reaches the supervisor alone. The supervisor sends one SIGTERM, and the
-processes finish the current letter or request. Each process holds the reading end of a pipe: when the supervisor dies,
-even by kill -9, the pipe closes and the process ends.
+processes finish the current letter or request. Each process holds the reading end of a pipe. When the supervisor ends,
+even by kill -9, the pipe closes and the process exits.
 """
 
 import logging

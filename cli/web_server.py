@@ -1,7 +1,7 @@
 """The web server: two processes of waitress share one port.
 
-waitress reads a whole request in its event loop and takes a thread only then, so a slow client holds a connection but
-no thread. It also sends the responses from the loop. This module adds the deadlines, the limit of connections, a log
+waitress reads a whole request in its event loop before it uses a thread. So a slow client holds a connection but no
+thread. It also sends the responses from the loop. This module adds the deadlines, the limit of connections, a log
 without URLs, and the processes.
 """
 

@@ -27,8 +27,7 @@ def log_action(
 def log_view(by: User | None, action: str, number: int | None = None, *, detail: dict[str, Any] | None = None) -> None:
     """Write one row about something that was read or exported.
 
-    While the database cannot be written, this process keeps the row and writes it with the next one: reading never
-    needs a write (law 11).
+    While the database cannot be written, this process keeps the row and writes it with the next one (law 11).
     """
     kind = action.partition(".")[0]
     row = {"at": clock.now(), "user": by, "action": action, "kind": kind, "number": number, "detail": detail or {}}

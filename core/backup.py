@@ -1,7 +1,8 @@
 """Backups of the whole data folder as one file, and when the last one was made.
 
-The file is a gzipped tar: a checked copy of the database, keys, attachments, all other files, and last a manifest with
-their SHA-256 sums and the number of rows of each table. It is opened and compared before it gets its name. Locks, queue, rate limits and the practice outbox stay out. `core.system.restore` reads it back.
+The file is a gzipped tar: a checked copy of the database, keys, attachments and all other files. The last entry is a
+manifest with SHA-256 sums and the number of rows of each table. It is opened and compared before it gets its name.
+Locks, queue, rate limits and the practice outbox stay out. `core.system.restore` reads it back.
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """One state "disk full" for pages, commands and workers.
 
-The disk counts as full while less than 1 MiB is free, and for a minute after a write failed for lack of room: a quota
-does not show in the free space.
+The disk counts as full while less than 1 MiB is free, and for a minute after a write failed for lack of room. The free
+space does not show a quota.
 """
 
 import os

@@ -67,9 +67,9 @@ class Permissions:
         """Say whether the user may see (`view`) or control (`send`) a notice.
 
         The writer sees it with any role left, and controls it until it starts. Other users control it if they may send
-        to all of its lists, and see it if they may view one of them; of a drip message they must manage the list. A
-        started notice to 全校 is seen by everyone who may view a list. A draft is seen by those who may control it.
-        Without recipients it belongs to its writer and the administrators. Which results they see: `visible_lists`.
+        to all of its lists, and see it if they may view one. For a drip message they must manage the list. A started
+        notice to 全校 is seen by everyone who may view a list. A draft is seen by those who may control it. Without
+        recipients it belongs to its writer and the administrators. Which results they see: `visible_lists`.
         """
         if self.is_admin and not self._is_others_practice(notice):
             return True

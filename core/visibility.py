@@ -1,8 +1,8 @@
 """Which results of a sent notice a user may see: those of the own lists (T-33, T-45; decision 0008).
 
-A notice to 全校 covers memberships in that list alone. A user who may view a class sees those of its families: of a
-child in the class, whichever guardian got the letter, and of its members without a child. The latter without the names
-of their children in other lists. `lists` are list numbers; None: all.
+A notice to 全校 covers memberships in that list alone. A user who may view a class sees the responses of its families.
+These are the children in the class, whichever guardian got the letter, and members without a child. The latter without
+the names of their children in other lists. `lists` are list numbers; None: all.
 """
 
 from collections.abc import Collection

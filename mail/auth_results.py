@@ -1,9 +1,9 @@
 """Authenticate the From domain of an incoming message: DKIM checked here, or our mail server's own results.
 
-RFC 6376 (DKIM), 8301 (no SHA-1), 7489 (alignment, policy discovery), 8601 (Authentication-Results). Anybody can
-write any From, so nothing is distributed because of From alone (design decision 6). Unreadable input counts as
-unproven. There is no public suffix list: two domains are aligned if they are equal, or if one is below the other
-and the upper one is not a suffix under which strangers register. This is stricter than DMARC.
+RFC 6376 (DKIM), 8301 (no SHA-1), 7489 (alignment, policy discovery), 8601 (Authentication-Results). Anybody can write
+any From, so nothing is distributed because of From alone (design decision 6). Unreadable input counts as unproven.
+There is no public suffix list. Two domains are aligned if they are equal, or if one is below the other. The upper one
+must not be a suffix under which strangers register. This is stricter than DMARC.
 """
 
 import re
@@ -183,8 +183,8 @@ def authenticate_message(
 def _came_from_author(results: MethodResults, author: str, envelope: str, published: dict[str, str]) -> bool:
     """Tell whether a server of the author's domain handed the message over, with the author as envelope sender.
 
-    SPF covers the last hop only. Who passes a message on does so from another server or under another name, so here
-    the header is as the author's provider sent it.
+    SPF covers the last hop only. A forwarded message comes from another server or under another name. So here the
+    header is as the author's provider sent it.
     """
     is_author = address.comparison_key(envelope or "@") == address.comparison_key(author)
     return is_author and _is_aligned_pass(results, "spf", address.domain_of(author), published)

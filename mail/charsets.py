@@ -1,9 +1,9 @@
 """Text out of the bytes of a mail, whatever its charset says: a ladder of superset codecs that never raises.
 
-RFC 1468 (ISO-2022-JP), RFC 2047 (encoded words in headers). What Japanese mails really hold goes beyond the
-charset they name: NEC row 13 (①㈱Ⅲ) and IBM extensions (髙﨑) under ISO-2022-JP, Shift_JIS and EUC-JP alike,
-half-width kana, unmarked 8-bit headers, UTF-8 under a Latin name. So the wider codec is asked at once (cp932
-for Shift_JIS, windows-1252 for Latin 1 …). What no codec knows, the pictograms of telephones above all, becomes 〓.
+RFC 1468 (ISO-2022-JP), RFC 2047 (encoded words in headers). Japanese mails contain more than the charset that they
+name: NEC row 13 (①㈱Ⅲ) and IBM extensions (髙﨑) under ISO-2022-JP, Shift_JIS and EUC-JP. They also contain half-width
+kana, unmarked 8-bit headers, and UTF-8 under a Latin name. So the wider codec is asked at once (cp932 for Shift_JIS,
+windows-1252 for Latin 1 …). What no codec knows, the pictograms of telephones above all, becomes 〓.
 """
 
 import binascii
@@ -293,8 +293,8 @@ def _one_line(text: str) -> str:
 def decode_encoded_words(text: str) -> str:
     """Decode the encoded words (RFC 2047) in a text; lenient where mail programs are.
 
-    Words inside quotes, without blanks between them, with blanks inside or without end are taken too; neighbours
-    of one charset are joined before they are decoded, since some programs cut a character in two.
+    Accepts words inside quotes, without blanks between them, with blanks inside or without end. Joins neighbours of one
+    charset before decoding, because some programs cut a character in two.
     """
     if "=?" not in text:
         return text

@@ -1,9 +1,9 @@
 """Compose letters: parts shared by all recipients of a notice are built once, the rest per letter.
 
-RFC 5322 (message), 2045/2046 (MIME), 2047 (encoded words), 2919 (List-Id), 2369 (List-Post, List-Unsubscribe),
-8058 (one-click), 3834 (Auto-Submitted). Order of the text (T-43, T-49, D-26): the organizer's text, the read
-confirmation, the questions, the footer. Each URL stands alone on its line with its label on the line before,
-because phones take everything up to the next space into a link.
+RFC 5322 (message), 2045/2046 (MIME), 2047 (encoded words), 2919 (List-Id), 2369 (List-Post, List-Unsubscribe), 8058
+(one-click), 3834 (Auto-Submitted). Order of the text (T-43, T-49, D-26): the organizer's text, the read confirmation,
+the questions, the footer. Each URL is alone on its line, with its label on the line before. Phones make everything up
+to the next space part of a link.
 """
 
 import re

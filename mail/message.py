@@ -437,8 +437,8 @@ _PGP_MESSAGE = "-----BEGIN PGP MESSAGE-----"
 def best_text(part: MimePart) -> str:
     """Return the best text: plain text, of alternatives the plainest, else the text of the HTML.
 
-    Without such a text, named text parts count too, and all parts beside the root of a related one: gateways of
-    telephones send the words so. A text that is the whole mail is never only a file.
+    Without such a text, named text parts count too, and all parts beside the root of a related one. Gateways of
+    telephones send text like this. A text that is the whole mail is never only a file.
     """
     for leaves in (_texts(part), _lenient_texts(part), [part] if _is_words(part) else []):
         text = _joined_text(leaves)

@@ -1,8 +1,8 @@
 """Take out of a text what no member may see: mail addresses of others, and links or tokens of Kairan.
 
-Link scanners and redirectors rewrite links in ways that no list covers. So each run of signs is decoded in all usual
-ways, again and again, and what any decoding shows decides (percent signs, base64, quoted-printable, HTML entities,
-full-width signs, URLDefense).
+Link scanners and redirectors rewrite links in ways that no list covers. So each run of signs is decoded repeatedly in
+all usual ways: percent signs, base64, quoted-printable, HTML entities, full-width signs, URLDefense. A match in any
+decoding counts.
 """
 
 import binascii

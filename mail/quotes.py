@@ -1,7 +1,7 @@
 """Take quoted mails off a text: quotes of a reply go, a forwarded mail keeps its words without its header lines.
 
-RFC 3676 4.5 (the mark of a quote). Introductions and header lines have no standard: programs write them in their
-user's language, in any order, folded, indented or below the mark of a quote. Nothing is removed from a new mail.
+RFC 3676 4.5 (the mark of a quote). Introductions and header lines have no standard. Programs write them in their user's
+language, in any order, folded, indented or below a quote mark. Nothing is removed from a new mail.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Where mail servers are and how to log in, as one URL each: SMTP to send, IMAP to read a mailbox (RFC 3501, 8314).
+"""Host, port, security and login of a mail server as one URL: SMTP to send, IMAP to read a mailbox (RFC 3501, 8314).
 
 User and password are percent-decoded. No password is sent without encryption, except to this machine.
 """

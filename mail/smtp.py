@@ -292,7 +292,7 @@ class SmtpConnection:
     def _begin(self, commands: "EnvelopeCommands") -> SmtpReply | None:
         """Send MAIL, RCPT and DATA; return the refusing reply, or None if the content may follow.
 
-        If that fails in one go, try one command at a time; if that works, the host is not pipelined to for a day.
+        If the pipelined commands fail, send one command at a time. If that works, stop pipelining to the host for a day.
         """
         self.open()
         if not self._pipelines():

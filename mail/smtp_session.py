@@ -1,4 +1,4 @@
-"""A session of smtplib whose waits are bounded: a time, lines and bytes for each reply as a whole, and an end when told.
+"""A session of smtplib with limits: time, lines and bytes of each whole reply. It ends when it is cancelled.
 
 smtplib bounds each recv only: a server that sends one line a second would hold it for ever.
 """

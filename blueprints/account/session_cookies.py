@@ -16,7 +16,7 @@ def client_info() -> logins.LoginClient:
 
 
 def finish_first_factor(user: User, *, remember: bool = False, wanted: str | None = None) -> Response:
-    """Open the session of a user who has shown one factor; on a new device, first ask for the second if there is one."""
+    """Open the session of a user who has shown one factor. A new device first needs the second factor, if set."""
     now, client = clock.now(), client_info()
     if not second_factor.is_required(user, devices.find_device(user, client.device_cookie, now)):
         return open_session(user, remember=remember, wanted=wanted)

@@ -1,7 +1,7 @@
 """Known devices: browsers on which a user has logged in. Listed, named and removed on the account page.
 
-One cookie holds a token for each of the last users of the browser, so that a shared computer is known to all of them.
-A token that the table does not know is never adopted, so nobody can plant one.
+One cookie holds a token for each of the last users of the browser. So a shared computer is a known device for all of
+them. A token that the table does not know is never adopted, so nobody can plant one.
 """
 
 import secrets

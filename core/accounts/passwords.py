@@ -1,7 +1,7 @@
 """Password hashing and the password rule.
 
-argon2id with 19 MiB, two passes, one lane: the smaller profile of the OWASP password storage cheat sheet, so that
-eight threads fit into a small server. The rule: length, and not common (NIST SP 800-63B 5.1.1.2).
+argon2id with 19 MiB, two passes, one lane: the smaller profile of the OWASP password storage cheat sheet. Eight threads
+fit into a small server. The rule: length, and not common (NIST SP 800-63B 5.1.1.2).
 """
 
 import re

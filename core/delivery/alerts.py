@@ -1,7 +1,7 @@
 """Alerts about delivery problems of the sender: servers that reject our mail by policy, and carriers that block us.
 
-Neither excludes an address (decision 3). Administrators get an e-mail, the home page shows a banner, and letters to a
-blocking carrier can be sent again with one button (field 3.4).
+Neither excludes an address (decision 3). Administrators get an e-mail, and the home page shows a banner. One button
+sends letters to a blocking carrier again (field 3.4).
 """
 
 from collections.abc import Callable

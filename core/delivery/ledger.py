@@ -1,9 +1,9 @@
 """The ledger of a worker: each SMTP reply and the next letter, in a file, before the next content leaves (decision 0074).
 
-One line costs one write and survives kill -9 like a commit. Lines are carried into the tables many at a time: by their
-worker, by the process that settles a dead worker, and by the process that stops letters. Carrying twice changes nothing.
-A worker marks a letter as handed over under a lock of the file. A process that stops letters holds that lock until its
-transaction has ended, so a letter that it calls stopped has not left.
+One line costs one write and survives kill -9 like a commit. Lines are written into the tables many at a time. Their
+worker does it, or the process that settles a dead worker or stops letters. Carrying twice changes nothing. A worker
+marks a letter as handed over under a lock of the file. A process that stops letters holds that lock until its
+transaction has ended. So a letter that it reports as stopped was not sent.
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """An outage: the mail server cannot be used, or it refuses us. Notices pause and no attempt is counted.
 
-A notice that was paused for too long is held for a decision of its organizer (decision 8), whether the outage is over
-or not; a provider's limit has its time and holds nothing.
+A notice that was paused for too long is held for a decision of its organizer (decision 8), also during the outage. A
+provider's limit ends at a known time and holds no notice.
 """
 
 from datetime import datetime, timedelta

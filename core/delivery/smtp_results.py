@@ -2,8 +2,8 @@
 
 `mail.bounce.fault` tells whose fault an answer is: ours closes the route (`core.delivery.outage`), the message's holds
 the notice once, the reader's refuses the letter. Only "user unknown" excludes an address at once; a filter, a full
-mailbox or distrust of our server never does. If a domain refuses more than a fifth of a notice's letters, it is paused;
-if all domains together do, nobody is excluded either.
+mailbox or distrust of our server never does. If a domain refuses more than a fifth of a notice's letters, it is paused.
+If all domains together do, no person is excluded.
 """
 
 from collections.abc import Callable

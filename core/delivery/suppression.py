@@ -1,9 +1,9 @@
 """Update the suppression state of an address after a delivery failure (SMTP reply or bounce).
 
 Rules (decision 3, D-37, D-38): "user unknown" excludes the address at once; with a temporary code, at the third letter.
-A filter never excludes it. A full mailbox and other lasting failures exclude it after five letters on three days within
-30 days without activity of the person. A policy rejection of our server excludes no address and alerts. A complaint
-unsubscribes the person. An excluded person is never deleted (E-09).
+A filter never excludes it. A full mailbox and other lasting failures exclude it after five letters on three days. The
+days are within 30 days without activity of the person. A policy rejection of our server excludes no address and alerts.
+A complaint unsubscribes the person. An excluded person is never deleted (E-09).
 """
 
 from datetime import date, datetime, timedelta
@@ -92,8 +92,8 @@ def _failed_before(letter: Letter, now: datetime) -> bool:
 def record_expired(letters: list[Letter], now: datetime) -> None:
     """Record the failure of letters that servers deferred until they expired.
 
-    If a server deferred more than a fifth (and five) of a notice, the fault is not the readers': nothing is registered,
-    and the letters lose their code, so that they never count.
+    If a server deferred more than a fifth (and five) of a notice, it is not the readers' fault. Then nothing is
+    registered. The letters lose their code, so that they do not count later.
     """
     by_notice: dict[int | None, list[Letter]] = {}
     for letter in letters:

@@ -188,8 +188,8 @@ def _random_password() -> str:
 
 
 # ── invented families: the same each time, with addresses in reserved domains only ──
-# Mixed as in life: most have one registered guardian and one child; some have two guardians, or children in two
-# classes; a few have no address, stopped the mail, or read English.
+# Most have one registered guardian and one child. Some have two guardians, or children in two classes. A few have no
+# address, stopped the mail, or read English.
 
 GRADES, CLASSES = 6, 2
 FIRST_ROW_NUMBER = 1001

@@ -1,4 +1,4 @@
-"""Read an Excel file in a subprocess with a memory limit: 1 kB of it can ask for all memory of the machine.
+"""Read an Excel file in a subprocess with a memory limit, because a file of 1 kB can request all memory of the machine.
 
 The reader allocates every cell up to the farthest one; one cell at XFD1048576 means 17,000,000,000 of them. Above the
 limit only the subprocess fails (defences.md, archive bombs).

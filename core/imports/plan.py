@@ -33,8 +33,8 @@ def plan_rows(
 ) -> ImportPlan:
     """Plan the registration of some rows in a list.
 
-    `by`: a user who is no administrator matches people and children of the own lists only, and changes those of whom
-    the user manages all lists. None: the terminal, without limits.
+    `by`: a user who is no administrator matches only people and children of the own lists. Such a user changes only
+    people all of whose lists the user manages. None: the terminal, without limits.
     """
     plan = ImportPlan(mailing_list.id, now, by, [PlanLine(row.number, row.name, row.child_name) for row in rows])
     rights = permissions_of(by) if by else None

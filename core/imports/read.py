@@ -1,8 +1,8 @@
 """Read a roster from a file or from pasted lines into Cells: encoding, separator, cells as text.
 
-CSV as Excel writes it in Japan (CP932, UTF-8 with BOM, "Unicode text"), CSV of other programs, .xlsx and .xls, cells
-copied from Excel (tabs), and lines like `山田 花子 <hanako@example.jp>`. Only Excel's own zip is unpacked, up to a limit
-(defences.md, archive bombs).
+CSV as Excel writes it in Japan (CP932, UTF-8 with BOM, "Unicode text") and CSV of other programs. Also .xlsx and .xls,
+cells copied from Excel (tabs), and lines like `山田 花子 <hanako@example.jp>`. Only Excel's own zip is unpacked, up to a
+limit (defences.md, archive bombs).
 """
 
 import csv

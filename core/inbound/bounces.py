@@ -1,8 +1,8 @@
 """Handle reports about sent letters: bounces, delays, deliveries, complaints, automatic replies (D-37, D-38).
 
-A report counts only for a letter of ours, known by the VERP return path or by our Message-ID in the returned
-message, and only for 14 days. Reports are never answered or distributed. `core.delivery.suppression` decides what a
-failure means for the person.
+A report counts only for a letter of ours, for 14 days. The VERP return path or our Message-ID in the returned message
+names the letter. Reports are never answered or distributed. `core.delivery.suppression` decides what a failure means
+for the person.
 """
 
 from collections.abc import Callable

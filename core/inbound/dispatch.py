@@ -184,7 +184,7 @@ def handle_message(raw: bytes, envelope: str, recipient: str, now: datetime) -> 
     """Handle one message for one recipient; return its row, None if there is no such address.
 
     envelope: the envelope sender, "" for the null sender. Raises RetryLater (the message stays in the spool) and any
-    error of a handler: then the caller tries again; the third failure quarantines the message.
+    error of a handler. The caller tries again; the third failure quarantines the message.
     """
     target = resolve_recipient(recipient)
     if target is None:

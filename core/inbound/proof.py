@@ -1,7 +1,7 @@
 """What an incoming message proves: whose word it is, and that it was meant for this address and this day.
 
-One function for posts, signups, leaving and replies. A signature proves only the header fields that it covers, so
-anybody can send a genuine message on, to another recipient or with added fields (docs/security.md).
+One function for posts, signups, leaving and replies. A signature proves only the header fields that it covers. So an
+attacker can forward a genuine message to another recipient or with added fields (docs/security.md).
 """
 
 from dataclasses import dataclass

@@ -46,7 +46,7 @@ FIELD_LABELS = {
 def request_change(
     person_id: int, child_id: int | None, changes: Mapping[str, Any], list_id: int, by: User | None, now: datetime
 ) -> None:
-    """Ask for other values of a person, or of the child; a later request of the list replaces the values of the earlier one."""
+    """Request other values of a person, or of the child. A later request of the list replaces the earlier values."""
     of_row = (ChangeRequest.person == person_id) & ChangeRequest.duplicate.is_null() & (ChangeRequest.list == list_id)
     of_row &= ChangeRequest.child.is_null() if child_id is None else ChangeRequest.child == child_id
     with db.atomic():

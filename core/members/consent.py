@@ -1,6 +1,6 @@
 """The consent record of a membership: who agreed, when, how, and to which text (field.md 3.1).
 
-`Membership.consent` holds: `terms` (id of the text), `message` (Message-ID of the mail) or `network` (of the page,
+Keys of `Membership.consent`: `terms` (id of the text), `message` (Message-ID of the mail) or `network` (of the page,
 /24 or /48), `proof` (what proved the address), `code` (list or child), `asked` and `confirmed` (moments, ms),
 `from_list` (the list from which it was moved or copied).
 """

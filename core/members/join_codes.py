@@ -39,7 +39,7 @@ def format_code(code: str) -> str:
 
 
 def resolve_code(mailing_list: MailingList, typed: str) -> ValidCode | None:
-    """Return what a code stands for in this list; None if it is no code of the list or of a child in it."""
+    """Return what a code opens in this list; None if it is not a code of the list or of its children."""
     code = normalise_code(typed)
     if not code:
         return None
@@ -56,7 +56,7 @@ def child_code(mailing_list: MailingList, child: Child) -> str:
 
 
 def compute_code(secret: bytes, list_id: int, seed: str) -> str:
-    """Return the first code of a child in a list: a MAC of the list and of the child's seed, so that no row is needed."""
+    """Return the first code of a child in a list: a MAC of the list and the child's seed. It needs no row."""
     number = int.from_bytes(hmac.digest(secret, f"slip {list_id} {seed}".encode(), "sha256"))
     signs = []
     for _ in range(JOIN_CODE_LENGTH):

@@ -145,9 +145,9 @@ def _has_active_notice(mailing_list: MailingList) -> bool:
 def count_members(mailing_list: MailingList) -> dict[str, int]:
     """Return {members, active, stopped, bounced, pending} of a list, in PEOPLE, each counted once per list.
 
-    A parent with two children in the list is one member. `members` is the sum of the other four. Each person counts in
-    the first that fits: `bounced` (active, address dead), `stopped` (active, complained), `active` (gets notices by mail
-    or telephone), `stopped`, `pending` (waits for approval or confirmation).
+    A parent with two children in the list is one member. `members` is the sum of the other four. Each person is counted
+    once, in the first that fits: `bounced` (active, address dead), `stopped` (active, complained), `active` (gets
+    notices by mail or telephone), `stopped`, `pending` (waits for approval or confirmation).
     """
     return count_members_by_list([mailing_list.id])[mailing_list.id]
 

@@ -1,6 +1,6 @@
 """The reader's preference page: names, items, address, each list, and deletion (N-16, decision 2, field.md 3.2).
 
-A signed link opens it: the one in the welcome letter is valid for a week, the one that `/p` mails for a day. Changing
+A signed link opens it. The link in the welcome letter is valid for a week, the link that `/p` mails for a day. Changing
 the address invalidates all links. The page shows the reader's own data only, and no history.
 """
 

@@ -67,8 +67,8 @@ def membership_by_token(text: str) -> tuple[Person, MailingList] | None:
 def sign_page_token(person: Person, ends: datetime) -> str:
     """Return the token that opens the preference page until a moment, while the person keeps this address.
 
-    32 characters, so that the link fits on one line of a letter: number, minute, and 128 bits of HMAC over both and
-    the address.
+    It has 32 characters: number, minute, and 128 bits of HMAC over both and the address. So the link fits on one line
+    of a letter.
     """
     body = struct.pack(">II", person.id, millis(ends) // 60_000)
     return urlsafe_b64encode(body + _token_hmac(body, person)).decode()

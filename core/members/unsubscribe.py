@@ -1,7 +1,7 @@
-"""Stop and resume the mail of a list by the reader's own wish: from the page of a letter, by mail, or with one click.
+"""Stop and resume the mail of a list for its reader: from the page of a letter, by mail, or with one click.
 
-Every change is reversible on the same page, touches only the reader behind the letter, and is shown to the managers on
-the notice's board and in the audit log (decision 2).
+Every change is reversible on the same page and touches only the reader of the letter. Managers see it on the notice's
+board and in the audit log (decision 2).
 """
 
 from collections.abc import Callable, Collection, Iterable

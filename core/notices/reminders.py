@@ -1,7 +1,7 @@
 """Reminders: letters of a later round to readers who have not confirmed or answered (field 2.3, T-45).
 
 A reminder is a row with a start time (law 1). `start_due_reminders` closes the row and enqueues the letters of the next
-round in one transaction: each reminder starts exactly once, also after a restart. The letters belong to the same
+round in one transaction. So each reminder starts exactly once, also after a restart. The letters belong to the same
 deliveries, with the same links. If the server was down at the start time, the reminder is not sent late.
 
 A reminder goes to each reader with a letter, an active membership and a deliverable address (decision 13). Left out

@@ -115,7 +115,7 @@ def _visible_letters(lists: Collection[int] | None) -> Expression:
 
 
 def _time_left(notice: Notice, done: int, going: int, settings: Settings, now: datetime) -> timedelta:
-    """Return the time for the rest: at the pace so far once there is one (not in a reminder), else at the set rate."""
+    """Estimate the time for the remaining letters. Uses the pace so far (not in a reminder), else the set rate."""
     if done >= 10 and notice.rounds == 1 and notice.started_at and now > notice.started_at:
         return (now - notice.started_at) / done * going
     return throttle.estimate_duration(going, settings)

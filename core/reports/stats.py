@@ -1,7 +1,7 @@
 """What came of notices, in figures: delivered, confirmed, answered, and how fast (E-10, E-16, E-17, X-13).
 
-Each figure stands with what it is a share of. Sums are kept in a row per notice (`Sums`), counted anew while a notice
-is young and fixed after thirty days; so five years are compared without going through millions of letters.
+Each figure stands with what it is a share of. Each notice has a row of sums (`NoticeStats`), counted again for thirty
+days and then fixed. So five years are compared without reading millions of letters.
 """
 
 from collections.abc import Collection, Iterable

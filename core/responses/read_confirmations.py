@@ -1,8 +1,8 @@
 """Visits and read confirmations on readers' pages (T-44, T-45; decision 1).
 
-Opening a page records a visit and changes no state. A press confirms. A script presses for a reader who touched the page,
-at the earliest when mail scanners are done; if another link of the letter is fetched within a minute, it was a scanner
-and the confirmation is undone.
+Opening a page records a visit and changes no state. A press confirms. A script confirms for a reader who touched the
+page, when mail scanners are done at the earliest. If another link of the letter is fetched within a minute, it was a
+scanner. Then the confirmation is undone.
 """
 
 import re

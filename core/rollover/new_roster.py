@@ -1,9 +1,9 @@
 """The second step of a rollover: preview the new roster line by line, decide doubtful lines, apply it.
 
 Guardians follow their children into the new classes; a stopped membership stays stopped. Lines without a match become
-new families: with the guardian and address of the line, else reached by telephone until the slip with the child's code
-brings an address. `core.imports` plans and writes them; known children are matched here, as an import finds people by
-cells of the file, and a guardian has none in it.
+new families with the guardian and address of the line. Without an address they are reached by telephone until they
+register with the child's slip. `core.imports` plans and writes them. Known children are matched here, because an import
+finds people by their cells, and this file has none for guardians.
 """
 
 from collections import defaultdict

@@ -1,9 +1,10 @@
 """The school-year rollover (年度更新) in two steps: the year's end now, the new roster later.
 
-Year's end: the highest grade leaves every list; the class lists are emptied and take no notice until their new roster
-is applied. A preview and a backup come first. Undo is possible until the next notice. Past notices keep their classes,
-since deliveries are frozen. The second step: `core.rollover.new_roster`. Both steps are plans of `core.imports`: its
-`apply` writes them, keeps the undo logs and undoes them. The preview stays here, since an import ends no membership.
+Year end: the highest grade leaves every list, and the class lists are emptied. Emptied lists accept no notice until
+their new roster is applied. A preview and a backup come first. Undo is possible until the next notice. Past notices
+keep their classes, since deliveries are frozen. The second step: `core.rollover.new_roster`. Both steps are plans of
+`core.imports`: its `apply` writes them, keeps the undo logs and undoes them. The preview stays here, since an import
+ends no membership.
 """
 
 from collections import defaultdict

@@ -83,7 +83,8 @@ def approve_requests(mailing_list: MailingList, people: Iterable[int], by: User 
 def _settle_family(mailing_list: MailingList, person: Person, by: User | None, now: datetime) -> Person:
     """Give an approved guardian the household of the child; return the row of the guardian.
 
-    If the roster names one guardian without an address, and the person has no name and no other list, it is that one.
+    If the roster names one guardian without an address, and the person has no name and no other list, they are the
+    same.
     """
     memberships = list(Membership.select().where(Membership.person == person, Membership.is_member))
     for row in memberships:

@@ -1,6 +1,6 @@
 """The letters of a sign-up, and the link that confirms it (N-16, decision 5).
 
-They consist of fixed words: a letter may reach a person who never asked for it, so it must not carry a sender's text.
+They consist of fixed words. A letter may reach a person who did not request it, so it must not contain a sender's text.
 """
 
 from datetime import datetime, timedelta

@@ -1,7 +1,7 @@
 """Restore a backup, or a copy of the database made before an upgrade, into the data folder.
 
-Nothing leaves by itself after a restore: a notice that was being sent waits for a person, because its letters may have
-left since the backup was made. All users are logged out.
+After a restore no letter is sent by itself. A notice that was being sent waits for a user, because its letters may have
+left since the backup. All users are logged out.
 """
 
 import gzip

@@ -1,10 +1,10 @@
 """Read the structure of a report: its machine-readable parts, the server's text, and the returned message.
 
-RFC 3464 (delivery status), RFC 6533 (the same with UTF-8 addresses), RFC 5965 (feedback), RFC 8098 (disposition),
-RFC 6522 (multipart/report), RFC 3462 (text/rfc822-headers), Amazon SES (JSON, by mail from SNS). Real reports lack blank lines, address types, indented
-continuations, and sometimes the content type. Half of all bounces have no parts at all: there a sentence is the
-border between the server's text and the returned message. Without that border, words of our own notice would
-decide the verdict.
+RFC 3464 (delivery status), RFC 6533 (the same with UTF-8 addresses), RFC 5965 (feedback), RFC 8098 (disposition), RFC
+6522 (multipart/report), RFC 3462 (text/rfc822-headers), Amazon SES (JSON, by mail from SNS). Real reports lack blank
+lines, address types, indented continuations, and sometimes the content type. Half of all bounces have no MIME parts. In
+these a sentence separates the server's text from the returned message. Without that border, words of our own notice
+would decide the verdict.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Tell whose fault a server's answer is: ours, the message's, the reader's, or that of a busy server.
 
-Stage and codes decide (RFC 5321 4.2, RFC 3463, RFC 4954 6, RFC 7372); words only where several stages and codes mean the
-same, as with a relay that answers for all domains. `mail.bounce.verdict` judges what an answer means for one address.
+Stage and codes decide (RFC 5321 4.2, RFC 3463, RFC 4954 6, RFC 7372). Words decide only if a relay gives the same stage
+and code for different faults. `mail.bounce.verdict` judges what an answer means for one address.
 """
 
 import re

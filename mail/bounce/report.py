@@ -87,8 +87,8 @@ def has_null_return_path(parsed: ParsedMessage) -> bool:
 def is_bounce(parsed: ParsedMessage, human: str) -> bool:
     """Tell whether a message without machine-readable part is a bounce. human: its text without the original.
 
-    It needs a sender or envelope of a mail system, a subject or opening that says so, and a fact: a server reply, the
-    returned message, or the failed address. Any other sender needs all of these.
+    It needs three signs: a sender or envelope of a mail system; a subject or opening of a report; and a server reply,
+    the returned message, or the failed address. Any other sender needs all of these.
     """
     if parsed.headers("x-failed-recipients"):
         return True

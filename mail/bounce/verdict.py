@@ -1,9 +1,9 @@
 """Judge a refusal by a mail server, in a session or in a bounce: what it means for the recipient's address.
 
-RFC 5321 4.2 (reply codes), RFC 3463 (enhanced codes). Both are unreliable: more than half of the 5.x.x refusals are
-temporary by their text, and Japanese carriers reply "user unknown" for a reader's own filter, which only the phase
-shows (after the content: filter; at RCPT: unknown). Therefore the text is judged too, and in doubt a refusal is
-temporary: excluding a parent wrongly costs more than one more attempt.
+RFC 5321 4.2 (reply codes), RFC 3463 (enhanced codes). Both are unreliable. More than half of the 5.x.x refusals are
+temporary by their text. Japanese carriers reply "user unknown" for a reader's own filter. Only the phase shows it:
+after the content it is the filter, at RCPT the user is unknown. Therefore the text is judged too. In doubt a refusal is
+temporary, because one more attempt costs less than a parent excluded wrongly.
 """
 
 import re

@@ -1,9 +1,9 @@
 """Render decorated text as HTML: for a letter, with buttons, and for the reader's page (decision 10).
 
-Mail programs drop style sheets, so css-inline writes the styles into the elements (X-15); the style sheet in the head
+Mail programs drop style sheets, so css-inline writes the styles into the elements (X-15). The style sheet in the head
 is for dark mode only. There is no script and no remote content (RFC 2110 4.1), except the open-tracking image if an
-organizer asked for it (D-31). User text and values of merge fields are escaped: as text, or as part of a URL.
-Decorated `html` is always output of `mail.html.sanitizer.RichDocument`, where no attribute holds an angle bracket.
+organizer asked for it (D-31). User text and values of merge fields are escaped: as text, or as part of a URL. Decorated
+`html` is always output of `mail.html.sanitizer.RichDocument`, where no attribute holds an angle bracket.
 """
 
 import re

@@ -1,8 +1,9 @@
 """Sanitize HTML from an editor or clipboard into the few elements that a letter may hold (X-15).
 
-Bold, emphasis, strikethrough, headings, lists, quotations, links and our pictures; all else is dropped, its text
-stays. nh3 parses tag soup like browsers (HTML living standard 13.2) and drops active content. The rest is read into
-`RichDocument`, which writes every tag itself. So nothing pasted is passed on unchecked: no attribute, style or URL.
+Keeps bold, emphasis, strikethrough, headings, lists, quotations, links and our pictures. Other elements are dropped;
+their text stays. nh3 parses tag soup like browsers (HTML living standard 13.2) and drops active content. The rest is
+read into `RichDocument`, which writes every tag itself. So nothing pasted is passed on unchecked: no attribute, style
+or URL.
 """
 
 import re
