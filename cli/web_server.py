@@ -76,7 +76,7 @@ def serve(app: Any, host: str, port: int, max_body: int) -> NoReturn:
 
 
 def _serve_in_process(app: Any, listening: socket.socket, max_body: int) -> None:
-    server = _Server(app, listening, max_body)
+    server = Server(app, listening, max_body)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: server.stop())
     common.exit_with_parent()
@@ -226,7 +226,7 @@ class _Channel(HTTPChannel):
         super().handle_close()
 
 
-class _Server(TcpWSGIServer):
+class Server(TcpWSGIServer):
     """Serves one process until `stop`, with deadlines for every connection."""
 
     channel_class = _Channel

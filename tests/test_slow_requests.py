@@ -6,7 +6,6 @@ import signal
 import socket
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 
@@ -16,6 +15,7 @@ from tests.mail.smtp_servers import free_port
 from tests.processes import children, lives, parts, until
 from tests.slow_clients import HALF_BODY, HEADER, WHOLE, slow_clients, visit
 from tests.smarthost import begun
+from tests.web_thread import server_of
 
 pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(120)]
 
@@ -73,23 +73,6 @@ def test_the_web_processes_end_when_their_parent_is_killed(served):
 
 
 # ── one process, a small application, short deadlines ───────────────────────────────────────────────
-
-
-@contextmanager
-def server_of(app, max_body=1000):
-    """Serve in a thread of this process; yield the port and the server."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    listening.setblocking(False)
-    server = web_server._Server(app, listening, max_body)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        yield listening.getsockname()[1], server
-    finally:
-        server.stop()
-        thread.join(30)
-        server.close()
-        assert not thread.is_alive()
 
 
 def hello(environ, start_response):

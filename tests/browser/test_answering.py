@@ -10,8 +10,10 @@ from core.notices import questions
 from core.notices.questions import QuestionDraft
 from models import Answer, Letter, MailingList, Membership
 from tests import cast_notices
-from tests.browser.test_reading import SMALL, barriers, browser, login, page, site  # noqa: F401
+from tests.browser.conftest import SMALL, barriers, login
 from tests.cast_notices import ATTENDANCE, ask, fresh
+
+pytestmark = pytest.mark.xdist_group("browser")
 
 SYNTHETIC = """() => { scrollTo(0, 400);
   const all = [window, document, document.body, ...document.querySelectorAll("input, label, button")];
@@ -29,7 +31,7 @@ def sent(school):
     return made
 
 
-def test_a_parent_chooses_presses_and_changes(page, site, sent):  # noqa: F811
+def test_a_parent_chooses_presses_and_changes(page, site, sent):
     """T-51: the button says what is chosen; the stamp lands; the changed answer counts alone."""
     one = sent.deliveries["石川 直樹"]
     page.goto(f"{site}/a/{one.token}/1")
@@ -49,7 +51,7 @@ def test_a_parent_chooses_presses_and_changes(page, site, sent):  # noqa: F811
 
 
 @pytest.mark.proves("T-21")
-def test_a_parent_answers_changes_and_stops_the_mail_without_script(browser, site, sent):  # noqa: F811
+def test_a_parent_answers_changes_and_stops_the_mail_without_script(browser, site, sent):
     """T-18, T-51: choice, comment, change and unsubscription in a browser that runs no script."""
     one = sent.deliveries["石川 直樹"]
     context = browser.new_context(viewport=SMALL, locale="ja-JP", java_script_enabled=False)
@@ -73,7 +75,7 @@ def test_a_parent_answers_changes_and_stops_the_mail_without_script(browser, sit
 
 
 @pytest.mark.parametrize("after", [10, 43, 240, 3600])
-def test_a_robot_with_script_that_opens_every_link_answers_nothing(page, site, sent, school, after):  # noqa: F811
+def test_a_robot_with_script_that_opens_every_link_answers_nothing(page, site, sent, school, after):
     """Decision 1: even where opening may answer; script runs, the page is visible, events are made up."""
     MailingList.update(answer_on_open=True).where(MailingList.id == school.lists["1-1"].id).execute()
     Letter.update(done_at=clock.now()).execute()
@@ -89,7 +91,7 @@ def test_a_robot_with_script_that_opens_every_link_answers_nothing(page, site, s
     assert not Answer.select().exists() and fresh(one).read_at is None
 
 
-def test_a_hand_answers_where_opening_may_and_another_link_takes_it_back(page, site, sent, school):  # noqa: F811
+def test_a_hand_answers_where_opening_may_and_another_link_takes_it_back(page, site, sent, school):
     """T-50, decision 1"""
     MailingList.update(answer_on_open=True).where(MailingList.id == school.lists["1-1"].id).execute()
     Letter.update(done_at=clock.now() - timedelta(hours=1)).execute()
@@ -104,7 +106,7 @@ def test_a_hand_answers_where_opening_may_and_another_link_takes_it_back(page, s
     assert fresh(one).read_at is None and not Answer.select().where(Answer.superseded_at.is_null()).exists()
 
 
-def test_the_organizers_pages_of_questions_have_no_barriers(page, site, sent):  # noqa: F811
+def test_the_organizers_pages_of_questions_have_no_barriers(page, site, sent):
     assert questions.has_questions(sent.notice)
     login(page, site)
     base = f"{site}/notices/{sent.notice.id}/answers"

@@ -9,23 +9,25 @@ from playwright.sync_api import Page, expect
 import config as ground
 from models import Device, Passkey
 from tests import cast
-from tests.browser.test_reading import SMALL, barriers, browser, login, page, site  # noqa: F401
+from tests.browser.conftest import SMALL, barriers, login
+
+pytestmark = pytest.mark.xdist_group("browser")
 
 
 @pytest.fixture
-def here(site, config) -> str:  # noqa: F811
+def here(site, config) -> str:
     """The pages under http://localhost, where browsers allow passkeys without https."""
     ground.set_current_config(replace(config, base_url=site))
     return site.replace("127.0.0.1", "localhost")
 
 
 @pytest.fixture
-def authenticator(page: Page) -> Iterator[dict]:  # noqa: F811
+def authenticator(page: Page) -> Iterator[dict]:
     """A platform authenticator that answers at once; `send` speaks to it."""
     yield add_authenticator(page)
 
 
-def add_authenticator(page: Page) -> dict:  # noqa: F811
+def add_authenticator(page: Page) -> dict:
     devtools = page.context.new_cdp_session(page)
     devtools.send("WebAuthn.enable")
     options = {
@@ -40,12 +42,12 @@ def add_authenticator(page: Page) -> dict:  # noqa: F811
     return {"id": made["authenticatorId"], "send": devtools.send}
 
 
-def confirm_password(page: Page) -> None:  # noqa: F811
+def confirm_password(page: Page) -> None:
     page.fill("[name=password]", cast.PASSWORD)
     page.get_by_role("button", name="確認する").click()
 
 
-def add_passkey(page: Page, here: str) -> list[str]:  # noqa: F811
+def add_passkey(page: Page, here: str) -> list[str]:
     """Add a passkey with the password before it; return the recovery codes."""
     page.goto(f"{here}/account/second-factor")
     page.get_by_role("button", name="パスキーを追加する").click()
@@ -55,7 +57,7 @@ def add_passkey(page: Page, here: str) -> list[str]:  # noqa: F811
     return page.locator("#codes li").all_inner_texts()
 
 
-def test_a_passkey_is_added_and_opens_a_new_device(page, here, authenticator, school):  # noqa: F811
+def test_a_passkey_is_added_and_opens_a_new_device(page, here, authenticator, school):
     login(page, here)
     codes = add_passkey(page, here)
     assert len(set(codes)) == 10 and barriers(page) == []
@@ -75,7 +77,7 @@ def test_a_passkey_is_added_and_opens_a_new_device(page, here, authenticator, sc
     expect(page.get_by_role("button", name="書き出す（CSV）")).to_be_visible()
 
 
-def login_to_second_step(page: Page, here: str) -> None:  # noqa: F811
+def login_to_second_step(page: Page, here: str) -> None:
     page.goto(f"{here}/login")
     page.fill("[name=name]", "花子")
     page.fill("[name=password]", cast.PASSWORD)
@@ -83,7 +85,7 @@ def login_to_second_step(page: Page, here: str) -> None:  # noqa: F811
     page.wait_for_url(f"{here}/login/second")
 
 
-def test_a_refused_passkey_is_said_and_a_recovery_code_still_opens(page, here, authenticator):  # noqa: F811
+def test_a_refused_passkey_is_said_and_a_recovery_code_still_opens(page, here, authenticator):
     login(page, here)
     codes = add_passkey(page, here)
     page.context.clear_cookies()
@@ -96,9 +98,9 @@ def test_a_refused_passkey_is_said_and_a_recovery_code_still_opens(page, here, a
     page.wait_for_url(f"{here}/")
 
 
-def test_without_script_the_page_offers_the_app_alone(browser, here):  # noqa: F811
+def test_without_script_the_page_offers_the_app_alone(browser, here):
     context = browser.new_context(viewport=SMALL, java_script_enabled=False)
-    page = context.new_page()  # noqa: F811
+    page = context.new_page()
     login(page, here)
     page.goto(f"{here}/account/second-factor")
     expect(page.get_by_role("button", name="パスキーを追加する")).to_be_hidden()
@@ -111,7 +113,7 @@ def test_without_script_the_page_offers_the_app_alone(browser, here):  # noqa: F
 
 
 @pytest.mark.parametrize("path", ["/account", "/account/second-factor", "/account/confirm"])
-def test_the_pages_have_no_barriers_and_fit_a_phone(page, here, path):  # noqa: F811
+def test_the_pages_have_no_barriers_and_fit_a_phone(page, here, path):
     login(page, here)
     page.goto(here + path)
     assert barriers(page) == []

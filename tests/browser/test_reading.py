@@ -1,15 +1,9 @@
 """A reader's phone and an organizer's board in a real browser: press, touch, live sheet, no barriers (axe)."""
 
-import os
-import shutil
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import expect
 
 import clock
 from core.notices import rendering
@@ -17,70 +11,16 @@ from core.responses import read_confirmations
 from core.settings import load_settings
 from mail.compose import LetterRecipient, LetterRenderer
 from models import Delivery, PageView
-from tests import cast, cast_notices, smarthost
+from tests import cast_notices, smarthost
+from tests.browser.conftest import SMALL, barriers, login
 from tests.cast_notices import PHONE, fresh, outcome
 
-CHROMIUM = os.environ.get("KAIRAN_CHROMIUM", "/usr/bin/chromium")
-QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-AXE = Path(__file__).resolve().parent.parent / "vendor" / "axe.min.js"
-SMALL = {"width": 360, "height": 780}
-
-pytestmark = [
-    pytest.mark.skipif(shutil.which(CHROMIUM) is None and os.environ.get("CI") != "true", reason="Chromium is missing"),
-    pytest.mark.xdist_group("browser"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def site(app) -> Iterator[str]:
-    """Serve the school's pages on a free port."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+pytestmark = pytest.mark.xdist_group("browser")
 
 
 @pytest.fixture
 def sent(school):
     return cast_notices.send([school.lists["1-1"]], by=school.users["花子"])
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A small screen that complains about everything the content policy would not let pass."""
-    context = browser.new_context(viewport=SMALL, locale="ja-JP")  # type: ignore[arg-type]
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-    opened.on("pageerror", lambda fault: complaints.append(str(fault)))
-    yield opened
-    context.close()
-    assert complaints == []
-
-
-def login(page: Page, site: str) -> None:
-    page.goto(f"{site}/login")
-    page.fill("[name=name]", "花子")
-    page.fill("[name=password]", cast.PASSWORD)
-    page.click("main form button")
-    page.wait_for_url(lambda url: "/login" not in url)
-
-
-def barriers(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text("utf-8"))
-    found = page.evaluate("axe.run().then(result => result.violations)")
-    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
 
 
 @pytest.mark.proves("T-21")

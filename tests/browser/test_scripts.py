@@ -1,108 +1,79 @@
 """Check static/kairan.js, static/reader.js and htmx in a real browser, on made-up pages under the strict policy."""
 
-import os
 import re
-import shutil
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
+
+from tests.web_thread import server_of
 
 STATIC = Path(__file__).resolve().parent.parent.parent / "static"
-CHROMIUM = os.environ.get("KAIRAN_CHROMIUM", "/usr/bin/chromium")
-QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'"
 )
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 HTMX = '{"includeIndicatorStyles":false,"allowEval":false,"historyCacheSize":0}'
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which(CHROMIUM) is None and os.environ.get("CI") != "true", reason="Chromium is missing"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.xdist_group("browser")
 
 
-class Site(BaseHTTPRequestHandler):
-    """Serve one page and the static files; write down every POST and every look at the page."""
+class Site:
+    """An application of one page and the static files; it writes down every POST and every look at the page."""
 
     html = ""
     answer = ""
     status = 200
-    posts: list[tuple[dict[str, list[str]], str | None]]
+    address = ""
     views = 0
 
-    def do_GET(self) -> None:
-        path = STATIC / self.path.removeprefix("/static/")
-        if self.path == "/page":
-            type(self).views += 1
-            self.send(self.html, "text/html")
-        elif path.is_file():
-            self.send(path.read_text(encoding="utf-8"), TYPES[path.suffix])
-        else:
-            self.send("")
+    def __init__(self) -> None:
+        self.posts: list[tuple[dict[str, list[str]], str | None]] = []
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.posts.append((parse_qs(body), self.headers["HX-Request"]))
-        self.send(self.answer, "text/html", self.status)
+    def __call__(self, environ: dict, start_response: Callable) -> list[bytes]:
+        status, text, kind = self.post(environ) if environ["REQUEST_METHOD"] == "POST" else self.get(environ)
+        body = text.encode()
+        headers = {
+            "Content-Type": f"{kind}; charset=utf-8",
+            "Content-Security-Policy": POLICY,
+            **({} if status == 204 else {"Content-Length": str(len(body))}),
+        }
+        start_response(f"{status} {HTTPStatus(status).phrase}", list(headers.items()))
+        return [body]
 
-    def send(self, text: str, kind: str = "text/plain", status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
-        self.send_header("Content-Security-Policy", POLICY)
-        self.end_headers()
-        self.wfile.write(text.encode())
+    def get(self, environ: dict) -> tuple[int, str, str]:
+        path = STATIC / environ["PATH_INFO"].removeprefix("/static/")
+        if environ["PATH_INFO"] == "/page":
+            self.views += 1
+            return 200, self.html, "text/html"
+        if path.is_file():
+            return 200, path.read_text(encoding="utf-8"), TYPES[path.suffix]
+        return 200, "", "text/plain"
 
-    def log_message(self, *_: object) -> None:
-        """Keep the test's output clean."""
-
-
-class Server(ThreadingHTTPServer):
-    """With room for a browser that opens many connections at once, on a busy machine too."""
-
-    request_queue_size = 128
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        yield browser
-        browser.close()
+    def post(self, environ: dict) -> tuple[int, str, str]:
+        body = environ["wsgi.input"].read().decode()
+        self.posts.append((parse_qs(body), environ.get("HTTP_HX_REQUEST")))
+        return self.status, self.answer, "text/html"
 
 
 @pytest.fixture
-def site() -> Iterator[type[Site]]:
-    one = type("One", (Site,), {"posts": []})
-    server = Server(("127.0.0.1", 0), one)
-    one.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield one
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def site() -> Iterator[Site]:
+    one = Site()
+    with server_of(one, max_body=2**20) as (port, _):
+        one.address = f"http://127.0.0.1:{port}"
+        yield one
 
 
 @pytest.fixture
-def page(browser: Browser, site: type[Site]) -> Iterator[Page]:
-    """Give a page that must not complain: no policy violation, no error in a script. It is closed before its site."""
-    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    context.close()
-    assert complaints == []
+def page(page: Page) -> Page:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    return page
 
 
-def show(page: Page, site: type[Site], body: str, script: str = "kairan", lang: str = "ja") -> None:
+def show(page: Page, site: Site, body: str, script: str = "kairan", lang: str = "ja") -> None:
     site.html = f"""<!doctype html><html lang="{lang}"><meta charset="utf-8"><title>t</title>
       <meta name="htmx-config" content='{HTMX}'>
       <link rel="icon" href="/static/favicon.svg"><link rel="stylesheet" href="/static/kairan.css">
@@ -122,7 +93,7 @@ READER = """<section id="seal"><p>not yet</p></section>
   <input type="hidden" name="how" value="press"><button>見ました</button></form><input id="other"><p class="big"></p>"""
 
 
-def open_letter(page: Page, site: type[Site], phone_clock: str = NOW, server_clock: str = NOW) -> None:
+def open_letter(page: Page, site: Site, phone_clock: str = NOW, server_clock: str = NOW) -> None:
     site.answer = '<section id="seal" role="status"><p>確認しました</p></section>'
     page.clock.install(time=phone_clock)
     show(page, site, READER.format(now=server_clock), script="reader")

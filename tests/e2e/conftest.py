@@ -23,18 +23,8 @@ from core import install
 from core.members import join_codes
 from database import db
 from tests import cast
-from tests.conftest import needs_part
+from tests.chromium import AXE_SOURCE, started_chromium
 
-CHROMIUM = os.environ.get("KAIRAN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 
@@ -150,14 +140,8 @@ def links(letter: email.message.EmailMessage) -> list[str]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator:
-    """Chromium as Debian ships it. Not for the session: while Playwright runs, no other test may run an event loop."""
-    needs_part(bool(CHROMIUM), "chromium (apt install chromium fonts-noto-cjk)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with started_chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +205,6 @@ AXE = """async tags => {
 }"""
 
 
-AXE_SOURCE = (ground.PROJECT_DIR / "tests" / "vendor" / "axe.min.js").read_text("utf-8")
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 AXE_COLOURS = ["color-contrast", "link-in-text-block"]
 """The rules of axe-core that look at colours."""
