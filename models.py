@@ -1280,7 +1280,7 @@ class InboundMessage(BaseModel):
     attempts = IntegerField(default=0)
     file = CharField(default="")
     files = JsonField(default=tuple)  # attachments of a reply: [name, bytes] each
-    message_key = CharField(default="", index=True)  # digest of author and signed Message-ID, to know a replay
+    message_key = CharField(default="", index=True)  # digest of author and signed Message-ID, or of the signature
 
     class Meta:
         indexes = ((("digest", "recipient"), True), (("kind", "outcome"), False))

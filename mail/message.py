@@ -108,6 +108,13 @@ def header_names(raw: bytes) -> list[str]:
     return [name for name, _ in parse_mime(raw[: MAX_HEADER_BYTES * 2]).fields]
 
 
+def has_regular_header(raw: bytes) -> bool:
+    """Tell whether each header line is a field or continues one. At another line `parse_mime` begins the body."""
+    whole = _without_envelope(raw[: MAX_HEADER_BYTES * 2].replace(b"\r\n", b"\n"))
+    lines = whole.partition(b"\n\n")[0].removesuffix(b"\n").split(b"\n")
+    return all(line[:1] in (b" ", b"\t") or _FIELD.match(line) for line in lines)
+
+
 def _without_envelope(raw: bytes) -> bytes:
     """Drop blank lines and the mbox line `From sender date` before a message."""
     start = _ENVELOPE.match(raw)

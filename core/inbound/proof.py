@@ -26,7 +26,7 @@ class Proof:
     weakness: why the proof is not enough, "" if it is. "unproven": the author. "uncovered": the signature leaves out
     fields that decide what readers see. "bcc": no signed To or Cc names our address. "date": Date is missing, old or in
     the future. "seen": a message with this Message-ID was handled at this address.
-    message_key: what to store, so that a second message is "seen"; "" if the Message-ID is unproven.
+    message_key: what to store, so that a second copy is "seen"; "" if nothing is proven.
     """
 
     method: str = ""
@@ -61,12 +61,12 @@ def _weakness(mail: InboundMail, own_address: str, recipient: str, auth: AuthRes
 
 
 def _message_key(mail: InboundMail, auth: AuthResult) -> str:
-    """Return a digest of author and Message-ID; "" if the Message-ID may have been changed on the way.
+    """Return a digest of author and Message-ID, or of the signature that does not cover the Message-ID.
 
     Unproven messages have no key: otherwise a forged message could use up the Message-ID of a genuine one.
     """
     if not mail.parsed.message_id or "message-id" not in auth.covered:
-        return ""
+        return sha256(auth.signature).hexdigest()[:32] if auth.signature else ""
     author = addresses.comparison_key(mail.address)
     return sha256(f"{author} {mail.parsed.message_id}".encode("utf-8", "replace")).hexdigest()[:32]
 

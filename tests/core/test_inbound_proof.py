@@ -76,6 +76,18 @@ def swap(raw: bytes, name: str, value: str) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
+def append(raw: bytes, lines: str) -> bytes:
+    """Add unsigned lines at the end of the header."""
+    head, gap, body = raw.partition(b"\r\n\r\n")
+    return head + b"\r\n" + lines.encode() + gap + body
+
+
+def signed_twice(raw: bytes) -> bytes:
+    """The author's signature below one of another domain, as a forwarder adds it."""
+    own = sign(raw)
+    return sign(own.replace(b"\r\n", b"\n"), domain="evil.example")
+
+
 def without(*names: str) -> tuple[str, ...]:
     return tuple(name for name in FULL if name not in names)
 
@@ -118,6 +130,45 @@ CASES = {
     "a clock ahead": (lambda to: sign(write(to, hours=-0.5)), AUTHOR, ""),
     "without Date": (lambda to: sign(write(to).replace(b"\nDate: ", b"\nX-Date: ")), AUTHOR, "date"),
     "length limit": (lambda to: sign(write(to), length=True), AUTHOR, "unproven"),
+    "words above the body": (lambda to: append(sign(write(to)), "X-A: b\r\nFrom now on: 偽の本文"), AUTHOR, "unproven"),
+    "words above the body, mbox": (lambda to: append(sign(write(to)), "From here 偽の本文"), AUTHOR, "unproven"),
+    "words in a field name": (lambda to: append(sign(write(to)), "A" * 201 + ": 偽\r\n の本文"), AUTHOR, "unproven"),
+    "words above, spf": (lambda to: append(spf(write(to)), "From here 偽の本文"), AUTHOR, "unproven"),
+    "an mbox line in front": (lambda to: b"From taro Mon Dec  1 00:00:00 2025\r\n" + sign(write(to)), AUTHOR, ""),
+    "Resent-To added": (lambda to: prepend(sign(write(PRIVATE), GMAIL), f"Resent-To: {to}"), AUTHOR, "bcc"),
+    "Delivered-To added": (lambda to: prepend(sign(write(PRIVATE)), f"Delivered-To: {to}"), AUTHOR, "bcc"),
+    "second type added": (lambda to: append(sign(write(to)), "Content-Type: text/html"), AUTHOR, "unproven"),
+    "second encoding added": (
+        lambda to: prepend(sign(write(to)), "Content-Transfer-Encoding: base64"),
+        AUTHOR,
+        "uncovered",
+    ),
+    "in a group": (lambda to: sign(write(f"class: {PRIVATE}, {to};")), AUTHOR, ""),
+    "in a comment": (lambda to: sign(write(f"{PRIVATE} ({to})")), AUTHOR, "bcc"),
+    "in a display name": (lambda to: sign(write(f'"{to}" <{PRIVATE}>')), AUTHOR, "bcc"),
+    "in an encoded word": (
+        lambda to: sign(write(f"=?utf-8?q?x=3C{to.replace('@', '=40')}=3E=2C?= <{PRIVATE}>")),
+        AUTHOR,
+        "bcc",
+    ),
+    "simple canonicalization": (lambda to: sign(write(to), canonicalize=(b"simple", b"simple")), AUTHOR, ""),
+    "simple, folded anew": (
+        lambda to: sign(write(to), canonicalize=(b"simple", b"simple")).replace(b"To: ", b"To:\r\n ", 1),
+        AUTHOR,
+        "unproven",
+    ),
+    "relaxed, folded anew": (
+        lambda to: sign(write(to), canonicalize=(b"relaxed", b"relaxed")).replace(b"\r\nTo: ", b"\r\nTo:\r\n ", 1),
+        AUTHOR,
+        "",
+    ),
+    "signed for a subdomain": (lambda to: sign(write(to), identity=b"@mail.example.jp"), AUTHOR, ""),
+    "signed twice": (lambda to: signed_twice(write(to)), AUTHOR, ""),
+    "sealed by another (ARC)": (
+        lambda to: prepend(write(to).replace(b"\n", b"\r\n"), f"ARC-Authentication-Results: i=1; {MTA}; spf=pass"),
+        AUTHOR,
+        "unproven",
+    ),
     "spf of the author": (lambda to: spf(write(to)), AUTHOR, ""),
     "spf, to somebody else": (lambda to: spf(write(PRIVATE)), AUTHOR, "bcc"),
     "spf of another envelope": (lambda to: spf(write(to)), "other@example.jp", "uncovered"),
@@ -184,6 +235,18 @@ def test_a_message_acts_once_at_each_address(doors, door, school):
     row = dispatch.handle_message(prepend(genuine, "Received: from evil"), AUTHOR, to, clock.now())
     assert not acted(door, row)
     assert row.message_key and (door != "post" or row.reason == "seen")
+
+
+@pytest.mark.parametrize("door", ["post", "leave"])
+def test_a_copy_acts_once_although_its_message_id_is_not_signed(doors, door):
+    to = doors[door]
+    genuine = sign(write(to), without("message-id"))
+    assert acted(door, dispatch.handle_message(genuine, AUTHOR, to, clock.now()))
+    Membership.update(state="active").where(Membership.state == "stopped").execute()
+    copy = dispatch.handle_message(swap(genuine, "Message-ID", "<another@evil.example>"), AUTHOR, to, clock.now())
+    assert not acted(door, copy) and copy.message_key
+    again = dispatch.handle_message(sign(write(to), (*without("message-id"), "subject")), AUTHOR, to, clock.now())
+    assert again.message_key != copy.message_key
 
 
 def test_one_message_to_two_lists_posts_to_both(doors, school):
