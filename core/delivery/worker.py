@@ -515,7 +515,9 @@ class SmtpWorker:
         """Pause all sending for a growing delay. Pages then show the outage and offer the text and the phone list."""
         now = clock.now()
         self.failure, self._settings_at_failure = failure.reason, load_settings()
-        delays = REFUSAL_DELAYS_S if _mark_of(failure) == "us" else RECONNECT_DELAYS_S
+        # a probe of a server that breaks off after the content may make one more letter unknown
+        seldom = _mark_of(failure) == "us" or isinstance(failure.__cause__, OutcomeUnknown)
+        delays = REFUSAL_DELAYS_S if seldom else RECONNECT_DELAYS_S
         until = now + timedelta(seconds=delays[min(self._failures, len(delays) - 1)])
         if isinstance(failure, _RefusesUs):
             until = now + failure.wait if failure.wait else until

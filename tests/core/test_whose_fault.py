@@ -268,3 +268,22 @@ def test_a_letter_at_which_the_server_hangs_up_twice_is_put_aside_by_name(school
     assert (letter.state, letter.reason) == ("refused", "broken")
     assert states(notice) == {"accepted": 3, "refused": 1} and fresh(notice).state == "sent"
     assert letter.address not in excluded()
+
+
+def test_a_server_that_breaks_off_after_the_content_is_probed_seldom(school, hanako, monkeypatch):
+    """Each probe may leave one more letter of unknown outcome."""
+    with smarthost.running() as (host, port):
+        smarthost.send_by(port)
+        host.rules["p0"] = "vanish"
+        smarthost.families(school.lists["1-1"], 20)
+        begun(hanako, [school.lists["1-1"]])
+        heart = sender()
+        pauses = []
+        for _ in range(4):
+            heart.run_once(never)
+            row = ThrottleBucket.get(ThrottleBucket.name == throttle.GLOBAL_BUCKET)
+            pauses.append(round((row.paused_until - clock.now()).total_seconds()))
+            later(seconds=pauses[-1] + 1)
+            heart._retry_connection()
+        heart.close()
+    assert pauses == [5, 30, 60, 120]
