@@ -19,7 +19,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from peewee import BigIntegerField, DatabaseProxy, Field, JSONField, Model, OperationalError, SqliteDatabase
+from peewee import (
+    SCOPE_VALUES,
+    BigIntegerField,
+    Context,
+    DatabaseProxy,
+    Field,
+    JSONField,
+    Model,
+    OperationalError,
+    SelectBase,
+    SqliteDatabase,
+)
 
 log = logging.getLogger("kairan.database")
 
@@ -129,11 +140,37 @@ def optional_write() -> Iterator[None]:
         _busy_timeout.reset(token)
 
 
+class SqlContext(Context):
+    """Builds the same statements as peewee in a tenth of the time: most of a page's time was building them."""
+
+    def as_new(self) -> Context:
+        """Return the context in which `IN` looks for an empty right side.
+
+        Peewee builds each subquery once for this check and once for the statement: 2, 4, 8 times when they are nested.
+        """
+        return _EmptyCheck(**self.state.settings)
+
+    def sql(self, obj: Any) -> Any:
+        """Add an expression to the statement; a column in one step instead of a dozen calls."""
+        if not isinstance(obj, Field) or type(obj).__sql__ is not Field.__sql__:
+            return super().sql(obj)
+        if self.state.scope == SCOPE_VALUES:
+            return self.literal(f'"{obj.column_name}"')
+        return self.literal(f'"{self.alias_manager[obj.model._meta.table]}"."{obj.column_name}"')
+
+
+class _EmptyCheck(Context):
+    def parse(self, node: Any) -> tuple[str, list[Any]]:
+        return ("SELECT", []) if isinstance(node, SelectBase) else super().parse(node)
+
+
 class RetryingSqlite(SqliteDatabase):
     """SQLite with its own busy retry (0.5 to 2.5 ms random back-off, 15 s limit; decision 0068).
 
     SQLite itself sleeps longer after each try, up to 0.1 s, so that later writers overtake it.
     """
+
+    context_class = SqlContext
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction; wait here while another connection writes."""

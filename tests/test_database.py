@@ -4,7 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from peewee import OperationalError
+from peewee import SQL, Context, OperationalError
 
 import clock
 import database
@@ -104,3 +104,41 @@ def test_load_rows_is_one_statement_and_its_rows_can_be_saved(school):
     row.state = "stopped"
     row.save()
     assert Membership.get_by_id(row.id).state == "stopped"
+
+
+OTHER = Membership.alias()
+STATEMENTS = {
+    "columns": MailingList.select().where(MailingList.name == "x").order_by(MailingList.name),
+    "join": Membership.select(Membership, MailingList).join(MailingList).where(MailingList.id.in_([1, 2])),
+    "alias": Membership.select(Membership.id, OTHER.id).join(OTHER, on=OTHER.person == Membership.person),
+    "nothing": MailingList.select().where(MailingList.id.in_([]) | MailingList.id.not_in([])),
+    "nested": MailingList.select().where(
+        MailingList.id.in_(Membership.select(Membership.list).where(Membership.person.in_(OTHER.select(OTHER.person))))
+    ),
+    "compound": MailingList.select(MailingList.id).where(
+        MailingList.id.not_in(Membership.select(Membership.list) | OTHER.select(OTHER.list))
+    ),
+    "raw": MailingList.select().where(MailingList.id.in_(SQL("(SELECT 1)"))),
+    "insert": Membership.insert_from(OTHER.select(OTHER.list, OTHER.person), [Membership.list, Membership.person]),
+    "update": MailingList.update(name=MailingList.name + "x").where(MailingList.id.in_(OTHER.select(OTHER.list))),
+    "delete": Membership.delete().where(Membership.list == 1),
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_statements_are_built_as_peewee_builds_them(config, monkeypatch, name):
+    ours = STATEMENTS[name].sql()
+    monkeypatch.setattr(database.RetryingSqlite, "context_class", Context)
+    assert ours == STATEMENTS[name].sql()
+
+
+def test_nested_subqueries_are_built_once(config, monkeypatch):
+    """Peewee builds the innermost 2⁴ times."""
+    built = []
+    inner = Membership.select(Membership.list)
+    kept = type(inner).__sql_selection__
+    monkeypatch.setattr(type(inner), "__sql_selection__", lambda *given: built.append(1) or kept(*given))
+    for _ in range(4):
+        inner = MailingList.select(MailingList.id).where(MailingList.id.in_(inner))
+    inner.sql()
+    assert len(built) == 5

@@ -229,7 +229,10 @@ MISSING = '#!/bin/sh\ncase "$*" in *chromium*) exit 1 ;; *) echo install ok inst
 def test_tests_run_in_the_folder_with_both_requirements(place, tmp_path):
     place.tool("dpkg-query", INSTALLED)
     result = place.run("test", "-k", "two words", cwd=tmp_path)
-    assert result.stdout == f"pytest in {place.home}: -n 3 --dist loadgroup --no-loadscope-reorder -k two words\n"
+    assert (
+        result.stdout
+        == f"pytest in {place.home}: -n 3 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 -k two words\n"
+    )
     assert "-r requirements.txt -r requirements-dev.txt" in (place.traces / "pip").read_text()
 
 
