@@ -289,10 +289,17 @@ WHERE l.state IN ('waiting','deferred') AND l.next_attempt_at <= ?
 {without} ORDER BY l.urgent DESC, l.next_attempt_at, l.id LIMIT ?"""
 
 
-def due_letters(now: datetime, limit: int, without: Sequence[str] = ()) -> list[tuple[int, str]]:
-    """Return (id, domain) of due letters, urgent first, then oldest; letters to the domains `without` are left out."""
-    blocked = f"AND l.domain NOT IN ({','.join('?' * len(without))})" if without else ""
-    cursor = db.execute_sql(_DUE.format(without=blocked), (millis(now), *without, limit))
+def due_letters(
+    now: datetime, limit: int, without: Sequence[str] = (), practice: bool = False
+) -> list[tuple[int, str]]:
+    """Return (id, domain) of due letters, urgent first, then oldest; letters to the domains `without` are left out.
+
+    practice: leave out the letters of real notices.
+    """
+    condition = f"AND l.domain NOT IN ({','.join('?' * len(without))})" if without else ""
+    if practice:
+        condition += " AND (l.notice_id IS NULL OR n.practice)"
+    cursor = db.execute_sql(_DUE.format(without=condition), (millis(now), *without, limit))
     return list(cursor.fetchall())
 
 

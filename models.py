@@ -100,6 +100,7 @@ class Organization(BaseModel):
     tags_have_purpose_since = UtcMillisField(
         null=True
     )  # upgrade from 0.1: earlier letters carry one tag for everything
+    live_since = UtcMillisField(null=True)  # from then on letters wait without a mail server, instead of practice
     purge_before_year = IntegerField(default=0)  # earlier letters are purged from `purge_starts_at` on
     purge_starts_at = UtcMillisField(null=True)
 

@@ -362,7 +362,10 @@ def init_app(app: Flask) -> None:
         now=clock.now,
         disk=disk_space,
     )
-    app.jinja_env.globals.update(organization=Organization.load_row, practice=lambda: settings.load_settings().practice)
     app.jinja_env.globals.update(
-        own_domain=lambda: settings.load_settings().own_addresses, mail_comes_in=settings.accepts_list_mail
+        organization=Organization.load_row,
+        practice=lambda: settings.load_settings().practice,
+        letters_wait=lambda: settings.load_settings().lacks_route,
+        own_domain=lambda: settings.load_settings().own_addresses,
+        mail_comes_in=settings.accepts_list_mail,
     )

@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import click
 from peewee import DatabaseError
 
 import clock
-from config import ConfigError, current_config, load_config, run_as_owner_hint, set_current_config
+from config import Config, ConfigError, current_config, load_config, run_as_owner_hint, set_current_config
 from core import disk_space, install, schema
 from core.accounts import accounts
 from core.errors import DomainError
@@ -169,6 +169,16 @@ def catch_signals(*signals: int) -> list[int]:
     for number in signals:
         signal.signal(number, lambda number, frame: received.append(number))
     return received
+
+
+def lock_processes(config: Config, processes: tuple[str, ...]) -> list[IO[str]]:
+    """Hold the locks of these processes; exit if Kairan runs them already."""
+    try:
+        return install.lock_services(config.data, processes)
+    except install.DataLocked:
+        exit_with_error(
+            f"Kairan is running already with {config.data}. Stop it first, or name another folder: KAIRAN_DATA"
+        )
 
 
 PARENT_PIPE = "KAIRAN_PARENT_PIPE"

@@ -5,7 +5,6 @@ import logging
 import os
 import socket
 import sys
-from typing import IO
 
 import click
 
@@ -24,7 +23,7 @@ def up(demo: bool) -> None:
     config = current_config()
     _check_port_is_free(config)
     processes = _all_processes(config)
-    held = _lock_processes(config, processes)
+    held = common.lock_processes(config, processes)
     if demo:
         from cli.demo import fill_demo
 
@@ -45,21 +44,12 @@ def serve(only: str | None) -> None:
     if only in (None, "web"):
         _check_port_is_free(config)
     processes = PROCESSES[only] if only else _all_processes(config)
-    raise SystemExit(Supervisor(config, processes, _lock_processes(config, processes)).run())
+    raise SystemExit(Supervisor(config, processes, common.lock_processes(config, processes)).run())
 
 
 def _all_processes(config: Config) -> tuple[str, ...]:
     """Return all processes; the one for incoming mail only if its address is configured."""
     return PROCESSES["web"] + PROCESSES["worker"] + (PROCESSES["inlet"] if config.inbound_listener else ())
-
-
-def _lock_processes(config: Config, processes: tuple[str, ...]) -> list[IO[str]]:
-    try:
-        return install.lock_services(config.data, processes)
-    except install.DataLocked:
-        common.exit_with_error(
-            f"Kairan is running already with {config.data}. Stop it first, or name another folder: KAIRAN_DATA"
-        )
 
 
 def _check_port_is_free(config: Config) -> None:

@@ -13,6 +13,10 @@ from core.notices.merge_fields import display_subject
 from core.notices.reminders import unneeded_letters
 from core.notices.rendering import RenderCache
 
+NO_ROUTE = (
+    "This command knows no mail server, but letters have left this installation, so it touched none of them. "
+    "Set the server where the service finds it, too: ./kairan config set smtp URL"
+)
 HOOKS = NoticeHooks(RenderCache, unneeded_letters, display_subject, scheduler.run_due_jobs)
 
 
@@ -26,14 +30,18 @@ def open_worker() -> SmtpWorker:
 @common.with_installation
 def work(drain: bool) -> None:
     """Send letters: the scheduler and two worker processes, until stopped."""
+    config = current_config()
     if not drain:
-        raise SystemExit(Supervisor(current_config(), PROCESSES["worker"]).run())
+        processes = PROCESSES["worker"]
+        raise SystemExit(Supervisor(config, processes, common.lock_processes(config, processes)).run())
     stopping = common.catch_signals(signal.SIGTERM, signal.SIGINT)
     worker = open_worker()
     try:
         reached = worker.drain(lambda: bool(stopping))
     finally:
         worker.close()
+    if worker.failure == "no_route":
+        common.exit_with_error(NO_ROUTE)
     if not reached:
         common.exit_with_error(f"The mail server cannot be used ({worker.failure}). The letters wait; nothing is lost.")
 

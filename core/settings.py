@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import clock
 import config as ground
 from core import audit
+from core.errors import DomainError
 from i18n import N_
 from mail.address import OwnAddresses, id_domain
 from mail.server_urls import ImapAccount, SmtpServer
@@ -18,7 +19,8 @@ class Settings:
     """What is in force now: the environment and `kairan.toml` win over the Organization row.
 
     `rate`, `domain_rate` and `domain_rates` (by domain): letters a minute, `hour_rate`: an hour (0: no limit); `hold_s`,
-    `hold_urgent_s`, `late_s`: seconds. `route` is None while letters go to the outbox (practice). `own_addresses`: our
+    `hold_urgent_s`, `late_s`: seconds. `route`: the mail server, None if this process knows none. `live`: letters have
+    left this installation, so without a route they wait; else they go to the outbox (practice). `own_addresses`: our
     addresses; `mail_domain`: of our Message-IDs, and of all addresses unless there is one mailbox only. `mail_mode`: how
     mail comes back; `imap_account`: of the mailbox that is read, None if none; `has_inbound_listener`: an address for SMTP
     or LMTP is set. `fixed` names what a restart alone can change.
@@ -31,6 +33,7 @@ class Settings:
     mail_domain: str
     base_url: str
     route: SmtpServer | None
+    live: bool
     mail_mode: str
     own_addresses: OwnAddresses
     imap_account: ImapAccount | None
@@ -55,8 +58,13 @@ class Settings:
 
     @property
     def practice(self) -> bool:
-        """Say whether nothing leaves this machine."""
-        return self.route is None
+        """Say whether letters go to the outbox: no mail server is set, and none ever was."""
+        return self.route is None and not self.live
+
+    @property
+    def lacks_route(self) -> bool:
+        """Say whether letters must wait because this process knows no mail server."""
+        return self.route is None and self.live
 
 
 def load_settings() -> Settings:
@@ -73,6 +81,7 @@ def load_settings() -> Settings:
         mail_domain=own.id_domain,
         base_url=config.base_url or row.base_url or f"http://{config.http}",
         route=SmtpServer.parse(smtp) if smtp else None,
+        live=row.live_since is not None,
         mail_mode=mail_mode or "own",
         own_addresses=own,
         imap_account=ImapAccount.parse(imap) if imap and reads_box else None,
@@ -145,6 +154,20 @@ def update_organization(by: User | None, **fields: object) -> None:
     Organization.load_row()
     Organization.update(**fields).where(Organization.id == 1).execute()
     audit.log_action(by, "organization.changed", detail={"fields": sorted(fields)})
+
+
+def go_live(now: datetime) -> None:
+    """Note that letters leave by a mail server: from now on they wait if a process knows none. Idempotent."""
+    if Organization.update(live_since=now).where(Organization.live_since.is_null()).execute():
+        audit.log_action(None, "organization.live")
+
+
+def return_to_practice(by: User) -> None:
+    """Let letters go to the outbox again; those of real notices still wait. Raises DomainError if a server is set."""
+    if load_settings().route:
+        raise DomainError(N_("A mail server is set. Please remove it first."), "host")
+    Organization.update(live_since=None).execute()
+    audit.log_action(by, "organization.practice")
 
 
 def is_set_up() -> bool:

@@ -151,7 +151,7 @@ STATEMENTS = (
     'CREATE UNIQUE INDEX "notice_template_once" ON "notice_template" ("key", COALESCE("list_id", 0)) WHERE key IS NOT NULL',
     'CREATE TABLE "notice_tracking" ("id" INTEGER NOT NULL PRIMARY KEY, "notice_id" INTEGER NOT NULL, "opens" INTEGER NOT NULL, "clicks" INTEGER NOT NULL, "totals" TEXT, FOREIGN KEY ("notice_id") REFERENCES "notice" ("id") ON DELETE CASCADE)',
     'CREATE UNIQUE INDEX "notice_tracking_notice_id" ON "notice_tracking" ("notice_id")',
-    'CREATE TABLE "organization" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "postal" VARCHAR(255) NOT NULL, "contact" VARCHAR(255) NOT NULL, "language" VARCHAR(255) NOT NULL, "mail_domain" VARCHAR(255) NOT NULL, "base_url" VARCHAR(255) NOT NULL, "smtp" VARCHAR(255) NOT NULL, "mail_mode" VARCHAR(255) NOT NULL, "imap" VARCHAR(255) NOT NULL, "mailbox" VARCHAR(255) NOT NULL, "plus" INTEGER NOT NULL, "recipient_header" VARCHAR(255) NOT NULL, "hour_rate" INTEGER NOT NULL, "rate" INTEGER NOT NULL, "domain_rate" INTEGER NOT NULL, "hold_s" INTEGER NOT NULL, "hold_urgent_s" INTEGER NOT NULL, "requires_approval" INTEGER NOT NULL, "carriers" TEXT NOT NULL, "public_urgent" INTEGER NOT NULL, "late_s" INTEGER NOT NULL, "set_up_at" INTEGER, "domain_until" DATE, "server_until" DATE, "renewal_reminders_sent" VARCHAR(255) NOT NULL, "handover" TEXT NOT NULL, "last_health_email" VARCHAR(255) NOT NULL, "tags_have_purpose_since" INTEGER, "purge_before_year" INTEGER NOT NULL, "purge_starts_at" INTEGER)',
+    'CREATE TABLE "organization" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "postal" VARCHAR(255) NOT NULL, "contact" VARCHAR(255) NOT NULL, "language" VARCHAR(255) NOT NULL, "mail_domain" VARCHAR(255) NOT NULL, "base_url" VARCHAR(255) NOT NULL, "smtp" VARCHAR(255) NOT NULL, "mail_mode" VARCHAR(255) NOT NULL, "imap" VARCHAR(255) NOT NULL, "mailbox" VARCHAR(255) NOT NULL, "plus" INTEGER NOT NULL, "recipient_header" VARCHAR(255) NOT NULL, "hour_rate" INTEGER NOT NULL, "rate" INTEGER NOT NULL, "domain_rate" INTEGER NOT NULL, "hold_s" INTEGER NOT NULL, "hold_urgent_s" INTEGER NOT NULL, "requires_approval" INTEGER NOT NULL, "carriers" TEXT NOT NULL, "public_urgent" INTEGER NOT NULL, "late_s" INTEGER NOT NULL, "set_up_at" INTEGER, "domain_until" DATE, "server_until" DATE, "renewal_reminders_sent" VARCHAR(255) NOT NULL, "handover" TEXT NOT NULL, "last_health_email" VARCHAR(255) NOT NULL, "tags_have_purpose_since" INTEGER, "live_since" INTEGER, "purge_before_year" INTEGER NOT NULL, "purge_starts_at" INTEGER)',
     'CREATE TABLE "page_view" ("id" INTEGER NOT NULL PRIMARY KEY, "delivery_id" INTEGER NOT NULL, "at" INTEGER NOT NULL, "page" VARCHAR(255) NOT NULL, "inside" INTEGER NOT NULL, "agent" VARCHAR(255) NOT NULL, "automatic" INTEGER NOT NULL, FOREIGN KEY ("delivery_id") REFERENCES "delivery" ("id") ON DELETE CASCADE)',
     'CREATE INDEX "page_view_delivery_id" ON "page_view" ("delivery_id")',
     'CREATE TABLE "passkey" ("id" INTEGER NOT NULL PRIMARY KEY, "user_id" INTEGER NOT NULL, "credential_id" VARCHAR(255) NOT NULL, "public_key" BLOB NOT NULL, "sign_count" INTEGER NOT NULL, "transports" TEXT NOT NULL, "rp_id" VARCHAR(255) NOT NULL, "name" VARCHAR(255) NOT NULL, "created_at" INTEGER NOT NULL, "used_at" INTEGER, FOREIGN KEY ("user_id") REFERENCES "user" ("id") ON DELETE CASCADE)',
@@ -220,6 +220,7 @@ SOURCES = {
             "last_health_email": "well_told",
             "purge_before_year": "forget_year",
             "tags_have_purpose_since": "NULL",
+            "live_since": "NULL",
             "purge_starts_at": "forget_from",
         },
     ),
@@ -341,7 +342,10 @@ def up(migrator, db):
     change_json(db, "rollover", "roster", rename_in_roster)
     convert_rollovers(db)
     db.execute_sql("UPDATE audit_log SET action = 'list.class_teacher_set' WHERE action = 'list.in_charge_set'")
-    db.execute_sql("UPDATE organization SET tags_have_purpose_since = ?", (time.time_ns() // 1_000_000,))
+    now = time.time_ns() // 1_000_000
+    db.execute_sql("UPDATE organization SET tags_have_purpose_since = ?", (now,))
+    sent = "EXISTS (SELECT 1 FROM notice WHERE started_at IS NOT NULL AND practice = 0)"
+    db.execute_sql(f"UPDATE organization SET live_since = ? WHERE smtp <> '' OR {sent}", (now,))
 
 
 def rename_in_import(detail):

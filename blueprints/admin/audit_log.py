@@ -113,6 +113,8 @@ ACTION_LABELS = {
     "notice.held_content": N_("Held: the mail server refuses its text"),
     "notice.withdrawn": N_("Notice withdrawn"),
     "organization.changed": N_("Settings changed"),
+    "organization.live": N_("Real sending began"),
+    "organization.practice": N_("Back to practice"),
     "organization.renewal": N_("Reminder of a renewal date sent"),
     "organization.set_up": N_("First set-up"),
     "organization.tested": N_("Test letter sent"),

@@ -161,6 +161,9 @@ def send_test_email() -> Answer:
         flash_message(N_("Please enter your own e-mail address first: the test letter goes there."), "wrong")
         return redirect_to("account.index")
     config = settings.load_settings()
+    if config.lacks_route:
+        flash_message(N_("No mail server is set any more, so nothing is being sent."), "wrong")
+        return redirect_to("admin.mail_page")
     if config.practice:
         count_letter(Caused.MAIL_TEST, current_user, None, clock.now())
         notify("test", current_user, clock.now(), to_name="")
@@ -168,6 +171,20 @@ def send_test_email() -> Answer:
         return redirect_to("admin.mail_page")
     result = mail_settings.send_test_letter(current_user, clock.now())
     flash_message(result.advice, "note" if result.ok else "wrong", sender=config.own_addresses.sender("postmaster"))
+    return redirect_to("admin.mail_page")
+
+
+@bp.post("/admin/mail/practice")
+@requires("admin")
+def return_to_practice() -> Answer:
+    """Let letters go to the outbox again, after password or second factor."""
+    try:
+        _ensure_confirmed()
+        settings.return_to_practice(current_user)
+    except DomainError as error:
+        flash_message(error.message, "wrong")
+    else:
+        flash_message(N_("Kairan practises again: new letters go to the outbox."))
     return redirect_to("admin.mail_page")
 
 

@@ -16,6 +16,10 @@ from i18n import N_
 from models import Notice, NoticeState, ThrottleBucket
 
 OUTAGE_LABELS: dict[str, tuple[str, str]] = {
+    "no_route": (
+        N_("No mail server is set any more, so nothing is being sent."),
+        N_("Please have an administrator set the mail server again (More → How mail goes and comes)."),
+    ),
     "connect": (
         N_("The mail server cannot be reached, so nothing is being sent."),
         N_("Please have an administrator check whether the mail server runs, and its name and port."),

@@ -68,15 +68,16 @@ def enqueue(notice: Notice, letters: Iterable[NewLetter], now: datetime, round_:
 def claim_batch(owner: str, boot: str, settings: Settings, now: datetime, limit: int = BATCH_SIZE) -> list[int]:
     """Claim up to `limit` due letters and take their tokens; return their ids in sending order.
 
+    Without a mail server no letter of a real notice is claimed, and in a live installation none at all.
     Committed durably (synchronous=FULL): a letter must not leave before its claim survives a power cut.
     """
     blocked = throttle.blocked_buckets(settings, now)
-    if throttle.GLOBAL_BUCKET in blocked or not due_letters(now, 1, blocked):
+    if settings.lacks_route or throttle.GLOBAL_BUCKET in blocked or not due_letters(now, 1, blocked, settings.practice):
         return []
     db.execute_sql("PRAGMA synchronous = FULL")
     try:
         with db.atomic():
-            numbers = throttle.take_tokens(due_letters(now, limit, blocked), settings, now)
+            numbers = throttle.take_tokens(due_letters(now, limit, blocked, settings.practice), settings, now)
             return numbers if claim_letters(numbers, owner, boot, now) else []
     finally:
         db.execute_sql("PRAGMA synchronous = NORMAL")
@@ -84,7 +85,10 @@ def claim_batch(owner: str, boot: str, settings: Settings, now: datetime, limit:
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """A letter with the fields of its delivery and person. No model rows: there are thousands of them."""
+    """A letter with the fields of its delivery and person. No model rows: there are thousands of them.
+
+    practice: of its notice; None for a service letter.
+    """
 
     id: int
     notice_id: int | None
@@ -109,6 +113,7 @@ class QueuedMessage:
     values: dict[str, str] | None
     address_state: str | None
     bare: bool | None
+    practice: bool | None
 
 
 def load_claimed(numbers: list[int], owner: str) -> list[QueuedMessage]:
@@ -149,8 +154,11 @@ def _select_messages(*conditions: Any) -> list[QueuedMessage]:
             Delivery.values,
             Person.address_state,
             Person.bare,
+            Notice.practice,
         )
         .join(Delivery, JOIN.LEFT_OUTER)
+        .switch(Letter)
+        .join(Notice, JOIN.LEFT_OUTER, on=(Letter.notice == Notice.id))
         .switch(Letter)
         .join(Person, JOIN.LEFT_OUTER, on=(Letter.person == Person.id))
         .where(*conditions)
@@ -161,7 +169,7 @@ def _select_messages(*conditions: Any) -> list[QueuedMessage]:
 
 def has_urgent(settings: Settings, now: datetime) -> bool:
     """Return whether an urgent letter is due."""
-    first = due_letters(now, 1, throttle.blocked_buckets(settings, now))
+    first = due_letters(now, 1, throttle.blocked_buckets(settings, now), settings.practice)
     return bool(first) and Letter.select().where(Letter.id == first[0][0], Letter.urgent == True).exists()
 
 

@@ -25,7 +25,7 @@ from core.delivery import dev_outbox, holding, lifecycle, outage, queue, smtp_re
 from core.delivery import ledger as ledgers
 from core.delivery.ledger import Ledger, LedgerError, Line
 from core.delivery.queue import QueuedMessage
-from core.settings import Settings, load_settings
+from core.settings import Settings, go_live, load_settings
 from database import db, due_letters, millis, record_result, set_busy_timeout
 from mail import address as addresses
 from mail.bounce.fault import same_words, whose_fault
@@ -217,7 +217,13 @@ class SmtpWorker:
             time.sleep(POLL_S)
 
     def drain(self, stopped: Callable[[], bool] = lambda: False) -> bool:
-        """Recover orphans, then send until no letter is due. Return False if the server cannot be used."""
+        """Recover orphans, then send until no letter is due. Return False if the server cannot be used.
+
+        A process that lacks the mail server of a live installation changes nothing: the service may have it.
+        """
+        if load_settings().lacks_route:
+            self.failure = "no_route"
+            return False
         self._stopped = stopped
         throttle.resume_bucket(throttle.GLOBAL_BUCKET)  # an organizer asks for it now
         self._recover_and_finish(clock.now())
@@ -226,8 +232,8 @@ class SmtpWorker:
             self._housekeeping()
             if self.run_once(stopped):
                 continue
-            now = clock.now()
-            if not self.failure and not due_letters(now, 1, throttle.paused_buckets(now)):
+            now, practice = clock.now(), load_settings().practice
+            if not self.failure and not due_letters(now, 1, throttle.paused_buckets(now), practice):
                 self._recover_and_finish(now)
                 return not self.failure
             time.sleep(POLL_S)  # only the throttle delays the rest
@@ -258,6 +264,11 @@ class SmtpWorker:
         now, settings = clock.now(), load_settings()
         if throttle.pause_reason(throttle.GLOBAL_BUCKET, now):
             return 0
+        if settings.lacks_route:
+            self._on_connection_failure(Unreachable("", "no_route"))
+            return 0
+        if settings.route and not settings.live:
+            go_live(now)
         numbers = queue.claim_batch(self.lock.name, self.boot, settings, now)
         if numbers:
             self._send_batch(numbers, settings, stopped)
@@ -330,7 +341,7 @@ class SmtpWorker:
     ) -> bool:
         """Send one letter and record its result. Return whether the following letter is marked as handed over."""
         bare = bool(letter.bare)
-        connection = self._open_connection(settings)
+        connection = self._open_connection(settings, settings.practice if letter.practice is None else letter.practice)
         try:
             reply = self._transmit(connection, letter, renderer, settings, bare)
             if reply.code in (501, 553) and addresses.violates_rfc(letter.address):
@@ -479,8 +490,11 @@ class SmtpWorker:
 
     # ── connection and signature ──
 
-    def _open_connection(self, settings: Settings) -> SmtpConnection:
-        route = settings.route or self._route_to_dev_server()
+    def _open_connection(self, settings: Settings, practice: bool) -> SmtpConnection:
+        """Connect to the mail server, or for practice to the outbox. Raises Unreachable."""
+        route = self._route_to_dev_server() if practice else settings.route
+        if route is None:
+            raise Unreachable("", "no_route")
         if self._connection is None or route != self._route:
             if self._connection:
                 self._connection.close()
@@ -549,7 +563,7 @@ class SmtpWorker:
         if not outage.has_paused_notices() or throttle.pause_reason(throttle.GLOBAL_BUCKET, now):
             return
         try:
-            self._open_connection(settings)
+            self._open_connection(settings, settings.practice)
         except Unreachable as failure:
             if failure.reason != "stopped":
                 self._on_connection_failure(failure)

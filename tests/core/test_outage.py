@@ -39,6 +39,7 @@ def host(school):
 
 @pytest.mark.parametrize("why", ["connect", "greeting"])
 def test_while_the_server_is_away_notices_pause_and_no_attempt_is_counted(school, hanako, why):
+    smarthost.send_by(smarthost.closed_port())
     notice = begun(hanako, [school.lists["1-1"]])
     if why == "connect":
         smarthost.send_by(smarthost.closed_port())
@@ -125,6 +126,7 @@ def test_one_letter_at_which_the_server_hangs_up_does_not_keep_the_others(school
 @pytest.mark.parametrize(("verb", "left"), [("RCPT", {"waiting": 4}), ("end", {"waiting": 3, "unknown": 1})])
 def test_a_sender_told_to_end_does_so_within_five_seconds_while_the_server_says_nothing(school, hanako, verb, left):
     """What was not handed over waits again; only a letter whose content is there is unknown. It is no outage."""
+    smarthost.send_by(smarthost.closed_port())
     notice = begun(hanako, [school.lists["1-1"]])
     told = threading.Event()
 

@@ -85,6 +85,7 @@ ACCESS: dict[str, str] = {
     "admin.retention_page": "admin",
     "admin.safety_page": "admin",
     "admin.save_mail_mode": "admin",
+    "admin.return_to_practice": "admin",
     "admin.save_mailbox": "admin",
     "admin.save_organization": "admin",
     "admin.save_renewal_dates": "admin",
