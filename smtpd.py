@@ -18,7 +18,7 @@ from peewee import PeeweeException
 import clock
 import tasks
 from config import current_config, is_loopback
-from core import disk_space, rate_limits
+from core import disk_space, quarantine, rate_limits
 from core.inbound import dispatch, imap_poller, spool
 from core.inbound.message import RetryLater
 from core.notices.link_check import is_public_address
@@ -185,6 +185,8 @@ class InboundHandler:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Accept our recipients and refuse all others now, so that nothing bounces later."""
+        if quarantine.is_active():
+            return "451 4.3.2 this is a restored copy, please try again later"
         if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
             return "452 4.5.3 too many recipients at once"
         has_code = "-join-" in address.lower()
@@ -301,6 +303,8 @@ class SpoolWorker:
 
     def run_once(self, stopped: Callable[[], bool] = lambda: False) -> int:
         """Handle every message whose retry time has come; return how many."""
+        if quarantine.is_active():
+            return 0
         now, tried = time.monotonic(), 0
         for name in spool.list_messages():
             if stopped() or self._not_before.get(name, 0.0) > now:

@@ -17,7 +17,7 @@ from peewee import OperationalError
 
 import clock
 import config
-from core import disk_space, scheduler
+from core import disk_space, quarantine, scheduler
 from core.accounts import devices, role_expiry, sessions
 from core.notices import attachments, html_body
 from core.reports import digests, stats, undeliverable
@@ -108,7 +108,12 @@ def _run_every_minute() -> None:
 
 
 def _housekeeping() -> None:
-    """Run the hourly jobs. A failing job does not stop the others."""
+    """Run the hourly jobs. A failing job does not stop the others.
+
+    Not in a restored copy: it would also write its backups over those of the real installation.
+    """
+    if quarantine.is_active():
+        return
     db.connect(reuse_if_open=True)
     for job in HOURLY_JOBS:
         try:

@@ -19,7 +19,7 @@ from werkzeug.routing import IntegerConverter
 
 import clock
 import i18n
-from core import disk_space, settings
+from core import disk_space, quarantine, settings
 from core.accounts import second_factor, who_can
 from core.csv_cells import write_csv
 from core.errors import DomainError
@@ -365,6 +365,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         organization=Organization.load_row,
         practice=lambda: settings.load_settings().practice,
+        quarantine=quarantine.is_active,
         letters_wait=lambda: settings.load_settings().lacks_route,
         own_domain=lambda: settings.load_settings().own_addresses,
         mail_comes_in=settings.accepts_list_mail,

@@ -24,6 +24,7 @@ COMMAND_MODULES = {
     "send-letters": "work",
     "mail-door": "deliver",
     "restore": "backup",
+    "take-over": "backup",
 }
 """Files of the commands whose file does not bear their name."""
 

@@ -9,7 +9,7 @@ import clock
 from cli import common
 from config import current_config, load_config, set_current_config
 from core import backup as backups
-from core import install, schema
+from core import install, quarantine, schema
 from core.delivery import ledger
 from core.notices.merge_fields import display_subject
 from core.system import restore as restores
@@ -41,9 +41,11 @@ def backup(file: Path) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def restore(file: Path) -> None:
+@click.option("--take-over", is_flag=True, help="this is the real installation now: letters leave again")
+def restore(file: Path, take_over: bool) -> None:
     """Replace the data with a backup and keep the old data aside. Refuses while Kairan runs.
 
+    Nothing leaves the restored copy until `take-over`, or the button that every organizer's page shows.
     FILE: a file that `backup` wrote, or a copy of the database from the folder `backups` of the data folder.
     """
     os.umask(0o077)
@@ -60,7 +62,11 @@ def restore(file: Path) -> None:
             )
         except PermissionError as wrong:
             common.exit_with_error(f"No right to write in {wrong.filename}. Run this as the user who owns the folder.")
-    _print_restored(result)
+        _print_restored(result)
+        if take_over:
+            _take_over()
+        else:
+            common.print_note(common.RESTORED_COPY)
 
 
 def _print_restored(result: restores.RestoreResult) -> None:
@@ -75,4 +81,21 @@ def _print_restored(result: restores.RestoreResult) -> None:
     )
 
 
-COMMANDS = (backup, restore)
+@click.command("take-over")
+@common.with_installation
+def take_over_command() -> None:
+    """Make a restored copy the real installation: letters leave again, mail is fetched."""
+    if not quarantine.is_active():
+        common.print_note("This is no restored copy; nothing was changed.")
+        return
+    _take_over()
+
+
+def _take_over() -> None:
+    replaced = restores.take_over(None, clock.now())
+    common.print_note("This is the real installation now. Stop the earlier one if it still runs.")
+    if replaced:
+        common.print_note(f"The installation in {replaced} sends nothing any more and says so on its pages.")
+
+
+COMMANDS = (backup, restore, take_over_command)

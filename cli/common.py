@@ -25,6 +25,10 @@ from mail.dkim_signer import InvalidDkimKey
 from mail.server_urls import BadServerUrl
 from models import Group, MailingList, User
 
+RESTORED_COPY = (
+    "This is a restored copy: nothing leaves it, and no mail is fetched. "
+    "To make it the real installation: ./kairan take-over"
+)
 DISK_FULL = "The disk is full, so this was not done. Free some space, then run the command again; nothing is lost."
 
 

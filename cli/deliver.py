@@ -13,6 +13,7 @@ import clock
 import smtpd
 import tasks
 from cli import common
+from core import quarantine
 from core.inbound import dispatch, imap_poller
 from core.settings import load_settings
 from mail.imap import MailboxUnavailable
@@ -43,6 +44,9 @@ def _try_later_on_failure(command: Callable[..., None]) -> Callable[..., None]:
 @common.with_installation
 def deliver(recipient: str, sender: str) -> None:
     """Handle one mail from standard input. Exit 0: handled, 67: no such address, 75: try again later."""
+    if quarantine.is_active():
+        common.print_note("This is a restored copy; the mail server must keep the mail.")
+        sys.exit(TRY_LATER)
     if dispatch.resolve_recipient(recipient) is None:
         common.print_note("There is no such address here.")
         sys.exit(NO_SUCH_ADDRESS)

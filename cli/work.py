@@ -40,6 +40,8 @@ def work(drain: bool) -> None:
         reached = worker.drain(lambda: bool(stopping))
     finally:
         worker.close()
+    if worker.failure == "quarantine":
+        common.exit_with_error(common.RESTORED_COPY)
     if worker.failure == "no_route":
         common.exit_with_error(NO_ROUTE)
     if not reached:

@@ -13,6 +13,7 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import sqlite3
 import tarfile
 from collections.abc import Iterator
@@ -24,14 +25,14 @@ from typing import IO
 
 import clock
 from config import PROJECT_DIR, Config, current_config
-from core import audit, disk_space, schema
+from core import audit, disk_space, quarantine, schema
 from database import optional_write
 from models import AuditLog, Organization
 
 MANIFEST = "kairan-backup.json"
 MANIFEST_FORMAT = 1
 DATABASE_NAME = "kairan.db"
-EXCLUDED_NAMES = ("run", "backups", "outbox", "imports", "lock", "restoring", MANIFEST)
+EXCLUDED_NAMES = ("run", "backups", "outbox", "imports", "lock", "restoring", quarantine.FILE_NAME, MANIFEST)
 EXCLUDED_PREFIXES = ("kairan.db", "huey.db", "limits.db", "old-")
 COPIES_KEPT = 5
 """How many backups made before a large change stay; the oldest are deleted."""
@@ -147,6 +148,7 @@ def _write_archive(config: Config, raw: IO[bytes], copy: Path, now: datetime) ->
         listed = {
             "format": MANIFEST_FORMAT,
             "made_at": now.isoformat(timespec="seconds"),
+            "made_on": {"host": socket.gethostname(), "data": str(config.data)},
             "files": sums,
             "rows": count_rows(copy),
         }

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from core import clock_watch
+from core import clock_watch, quarantine
 from core.accounts import login_links
 from core.imports import jobs
 from core.members import preference_page
@@ -12,7 +12,12 @@ from models import Notice, Reminder
 
 
 def run_due_jobs(now: datetime) -> None:
-    """Start everything whose time has come. Idempotent, also from several processes: the rows decide (law 1)."""
+    """Start everything whose time has come. Idempotent, also from several processes: the rows decide (law 1).
+
+    A restored copy starts nothing until an administrator takes over.
+    """
+    if quarantine.is_active():
+        return
     clock_watch.check_clock(now)
     start.start_due_notices(now)
     login_links.send_requested_links(now)

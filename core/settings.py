@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import clock
 import config as ground
-from core import audit
+from core import audit, quarantine
 from core.errors import DomainError
 from i18n import N_
 from mail.address import OwnAddresses, id_domain
@@ -34,6 +34,7 @@ class Settings:
     base_url: str
     route: SmtpServer | None
     live: bool
+    quarantined: bool
     mail_mode: str
     own_addresses: OwnAddresses
     imap_account: ImapAccount | None
@@ -82,6 +83,7 @@ def load_settings() -> Settings:
         base_url=config.base_url or row.base_url or f"http://{config.http}",
         route=SmtpServer.parse(smtp) if smtp else None,
         live=row.live_since is not None,
+        quarantined=quarantine.is_active(),
         mail_mode=mail_mode or "own",
         own_addresses=own,
         imap_account=ImapAccount.parse(imap) if imap and reads_box else None,

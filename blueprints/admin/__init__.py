@@ -3,4 +3,4 @@
 from flask import Blueprint
 
 bp = Blueprint("admin", __name__)
-VIEWS = ("audit_log", "mail_setup", "views")
+VIEWS = ("audit_log", "mail_setup", "restored_copy", "views")

@@ -35,6 +35,7 @@ ACTION_LABELS = {
     "house.backup_downloaded": N_("Backup downloaded"),
     "house.forgetting_told": N_("Told that letters of the last school year will be deleted"),
     "house.restored": N_("Backup restored"),
+    "house.taken_over": N_("Restored copy made the real installation"),
     "household.joined": N_("Households joined"),
     "household.split": N_("Household divided"),
     "incoming.quarantined": N_("An incoming mail could not be read and was put aside"),

@@ -68,11 +68,16 @@ def enqueue(notice: Notice, letters: Iterable[NewLetter], now: datetime, round_:
 def claim_batch(owner: str, boot: str, settings: Settings, now: datetime, limit: int = BATCH_SIZE) -> list[int]:
     """Claim up to `limit` due letters and take their tokens; return their ids in sending order.
 
-    Without a mail server no letter of a real notice is claimed, and in a live installation none at all.
+    Without a mail server no letter of a real notice is claimed, and in a live or restored installation none at all.
     Committed durably (synchronous=FULL): a letter must not leave before its claim survives a power cut.
     """
     blocked = throttle.blocked_buckets(settings, now)
-    if settings.lacks_route or throttle.GLOBAL_BUCKET in blocked or not due_letters(now, 1, blocked, settings.practice):
+    if (
+        settings.quarantined
+        or settings.lacks_route
+        or throttle.GLOBAL_BUCKET in blocked
+        or not due_letters(now, 1, blocked, settings.practice)
+    ):
         return []
     db.execute_sql("PRAGMA synchronous = FULL")
     try:

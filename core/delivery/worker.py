@@ -221,8 +221,9 @@ class SmtpWorker:
 
         A process that lacks the mail server of a live installation changes nothing: the service may have it.
         """
-        if load_settings().lacks_route:
-            self.failure = "no_route"
+        settings = load_settings()
+        if settings.quarantined or settings.lacks_route:
+            self.failure = "quarantine" if settings.quarantined else "no_route"
             return False
         self._stopped = stopped
         throttle.resume_bucket(throttle.GLOBAL_BUCKET)  # an organizer asks for it now
@@ -263,6 +264,8 @@ class SmtpWorker:
         self._ledger.open()
         now, settings = clock.now(), load_settings()
         if throttle.pause_reason(throttle.GLOBAL_BUCKET, now):
+            return 0
+        if settings.quarantined:
             return 0
         if settings.lacks_route:
             self._on_connection_failure(Unreachable("", "no_route"))
@@ -492,6 +495,8 @@ class SmtpWorker:
 
     def _open_connection(self, settings: Settings, practice: bool) -> SmtpConnection:
         """Connect to the mail server, or for practice to the outbox. Raises Unreachable."""
+        if settings.quarantined:
+            raise Unreachable("", "stopped")
         route = self._route_to_dev_server() if practice else settings.route
         if route is None:
             raise Unreachable("", "no_route")

@@ -16,7 +16,7 @@ from peewee import PeeweeException
 
 import clock
 from config import current_config
-from core import disk_space
+from core import disk_space, quarantine
 from core.inbound import dispatch, spool
 from core.settings import Settings, imap_address, load_settings
 from database import db, optional_write
@@ -36,6 +36,7 @@ SETTINGS_CHECK_INTERVAL_S = 2.0
 RETRY_DELAYS_S = (30.0, 60.0, 120.0, 300.0, 600.0)
 """Delays after an error grow: a wrong password must not be tried every minute for ever."""
 TEST_TIMEOUT_S = 10.0
+RESTORED_COPY = N_("This is a restored copy: no mail leaves it, and none is fetched.")
 DISK_FULL = "disk"
 DISK_FULL_SENTENCE = N_("Mail cannot be written down: the disk is full.")
 
@@ -127,6 +128,8 @@ def record_error(error: MailboxUnavailable, now: datetime) -> None:
 
 def poll_once(account: ImapAccount, now: datetime) -> int:
     """Spool all messages of the mailbox; return how many. Raises MailboxLocked, MailboxUnavailable, OSError."""
+    if quarantine.is_active():
+        raise MailboxUnavailable(RESTORED_COPY, "quarantine", "")
     with hold_mailbox_lock():
         try:
             session = ImapSession(account)
@@ -144,6 +147,8 @@ def poll_once(account: ImapAccount, now: datetime) -> int:
 
 def test_account(account: ImapAccount, now: datetime) -> MailboxUnavailable | None:
     """Open the mailbox and create the folder for handled messages; fetch nothing. Return the error, if any."""
+    if quarantine.is_active():
+        return MailboxUnavailable(RESTORED_COPY, "quarantine", "")
     try:
         session = ImapSession(account, TEST_TIMEOUT_S)
         try:
@@ -187,7 +192,7 @@ class ImapPoller:
 
     def run_once(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Poll once if it is due; return whether to poll again at once. Errors are stored and never end the process."""
-        account = load_settings().imap_account
+        account = None if quarantine.is_active() else load_settings().imap_account
         if account != self._account:
             self._disconnect()
             self._account, self._failures, self._not_before = account, 0, 0.0

@@ -208,6 +208,9 @@ def _check_backup(now: datetime) -> CheckResult:
 
 
 def _check_smtp(settings: Settings) -> CheckResult:
+    if settings.quarantined:
+        advice = N_("This is a restored copy: nothing leaves it. To make it the real one: ./kairan take-over")
+        return CheckResult("smtp", False, "", advice)
     if settings.lacks_route:
         advice = N_("No mail server is set any more: letters wait. Set one under More → How mail goes and comes.")
         return CheckResult("smtp", False, "", advice)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from config import current_config, is_mailbox_address
 from core import audit
 from core.errors import DomainError
+from core.inbound.imap_poller import RESTORED_COPY
 from core.notices.rendering import RenderCache
 from core.notifications.letter_limits import Caused, count_letter
 from core.notifications.notify import notify
@@ -228,11 +229,15 @@ _CONNECTION_LOST = N_("The server took the letter but never answered. It may hav
 
 
 def send_test_letter(to: User, now: datetime) -> CheckResult:
-    """Send a test letter. `found`: the server's reply; `advice`: what it means. Needs a mail server.
+    """Send a test letter. `found`: the server's reply; `advice`: what it means.
 
-    Do not call in a transaction.
+    Do not call in a transaction. Nothing is sent by a restored copy or without a mail server.
     """
     settings = load_settings()
+    if settings.quarantined:
+        return CheckResult("smtp", False, "", RESTORED_COPY)
+    if settings.route is None:
+        return CheckResult("smtp", False, "", N_("No mail server is set any more, so nothing is being sent."))
     count_letter(Caused.MAIL_TEST, to, None, now)
     letter = _create_letter(to, now)
     result, state = _try_send(letter, settings, now)

@@ -1,7 +1,8 @@
 """Restore a backup, or a copy of the database made before an upgrade, into the data folder.
 
-After a restore no letter is sent by itself. A notice that was being sent waits for a user, because its letters may have
-left since the backup. All users are logged out.
+A restored copy is in quarantine (`core.quarantine`) until an administrator takes over: it may be a rehearsal. A notice
+that was being sent waits for a user, because its letters may have left since the backup was made. All users are
+logged out.
 """
 
 import gzip
@@ -10,19 +11,20 @@ import os
 import shutil
 import sqlite3
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 import clock
 from config import Config
-from core import audit, install, schema
+from core import audit, install, quarantine, schema
 from core.backup import COPY_OCTETS, DATABASE_NAME, MANIFEST, MANIFEST_FORMAT, HashingReader, InvalidBackup
 from core.delivery import holding
 from database import db
-from models import PENDING_STATES, Letter, LetterState, Notice, NoticeState, Session
+from models import PENDING_STATES, Letter, LetterState, Notice, NoticeState, Session, User
 
-NOT_REPLACED = ("run", "backups", "lock", "restoring")
+NOT_REPLACED = ("run", "backups", "lock", "restoring", quarantine.FILE_NAME)
+_WRONG_MANIFEST = (ValueError, KeyError, TypeError, AttributeError)
 SQLITE_MAGIC = b"SQLite format 3\0"
 
 
@@ -47,29 +49,59 @@ def restore_backup(config: Config, file: Path, now: datetime) -> RestoreResult:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
     try:
-        made_at = _unpack_archive(file, fresh)
+        origin = _unpack_archive(file, fresh)
         _check_database(fresh / DATABASE_NAME)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+    quarantine.begin(config.data, replace(origin, since=now.isoformat(timespec="seconds")))
     kept = _swap_data(config.data, fresh, now)
     install.prepare_data_folder(config)
-    return RestoreResult(made_at, kept, _hold_restored_notices(now))
+    with db.atomic():
+        asking = _hold_unsent(now)
+        Session.delete().execute()
+        audit.log_action(None, "house.restored", detail={"asking": asking})
+    return RestoreResult(origin.state_of, kept, asking)
 
 
-def _unpack_archive(file: Path, into: Path) -> str:
-    """Unpack a backup and compare every file with the manifest; return when it was made."""
+def take_over(by: User | None, now: datetime) -> Path | None:
+    """Declare this copy the real installation: letters leave again, mail is fetched. Idempotent.
+
+    Notices that became due meanwhile are held, and service letters that were written meanwhile are cancelled.
+    Return the data folder of the installation from which the backup came, if it is on this machine: it is in
+    quarantine now.
+    """
+    origin = quarantine.load()
+    if origin is None:
+        return None
+    with db.atomic():
+        asking = _hold_unsent(now)
+        audit.log_action(by, "house.taken_over", detail={"asking": asking})
+    try:
+        replaced = quarantine.mark_replaced(origin, now)
+    except OSError:
+        replaced = None
+    quarantine.end()
+    return replaced
+
+
+def _unpack_archive(file: Path, into: Path) -> quarantine.Quarantine:
+    """Unpack a backup and compare every file with the manifest; return when and where it was made."""
     with file.open("rb") as opened:
         start = opened.read(len(SQLITE_MAGIC))
     if start == SQLITE_MAGIC:
         shutil.copyfile(file, into / DATABASE_NAME)
-        return datetime.fromtimestamp(file.stat().st_mtime, clock.now().tzinfo).isoformat(timespec="seconds")
+        made_at = datetime.fromtimestamp(file.stat().st_mtime, clock.now().tzinfo).isoformat(timespec="seconds")
+        return quarantine.Quarantine(state_of=made_at)
     try:
         with tarfile.open(file, "r:gz") as tar:
             sums = {entry.name: _extract_entry(tar, entry, into) for entry in tar}
         listed = json.loads((into / MANIFEST).read_text("utf-8"))
-        wanted, made_at = listed["files"], listed["made_at"]
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, OSError, ValueError, KeyError, TypeError) as wrong:
+        wanted, made_at, made_on = listed["files"], str(listed["made_at"]), listed.get("made_on") or {}
+        origin = quarantine.Quarantine(
+            state_of=made_at, host=str(made_on.get("host", "")), data=str(made_on.get("data", ""))
+        )
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, OSError, *_WRONG_MANIFEST) as wrong:
         raise InvalidBackup(f"{file} is no whole backup of Kairan ({type(wrong).__name__}).") from wrong
     if listed.get("format") != MANIFEST_FORMAT:
         raise InvalidBackup(f"{file} was made by a newer Kairan.")
@@ -77,7 +109,7 @@ def _unpack_archive(file: Path, into: Path) -> str:
     if sums != wanted or DATABASE_NAME not in wanted:
         raise InvalidBackup(f"{file} is damaged: its files are not those of its list.")
     (into / MANIFEST).unlink()
-    return str(made_at)
+    return origin
 
 
 def _extract_entry(tar: tarfile.TarFile, entry: tarfile.TarInfo, into: Path) -> str:
@@ -127,22 +159,19 @@ def _swap_data(data: Path, fresh: Path, now: datetime) -> Path | None:
     return aside if moved else None
 
 
-def _hold_restored_notices(now: datetime) -> int:
-    """Hold the notices whose letters may have left since the backup, cancel service letters, end all sessions."""
+def _hold_unsent(now: datetime) -> int:
+    """Hold the notices whose letters may have left meanwhile, and cancel service letters; return how many notices."""
     going = Notice.state.in_((NoticeState.SENDING, NoticeState.PAUSED))
     due = (
         Notice.state.in_((NoticeState.SCHEDULED, NoticeState.HELD))
         & (Notice.send_at <= now)
         & Notice.hold_reason.in_(("", "window"))
     )
-    with db.atomic():
-        asking = list(Notice.select().where(going | due))
-        Notice.update(state=NoticeState.PAUSED).where(Notice.state == NoticeState.SENDING).execute()
-        for notice in asking:
-            holding.hold_notice(notice, "late", now)
-        Letter.update(state=LetterState.CANCELLED, done_at=now, payload={}).where(
-            Letter.delivery.is_null(), Letter.state.in_(PENDING_STATES)
-        ).execute()
-        Session.delete().execute()
-        audit.log_action(None, "house.restored", detail={"asking": len(asking)})
+    asking = list(Notice.select().where(going | due))
+    Notice.update(state=NoticeState.PAUSED).where(Notice.state == NoticeState.SENDING).execute()
+    for notice in asking:
+        holding.hold_notice(notice, "late", now)
+    Letter.update(state=LetterState.CANCELLED, done_at=now, payload={}).where(
+        Letter.delivery.is_null(), Letter.state.in_(PENDING_STATES)
+    ).execute()
     return len(asking)

@@ -19,6 +19,7 @@ PACKAGES = (
     "core.permissions",
     "core.visibility",
     "core.clock_watch",
+    "core.quarantine",
     "core.settings",
     "core.schema",
     "core.install",
