@@ -14,6 +14,7 @@ from peewee import fn
 
 from core.imports.plan_model import ImportPlan, PlanLine, RowDraft
 from core.members import change_requests, households
+from core.permissions import Permissions
 from database import db, in_chunks, millis
 from models import BaseModel, Child, Delivery, DeliveryMembership, Letter, MailingList, Membership, Person
 
@@ -187,10 +188,11 @@ def row_digest(name: str, row: Any) -> str:
 # ── undo ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def undo_changes(stored: dict[str, Any]) -> tuple[int, int]:
+def undo_changes(stored: dict[str, Any], rights: Permissions | None = None) -> tuple[int, int]:
     """Undo what a plan wrote; return (rows undone, rows skipped). `stored`: an UndoLog as JSON.
 
-    A row is skipped if it was changed since, got a letter, or is used by a newer row.
+    A row is skipped if it was changed since, got a letter, or is used by a newer row. `rights`: people and children
+    that the user may not edit today are skipped too, for example because they joined another list since.
     """
     undone = skipped = 0
     undo_log = UndoLog.from_json(stored)
@@ -200,9 +202,17 @@ def undo_changes(stored: dict[str, Any]) -> tuple[int, int]:
             unchanged = _unchanged_rows(name, made) - _referenced_rows(name, made)
             _delete_rows(TABLES[name], unchanged)
             undone, skipped = undone + len(unchanged), skipped + len(made) - len(unchanged)
-            restored = _restore_rows(name, changed)
+            restored = _restore_rows(name, _editable_rows(name, changed, rights))
             undone, skipped = undone + restored, skipped + len(changed) - restored
     return undone, skipped
+
+
+def _editable_rows(name: str, changed: dict[int, list[Any]], rights: Permissions | None) -> dict[int, list[Any]]:
+    column = {"person": Membership.person, "child": Membership.child}.get(name)
+    if rights is None or column is None:
+        return changed
+    editable = rights.editable(column, changed)
+    return {number: entry for number, entry in changed.items() if number in editable}
 
 
 def _unchanged_rows(name: str, made: dict[int, str]) -> set[int]:

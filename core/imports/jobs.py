@@ -327,7 +327,7 @@ def undo_import(job: Job, by: User, now: datetime) -> tuple[int, int]:
             .execute()
         ):
             raise DomainError(N_("This import has already been taken back."))
-        undone, skipped = apply.undo_changes(job.detail["written"])
+        undone, skipped = apply.undo_changes(job.detail["written"], permissions_of(by))
         audit.log_action(by, "roster.import_undone", job.list_id, detail={"back": undone, "kept": skipped})
     return undone, skipped
 

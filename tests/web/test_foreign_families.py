@@ -298,6 +298,30 @@ def test_the_import_of_an_administrator_is_not_undone_by_a_manager(as_, aoyama, 
     assert Person.get_by_id(aoyama.id).phone == PHONE
 
 
+def values(person):
+    return Person.select().where(Person.id == person.id).dicts().get()
+
+
+def test_an_undo_changes_no_family_that_joined_another_list_since(as_, two, school):
+    """A manager imports, the family joins a class, the manager takes the import back."""
+    taro = as_("太郎")
+    made = add(taro, two, name="新田 純", phone="0300", child_name="新田 光", grade="2", class_name="1")
+    row = Person.get_by_id(int(made.location.rpartition("/")[2]))
+    line = "保護者氏名,メール,児童氏名,学年,組,電話\n新田 純,nitta@example.com,新田 光,2,1,0399\n"
+    for joined in (True, False):
+        bring(taro, two, line)
+        assert Person.get_by_id(row.id).address == "nitta@example.com"
+        child = Child.get(Child.name == "新田 光")
+        other = Membership.create(person=row, child=child, list=school.lists["1-1"]) if joined else None
+        before = values(row)
+        taro.post(f"/lists/{two.id}/import/{Job.select().order_by(Job.id.desc()).get().id}/undo")
+        assert (values(row) == before) is joined
+        if other:
+            other.delete_instance()
+            Person.update(address=None, address_key=None, phone="0300").where(Person.id == row.id).execute()
+    assert Person.get_by_id(row.id).phone == "0300" and Person.get_by_id(row.id).address is None
+
+
 def test_a_reader_who_deletes_everything_deletes_the_second_row_too(aoyama, two, second):
     preference_page.delete_own_data(aoyama, clock.now())
     assert Person.get_by_id(second).address is None
