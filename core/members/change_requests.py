@@ -24,7 +24,7 @@ from core.permissions import Permissions, memberships_of
 from database import db
 from i18n import N_
 from mail import address as addresses
-from models import ChangeRequest, Child, MailingList, Membership, Person, User
+from models import ChangeRequest, Child, MailingList, Membership, MembershipState, Person, User
 
 MAX_SHOWN = 100
 FIELD_LABELS = {
@@ -213,14 +213,14 @@ def pending_requests(rights: Permissions) -> list[RequestView]:
 
 
 def decidable_requests(rights: Permissions) -> list[ChangeRequest]:
-    """Return the requests about people of whom the user manages all lists; for a merge one list is enough."""
+    """Return the requests about people of whom the user manages all lists; for a merge one other list is enough."""
     query = ChangeRequest.select(ChangeRequest, Person, MailingList).join(Person, on=ChangeRequest.person)
     query = query.switch(ChangeRequest).join(MailingList).order_by(ChangeRequest.id)
     if not rights.is_admin:
         managed = [row.id for row in rights.lists("manage")]
         people = Membership.select(Membership.person).where(Membership.is_member, Membership.list.in_(managed))
         query = query.where(ChangeRequest.person.in_(people))
-    rows = list(query)
+    rows = [row for row in query if not row.duplicate_id or rights.is_admin or _decides_merge(rights, row)]
     edits = [row for row in rows if row.duplicate_id is None]
     people_ids = rights.editable(Membership.person, {row.person_id for row in edits})
     children = rights.editable(Membership.child, {row.child_id for row in edits if row.child_id})
@@ -229,6 +229,12 @@ def decidable_requests(rights: Permissions) -> list[ChangeRequest]:
         for row in rows
         if row.duplicate_id or (row.child_id in children if row.child_id else row.person_id in people_ids)
     ]
+
+
+def _decides_merge(rights: Permissions, request: ChangeRequest) -> bool:
+    """Say whether the user manages a list of the person other than the one from which the second row came."""
+    lists = {list_id for _, list_id in memberships_of(Membership.person, [request.person_id])}
+    return any(rights.may("manage", number) for number in lists - {request.list_id})
 
 
 def get_request(rights: Permissions, number: int) -> ChangeRequest | None:
@@ -320,6 +326,27 @@ def accept_own_merge(person: Person, number: int, now: datetime) -> bool:
     if found:
         accept_request(found, None, now)
     return found is not None
+
+
+def merge_with_guardian(person: Person, now: datetime) -> Person:
+    """Merge a person with the guardian without address, once codes of all the guardian's lists were used.
+
+    The whole school's list counts as agreed. Return the row that stays.
+    """
+    for row in ChangeRequest.select().where(ChangeRequest.duplicate == person):
+        guardian: Person = row.person
+        has_code = _children_in_lists(person, Membership.state == MembershipState.ACTIVE)
+        if not guardian.address and _children_in_lists(guardian, Membership.is_member) <= has_code:
+            accept_request(row, None, now)
+            return Person.get_by_id(guardian.id)
+    return person
+
+
+def _children_in_lists(person: Person, kept: Any) -> set[tuple[int, int | None]]:
+    """Return (list id, child id) of the person's memberships outside the whole school's list."""
+    rows = Membership.select(Membership.list, Membership.child).join(MailingList)
+    rows = rows.where(Membership.person == person, kept)
+    return set(rows.where(~MailingList.whole, MailingList.closed_at.is_null()).tuples())
 
 
 def merge_in_list(person: Person, mailing_list: MailingList, now: datetime) -> None:

@@ -5,13 +5,15 @@ from datetime import datetime
 from core import audit
 from core.members.normalise import is_same_name
 from database import db
+from mail.address import comparison_key
 from models import Child, Delivery, Letter, Membership, MembershipState, Person, User
 
 
 def merge_person(duplicate: Person, person: Person, by: User | None, now: datetime) -> None:
     """Give memberships and letters of a row to the person, and delete the row. The person's own values stay.
 
-    A child with the name of one of the person's children is that child. What the reader stopped stays stopped.
+    A person without an address gets that of the row. A child with the name of one of the person's children is that
+    child. What the reader stopped stays stopped.
     """
     with db.atomic():
         own = {row.child_id: row.child for row in _memberships(person) if row.child_id and row.child}
@@ -30,6 +32,10 @@ def merge_person(duplicate: Person, person: Person, by: User | None, now: dateti
         )
         Child.delete().where(Child.id.in_(list(replaced)), Child.id.not_in(kept)).execute()
         Person.delete().where(Person.id == duplicate.id).execute()
+        if duplicate.address:
+            columns = ("address", "address_key", "violates_rfc", "language")
+            fields = {column: getattr(duplicate, column) for column in columns}
+            Person.update(**fields).where(Person.id == person.id, Person.address.is_null()).execute()
         audit.log_action(by, "member.merged", person.id)
 
 
@@ -50,11 +56,15 @@ def _move_membership(membership: Membership, person: Person, child_id: int | Non
 
 
 def _move_letters(duplicate: Person, person: Person) -> None:
-    """Move the deliveries of notices that the person did not get, with their letters."""
+    """Move the deliveries of notices that the person did not get, with their letters.
+
+    A delivery to another address than the one they share stays without a person: its link would act for all lists.
+    """
     known = Delivery.select(Delivery.notice).where(Delivery.person == person)
-    moved = [
-        row.id
-        for row in Delivery.select(Delivery.id).where(Delivery.person == duplicate, Delivery.notice.not_in(known))
-    ]
+    found = Delivery.select(Delivery.id).where(Delivery.person == duplicate, Delivery.notice.not_in(known))
+    key = comparison_key(person.address or duplicate.address or "@")
+    letters = Letter.select(Letter.delivery, Letter.address).where(Letter.delivery.in_(found)).tuples()
+    elsewhere = {delivery for delivery, address in letters if comparison_key(address) != key}
+    moved = [row.id for row in found if row.id not in elsewhere]
     Delivery.update(person=person).where(Delivery.id.in_(moved)).execute()
     Letter.update(person=person).where(Letter.delivery.in_(moved)).execute()

@@ -11,11 +11,10 @@ from datetime import datetime, timedelta
 from peewee import Expression, Node, fn
 
 from core import audit
-from core.members import consent, households, members, merge, unsubscribe
-from core.members.normalise import address_fields
+from core.members import change_requests, consent, households, members, merge, unsubscribe
 from core.permissions import Permissions
 from core.signup import emails
-from core.signup.signup import guardian_without_address
+from core.signup.signup import guardian_without_address, is_in_other_lists
 from database import db
 from models import MailingList, Membership, MembershipState, Person, QueuedSignup, User
 
@@ -91,12 +90,11 @@ def _settle_family(mailing_list: MailingList, person: Person, by: User | None, n
         if row.list_id != mailing_list.id or row.state != MembershipState.ACTIVE or row.child is None:
             continue
         guardian = None if person.name or len(memberships) > 1 else guardian_without_address(mailing_list, row.child)
-        if guardian:
+        if guardian and is_in_other_lists(guardian, mailing_list):
+            change_requests.request_merge(guardian, person, mailing_list.id, by, now)
+        elif guardian:
             joined = {"joined_via": row.joined_via, "consent": row.consent}
             merge.merge_person(person, guardian, by, now)
-            Person.update(**address_fields(person.address or ""), language=person.language).where(
-                Person.id == guardian.id
-            ).execute()
             Membership.update(**joined).where(
                 Membership.person == guardian, Membership.list == mailing_list, Membership.child == row.child_id
             ).execute()

@@ -218,6 +218,7 @@ def join_list(request: SignupRequest, now: datetime) -> tuple[Person, str]:
         state = _open_memberships(request, person, now)
         if request.child and state == MembershipState.ACTIVE:
             put_into_household(Person.get_by_id(person.id), request.child)
+            person = change_requests.merge_with_guardian(person, now)
         class_teacher.assign_new_members(request.list, [person.id])
         if named:
             active = (
@@ -239,11 +240,16 @@ def _find_or_create_person(request: SignupRequest, now: datetime) -> tuple[Perso
         return person, False
     fields = address_fields(request.address)
     decided = not _needs_approval(request, [])  # else a manager decides before the roster's guardian gets an address
-    if request.child and decided and (guardian := guardian_without_address(request.list, request.child)):
+    guardian = guardian_without_address(request.list, request.child) if request.child and decided else None
+    apart = guardian is not None and is_in_other_lists(guardian, request.list)
+    if guardian and not apart:
         free = (Person.id == guardian.id) & Person.address.is_null()
         if Person.update(**fields).where(free).execute():
             return Person.get_by_id(guardian.id), True
-    return Person.create(**fields, language=request.language or load_settings().language, created_at=now), False
+    person = Person.create(**fields, language=request.language or load_settings().language, created_at=now)
+    if guardian and apart:
+        change_requests.request_merge(guardian, person, request.list.id, None, now)
+    return person, False
 
 
 def guardian_without_address(mailing_list: MailingList, child: Child) -> Person | None:
@@ -253,6 +259,16 @@ def guardian_without_address(mailing_list: MailingList, child: Child) -> Person 
     )
     people = list(Person.select().where(Person.id.in_(rows), Person.address.is_null()).limit(2))
     return people[0] if len(people) == 1 else None
+
+
+def is_in_other_lists(person: Person, mailing_list: MailingList) -> bool:
+    """Say whether managers of another list decide about the person's address too; the whole school's list is none.
+
+    A code opens the list that handed it out. The address of the person receives the letters of all lists.
+    """
+    others = Membership.select().join(MailingList).where(Membership.person == person, Membership.is_member)
+    others = others.where(MailingList.id != mailing_list.id, ~MailingList.whole, MailingList.closed_at.is_null())
+    return not mailing_list.whole and others.exists()
 
 
 def _open_memberships(request: SignupRequest, person: Person, now: datetime) -> str:

@@ -7,11 +7,22 @@ import pytest
 import clock
 from core import permissions
 from core.inbound import dispatch
-from core.members import join_codes, preference_page
+from core.members import change_requests, join_codes, preference_page
 from core.notifications.notify import render_message
 from core.signup import approvals, emails, quotas, signup
 from core.signup.quotas import SignupRequest
-from models import Child, ConsentText, InboundMessage, Letter, MailingList, Membership, Person, QueuedSignup
+from models import (
+    ChangeRequest,
+    Child,
+    ConsentText,
+    InboundMessage,
+    Letter,
+    MailingList,
+    Membership,
+    Person,
+    QueuedSignup,
+    Role,
+)
 from tests.cast_mail import dns, mail, signed
 
 
@@ -103,6 +114,40 @@ def test_a_family_of_the_telephone_list_gets_its_address(school, the_list):
     mother = person("wada@example.net")
     assert (mother.id, mother.name, mother.phone) == (school.people["和田 幸子"].id, "和田 幸子", "000-0000-0001")
     assert [one.state for one in places(mother, the_list)] == ["active"]
+
+
+def test_a_slip_gives_no_address_to_a_guardian_of_other_lists(school, the_list):
+    """The letters of a club and of a class go to one address, so the slip of one of them does not decide it alone."""
+    child, guardian = school.children["和田 慎"], school.people["和田 幸子"]
+    club = MailingList.create(name="吹奏楽", address="band", join_mode="open")
+    Membership.create(person=guardian, list=club, child=child)
+    blank("wada@example.net", address(club, join_codes.child_code(club, child)))
+    assert Person.get_by_id(guardian.id).address is None
+    newcomer = person("wada@example.net")
+    assert [row.list_id for row in Membership.select().where(Membership.person == newcomer)] == [club.id]
+    request = ChangeRequest.get()
+    assert (request.person_id, request.duplicate_id, request.list_id) == (guardian.id, newcomer.id, club.id)
+    Role.create(user=school.users["太郎"], list_id=club.id, kind="manager")
+    manager = permissions.permissions_of(school.users["太郎"])
+    assert manager.may("manage", club.id) and change_requests.get_request(manager, request.id) is None
+    teacher = permissions.permissions_of(school.users["花子"])
+    assert change_requests.get_request(teacher, request.id) == request
+    change_requests.accept_request(request, school.users["花子"], clock.now())
+    assert Person.get_by_id(guardian.id).address == "wada@example.net"
+
+
+def test_slips_of_all_lists_of_a_guardian_give_the_address(school, the_list):
+    child, guardian = school.children["和田 慎"], school.people["和田 幸子"]
+    club = MailingList.create(name="吹奏楽", address="band", join_mode="open")
+    Membership.create(person=guardian, list=club, child=child)
+    for here in (club, the_list):
+        assert Person.get_by_id(guardian.id).address is None
+        wish = SignupRequest(here, "wada@example.net", code="child", child=child, proof="letter")
+        found, state = signup.join_list(wish, clock.now())
+        assert state == "active"
+    assert found.id == guardian.id and found.address == "wada@example.net"
+    assert person("wada@example.net").id == guardian.id and not ChangeRequest.select().exists()
+    assert {row.list_id for row in guardian.memberships if row.state == "active"} >= {club.id, the_list.id}
 
 
 def test_two_slips_of_one_family_are_both_taken(school):

@@ -10,7 +10,8 @@ from core.inbound import join_leave
 from core.inbound.proof import Proof
 from core.members import preference_page, signed_links
 from core.permissions import permissions_of
-from models import ChangeRequest, Child, Job, Letter, Membership, Person
+from models import ChangeRequest, Child, Delivery, Job, Letter, Membership, Person
+from tests import cast_notices
 from tests.web.notice_factory import get_page
 
 PHONE, NOTE, KANA = "090-0000-7777", "カナリア地区", "ヒミツ ケンタ"
@@ -277,6 +278,27 @@ def test_a_manager_of_another_list_agrees(as_, school, aoyama, two, second):
     taro = as_("太郎")
     assert "2年1組" in get_page(taro, f"/members/{aoyama.id}") and taro.get(f"/members/{second}").status_code == 404
     assert not permissions_of(school.users["太郎"]).may_edit_person(aoyama)
+
+
+def test_a_letter_to_another_address_gets_no_right_by_the_merge(client, as_, school, aoyama, two):
+    """A manager writes to a row with his own address, gives it the family's, and the family agrees."""
+    taro = as_("太郎")
+    row = int(add(taro, two, name="青山 健太", address="taro.private@example.com").location.rpartition("/")[2])
+    sent = cast_notices.send([two], by=school.users["太郎"], subject="練習")
+    mine = Delivery.get(Delivery.notice == sent.notice, Delivery.person == row)
+    taro.post(f"/members/{row}/address", data={"address": aoyama.address})
+    both = cast_notices.send([two], by=school.users["太郎"], subject="大会")
+    theirs = Delivery.get(Delivery.notice == both.notice, Delivery.person == row)
+    as_("花子").post(f"/requests/{ChangeRequest.get().id}/accept")
+    assert not Person.select().where(Person.id == row).exists()
+    assert Delivery.get_by_id(theirs.id).person_id == aoyama.id and Delivery.get_by_id(mine.id).person_id is None
+    before = stored(aoyama)
+    assert client.get(f"/r/{mine.token}").status_code == 200
+    client.post(f"/u/{mine.token}/misdirected")
+    client.post(f"/u/{mine.token}/one-click", data={"List-Unsubscribe": "One-Click"})
+    assert stored(aoyama) == before
+    client.post(f"/u/{theirs.token}/misdirected")
+    assert stored(aoyama) != before
 
 
 def test_another_family_stays_apart(as_, aoyama, second):
