@@ -65,8 +65,8 @@ def _configure_web(app: Flask, config: ground.Config) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     web.init_app(app)
+    compression.init_app(app)  # before the security, whose changes of a page are compressed, too
     web_security.init_app(app)
-    compression.init_app(app)
     for area in AREAS:
         package = import_module(f"blueprints.{area}")
         for views in package.VIEWS:

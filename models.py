@@ -75,9 +75,7 @@ class Organization(BaseModel):
     mail_domain = CharField(default="")
     base_url = CharField(default="")
     smtp = CharField(default="")
-    mail_mode = CharField(
-        default=""
-    )  # how mail comes back: own, relay, collected, mailbox (`core.system.mail_settings`)
+    mail_mode = CharField(default="")  # own, relay, collected, mailbox (`core.system.mail_settings`)
     imap = CharField(default="")
     mailbox = CharField(default="")
     plus = BooleanField(default=False)
@@ -97,9 +95,7 @@ class Organization(BaseModel):
     renewal_reminders_sent = CharField(default="")  # reminders of these two dates that were sent
     handover = TextField(default="")  # administrators' note on the hand-over sheet
     last_health_email = CharField(default="")  # month of the last health e-mail, YYYY-MM
-    tags_have_purpose_since = UtcMillisField(
-        null=True
-    )  # upgrade from 0.1: earlier letters carry one tag for everything
+    tags_have_purpose_since = UtcMillisField(null=True)  # from 0.1: earlier letters have one tag for all
     live_since = UtcMillisField(null=True)  # from then on letters wait without a mail server, instead of practice
     purge_before_year = IntegerField(default=0)  # earlier letters are purged from `purge_starts_at` on
     purge_starts_at = UtcMillisField(null=True)
@@ -174,6 +170,19 @@ class Session(BaseModel):
     challenge = CharField(default="")  # purpose and challenge of the passkey request under way; used once
 
     token: str = ""  # only in memory; the table stores its digest
+
+
+class KeptForm(BaseModel):
+    """A posted form that met an ended session; shown to its user after the next login (`core.accounts.kept_forms`)."""
+
+    user = ForeignKeyField(User, backref="kept_forms", on_delete="CASCADE")
+    user_id: int
+    page = CharField()  # path of the page that holds the form
+    action = CharField()  # path that it was posted to
+    fields = JsonField(default=list)  # [[name, value], …] without passwords, codes and form tokens
+    has_files = BooleanField(default=False)
+    shown = BooleanField(default=False)
+    at = UtcMillisField(default=clock.now)
 
 
 class TotpKey(BaseModel):
@@ -609,9 +618,7 @@ class Notice(BaseModel):
     finished_at = UtcMillisField(null=True)
     stopped_at = UtcMillisField(null=True)
     withdrawn_at = UtcMillisField(null=True)
-    pause_reason = CharField(
-        default=""
-    )  # a key of `core.delivery.outage.OUTAGE_LABELS`; kept until a letter goes again
+    pause_reason = CharField(default="")  # key of `outage.OUTAGE_LABELS`; kept until a letter goes again
     paused_at = UtcMillisField(null=True)
     rounds = IntegerField(default=0)
     serial = IntegerField(default=0)
@@ -877,9 +884,7 @@ class Delivery(BaseModel):
     kana = CharField(default="")
     language = CharField(default="ja")
     sender_name = CharField(default="")  # sender name in From; empty: the notice's
-    class_teacher = ForeignKeyField(
-        User, null=True, backref="charges", on_delete="SET NULL"
-    )  # class teacher in sender_name
+    class_teacher = ForeignKeyField(User, null=True, backref="charges", on_delete="SET NULL")  # in sender_name
     class_teacher_id: int | None
     values = JsonField(default=dict)
     read_at = UtcMillisField(null=True)
@@ -1337,6 +1342,7 @@ TABLES: tuple[type[BaseModel], ...] = (
     User,
     Device,
     Session,
+    KeptForm,
     TotpKey,
     Passkey,
     RecoveryCode,

@@ -18,7 +18,7 @@ from peewee import OperationalError
 import clock
 import config
 from core import disk_space, quarantine, scheduler
-from core.accounts import devices, role_expiry, sessions
+from core.accounts import devices, kept_forms, role_expiry, sessions
 from core.notices import attachments, html_body
 from core.reports import digests, stats, undeliverable
 from core.responses import tracking
@@ -40,6 +40,7 @@ HOURLY_JOBS: tuple[Callable[[datetime], object], ...] = (
     stats.finalize_old_totals,
     tracking.delete_old_visits,
     sessions.delete_old_sessions,
+    kept_forms.delete_old_forms,
     devices.delete_old_devices,
     nightly_backup.run_nightly_backup,
     purge.run_purge,

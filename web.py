@@ -14,19 +14,19 @@ from flask_login import current_user
 from flask_wtf import FlaskForm
 from markupsafe import Markup, escape
 from peewee import ModelSelect
-from werkzeug.exceptions import Forbidden
+from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.routing import IntegerConverter
 
 import clock
 import i18n
 from core import disk_space, quarantine, settings
-from core.accounts import second_factor, who_can
+from core.accounts import kept_forms, second_factor, who_can
 from core.csv_cells import write_csv
 from core.errors import DomainError
 from core.notices import merge_fields
 from core.permissions import Permissions, permissions_of
 from core.signup import handouts
-from models import BaseModel, MailingList, Notice, Organization
+from models import BaseModel, MailingList, Notice, Organization, User
 
 Table = TypeVar("Table", bound=BaseModel)
 
@@ -167,7 +167,51 @@ def ensure_confirmed(endpoint: str, **values: Any) -> None:
     Aborts with a redirect to the page that asks; from there the user comes back to `endpoint`, which must be a GET page.
     """
     if not second_factor.is_confirmed(current_user.session, clock.now()):
-        abort(redirect_to("account.confirm_identity", next=url_for(endpoint, **values)))
+        target = keep_posted_form(current_user) or url_for(endpoint, **values)
+        abort(redirect_to("account.confirm_identity", next=target))
+
+
+# ── posted forms that wait for a login ────────────────────────────────────────────────────────────────────────────────
+
+
+def keep_posted_form(user: User) -> str | None:
+    """Keep the posted form for its user; return the address that shows it filled in. None if it cannot be kept."""
+    page = _page_of_form()
+    if request.method != "POST" or page is None:
+        return None
+    row = kept_forms.keep_form(
+        user,
+        page=page,
+        action=request.path,
+        fields=list(request.form.items(multi=True)),
+        has_files=any(file.filename for file in request.files.values()),
+        now=clock.now(),
+        by_itself=is_htmx(),
+    )
+    return url_for("account.show_kept_form", number=row.id) if row else None
+
+
+def _page_of_form() -> str | None:
+    """Return the path and query of the page that holds the posted form; None if no page of this site does.
+
+    A page that was answered to a POST has an address that cannot be opened: then the next address above it.
+    """
+    sent_by = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer") or "")
+    if sent_by.netloc == request.host and _opens(sent_by.path):
+        return sent_by._replace(scheme="", netloc="", fragment="").geturl()
+    path = request.path
+    while path and not _opens(path):
+        path = path.rpartition("/")[0]
+    return path or None
+
+
+def _opens(path: str) -> bool:
+    """Say whether a GET of this path finds an organizers' page."""
+    try:
+        endpoint, _values = current_app.url_map.bind("").match(path, "GET")
+    except HTTPException:
+        return False
+    return not endpoint.startswith(("public.", "static"))
 
 
 # ── responses ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,19 +4,24 @@ import sqlite3
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, redirect, render_template, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from itsdangerous import BadData, URLSafeTimedSerializer
 from peewee import OperationalError
 
+import clock
 import web
 from core import disk_space, settings
+from core.accounts import form_filling, kept_forms
 from core.accounts.sessions import user_of_session
 from core.notifications.letter_limits import TooManyLetters
-from database import db, is_write_refused, set_busy_timeout
+from database import db, is_write_refused, optional_write, set_busy_timeout
 from i18n import N_
+from models import KeptForm, User
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -38,7 +43,8 @@ def init_app(app: Flask) -> None:
     app.before_request(_open_database)
     app.before_request(_require_login)
     app.after_request(_set_security_headers)
-    app.register_error_handler(CSRFError, lambda error: _render_error(403, "form"))
+    app.after_request(_fill_kept_form)
+    app.register_error_handler(CSRFError, _render_foreign_token)
     for code in (400, 403, 404, 405, 413, 429, 500):
         app.register_error_handler(code, lambda error, code=code: _render_error(code, error=error))
     app.register_error_handler(TooManyLetters, _render_letter_limit)
@@ -72,7 +78,12 @@ def _require_login() -> Response | None:
         return None
     if not settings.is_set_up():
         return redirect(url_for("setup.setup_welcome"))  # type: ignore[return-value]
-    target = url_for("account.login", next=_next_url())
+    writer = _user_of_form_token()
+    kept = web.keep_posted_form(writer) if writer else None
+    return _lead_to(url_for("account.login", next=kept or _next_url()))
+
+
+def _lead_to(target: str) -> Response:
     if web.is_htmx():
         return Response(status=401, headers={"HX-Redirect": target})
     return redirect(target)  # type: ignore[return-value]
@@ -102,9 +113,74 @@ def _set_security_headers(response: Response) -> Response:
     return response
 
 
+# ── forms that met an ended or another session ───────────────────────────────────────────────────────────────────
+
+
+def _user_of_form_token() -> User | None:
+    """Return the user for whose session the form token was made (`session_cookies.open_session`); None if nobody's."""
+    signed = URLSafeTimedSerializer(current_app.secret_key, salt="wtf-csrf-token")  # as Flask-WTF signs it
+    try:
+        token = str(signed.loads(request.form.get("csrf_token") or request.headers.get("X-CSRFToken") or ""))
+    except BadData:
+        return None
+    number = token.partition(".")[0]
+    if "." not in token or not number.isdecimal():
+        return None
+    user: User | None = User.get_or_none(User.id == int(number), User.disabled_at.is_null())
+    return user
+
+
+def _render_foreign_token(error: CSRFError) -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
+    """Keep the form for the user whose page it came from. Show it to this user, or lead to the login; act never."""
+    if _is_public():
+        return _render_error(403, "form")
+    try:
+        _open_database()
+        writer = _user_of_form_token()
+        kept = web.keep_posted_form(writer) if writer else None
+    except (OperationalError, sqlite3.OperationalError, OSError) as refused:
+        return _render_not_recorded(refused)
+    if writer and not current_user.is_authenticated:
+        return _lead_to(url_for("account.login", next=kept))
+    if kept and current_user == writer:
+        return _lead_to(kept)
+    return _render_error(403, "other user" if kept else "form")
+
+
+def _fill_kept_form(response: Response) -> Response:
+    """Fill in a kept form on the page that `account.show_kept_form` led to; forget it once it was posted and taken."""
+    if response.status_code >= 400 or request.method not in ("GET", "POST"):
+        return response
+    number = request.values.get("kept", type=int)
+    if not number or not current_user.is_authenticated:
+        return response
+    if request.method == "POST":
+        if not response.headers.get("Location", "").startswith(("/account/confirm", "/login", "/account/kept/")):
+            kept_forms.forget_form(current_user, number)
+        return response
+    row = kept_forms.form_of_user(current_user, number, clock.now())
+    if row and response.status_code == 200 and response.mimetype == "text/html" and not response.is_streamed:
+        with optional_write():
+            kept_forms.mark_shown(row)
+        response.set_data(_filled_page(response.get_data(as_text=True), row))
+    return response
+
+
+def _filled_page(html: str, row: KeptForm) -> str:
+    filled = form_filling.fill_form(html, urlsplit(row.page).path, row.action, row.fields, row.id)
+    left = filled.left if filled else [value for _name, value in row.fields if value.strip()]
+    note = render_template("account/_kept_form.html", left=left, row=row)
+    return (filled.html if filled else html).replace(
+        '<div id="told" role="status">', f'<div id="told" role="status">{note}', 1
+    )
+
+
 _ERRORS = {
     "form": N_(
         "The form was open for too long, or you have logged out. Go back, load the page again and send it once more."
+    ),
+    "other user": N_(
+        "This page was opened by another user. What was typed there is kept for three days, for that user alone."
     ),
     "reader": N_("Please check whether the address from the letter was cut off. Pages of old notices are closed."),
     400: N_("This address does not work in this way. Go back and try the button on the page."),

@@ -3,4 +3,4 @@
 from flask import Blueprint
 
 bp = Blueprint("account", __name__)
-VIEWS = ("views", "verification", "second_factor", "devices")
+VIEWS = ("views", "verification", "second_factor", "devices", "kept_forms")

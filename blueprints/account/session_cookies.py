@@ -1,10 +1,12 @@
 """Session cookie, cookie of known devices, and the redirect after login."""
 
+import secrets
+
 from flask import Response, after_this_request, redirect, request, session, url_for
 from flask_login import login_user
 
 import clock
-from core.accounts import devices, logins, second_factor, sessions
+from core.accounts import devices, kept_forms, logins, second_factor, sessions
 from models import Device, Session, User
 from web import redirect_to, uses_https
 
@@ -47,7 +49,10 @@ def open_session(user: User, *, remember: bool = False, wanted: str | None = Non
     sessions.start_session(user, now=now, remember=remember, agent=client.agent, device=device, confirmed=confirmed)
     session.clear()
     session.permanent = remember
+    session["csrf_token"] = f"{user.id}.{secrets.token_hex(20)}"  # a form says whose page it came from
     login_user(user)
+    if not wanted and (kept := kept_forms.newest_unseen(user, now)):
+        wanted = url_for("account.show_kept_form", number=kept.id)
     return redirect_to_next(wanted)
 
 

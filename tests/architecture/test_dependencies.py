@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "core": {*FOUNDATION, "mail"},
     "tasks": {"database", "clock", "config", "i18n", "models", "core"},
     "web": {"clock", "config", "i18n", "database", "models", "core"},
-    "web_security": {"i18n", "database", "web", "core", "models"},
+    "web_security": {"clock", "i18n", "database", "web", "core", "models"},
     "smtpd": {"database", "clock", "config", "i18n", "models", "core", "tasks"},
     "blueprints": {"clock", "i18n", "database", "models", "core", "tasks", "web"},
     "cli": {*FOUNDATION, "mail", "core", "tasks", "web", "smtpd", "app"},

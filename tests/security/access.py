@@ -67,6 +67,7 @@ ACCESS: dict[str, str] = {
     "account.reset_password": "open",
     "account.save_profile": "own",
     "account.show_app": "own",
+    "account.show_kept_form": "own",
     "account.show_second_factor": "own",
     "account.start_app": "own",
     "admin.add_carrier": "admin",

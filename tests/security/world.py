@@ -39,6 +39,7 @@ from models import (
     GroupMember,
     ImapStatus,
     InboundMessage,
+    KeptForm,
     Letter,
     MailingList,
     Membership,
@@ -475,7 +476,8 @@ def _things_of_a_user(world: World, owner: str, now: datetime) -> None:
     device = Device.create(user=chief, digest="d", name=canary("house"))
     session = Session.create(user=chief, digest="s", expires_at=now + timedelta(days=1), device=device)
     passkey = Passkey.create(user=chief, credential_id="p", public_key=b"p", rp_id="kairan.test", name=canary("house"))
-    world.numbers[owner] = {"sessions": session.id, "devices": device.id, "passkeys": passkey.id}
+    kept = KeptForm.create(user=chief, page="/account", action="/account", fields=[["signature", canary("house")]])
+    world.numbers[owner] = {"sessions": session.id, "devices": device.id, "passkeys": passkey.id, "kept": kept.id}
 
 
 def canaries_in(text: str) -> Iterator[tuple[str, str, str]]:
