@@ -8,7 +8,6 @@ from flask_login import current_user
 import clock
 from blueprints.home import bp
 from core.delivery import outage
-from core.notices import templates
 from core.reports import dashboard
 from web import permissions, render_page
 
@@ -23,7 +22,6 @@ def index() -> Answer:
         "home/_open_tasks.html",
         today=dashboard.load_dashboard(permissions(), clock.now()),
         steps=dashboard.setup_steps(current_user, permissions()),
-        urgent_samples=templates.quick_templates(permissions()),
         outage_headline=outage.outage_headline,
         form_key=uuid.uuid4().hex,
     )

@@ -112,9 +112,11 @@ def show_image(mark: str) -> Response:
 @bp.post("/<code>/begin")
 @requires("send")
 def create_draft(code: str) -> Answer:
-    """Begin a notice from a template. A repeated submit returns the same draft."""
-    form_key = request.form.get("form_key", "")[:64] or None
-    notice = templates.start_notice(_template_or_404(code), current_user, clock.now(), form_key)
+    """Begin a notice from a template; an urgent one on the urgent form. A repeated submit returns the same draft."""
+    template, form_key = _template_or_404(code), request.form.get("form_key", "")[:64] or None
+    if template.words.urgent:
+        return redirect_to("notices.urgent_page", what=code)
+    notice = templates.start_notice(template, current_user, clock.now(), form_key)
     return redirect_to("notices.edit_recipients", number=get_notice_or_404(notice.id, "send").id)
 
 

@@ -13,5 +13,6 @@ VIEWS = (
     "recipients",
     "reminder_pages",
     "sender_options",
+    "urgent_pages",
     "views",
 )

@@ -18,16 +18,22 @@ def find_placeholders(*texts: str) -> list[str]:
 
 def placeholder_errors(notice: Notice) -> dict[str, str]:
     """Return {field: error that names all placeholders of this field} for subject, text and questions of a notice."""
-    wording = notice.wording
-    parts: dict[str, Iterable[str]] = {
-        "subject": [wording.subject],
+    found = {field: find_placeholders(*texts) for field, texts in _texts(notice).items()}
+    return {field: not_filled_in(places) for field, places in found.items() if places}
+
+
+def left_in(notice: Notice) -> list[str]:
+    """Return the distinct placeholders of a notice."""
+    return find_placeholders(*(text for texts in _texts(notice).values() for text in texts))
+
+
+def _texts(notice: Notice) -> dict[str, list[str]]:
+    wording, asked = notice.wording, questions.question_drafts(notice)
+    return {
         "text": [wording.text],
-        "questions": [
-            text for draft in questions.question_drafts(notice) for text in (draft.heading, draft.text, *draft.choices)
-        ],
+        "subject": [wording.subject],
+        "questions": [text for draft in asked for text in (draft.heading, draft.text, *draft.choices)],
     }
-    found = {part: find_placeholders(*texts) for part, texts in parts.items()}
-    return {part: not_filled_in(places) for part, places in found.items() if places}
 
 
 def not_filled_in(places: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ no recipients: the author chooses them for each notice (field 5.3 no. 2).
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -25,7 +26,6 @@ from i18n import N_
 from models import MailingList, Notice, NoticeTemplate, User
 
 SHIPPED_FILE = config.PROJECT_DIR / "core" / "notices" / "templates.json"
-MAX_QUICK_TEMPLATES = 4
 REMIND_EVERY_S, REMIND_TIMES = 30 * 60, 2
 """The reminder rule of urgent templates (field 2.3)."""
 OWN_PREFIX = "own-"
@@ -66,6 +66,18 @@ class TemplateChoice:
     home: bool = False
     row: NoticeTemplate | None = None
     key: str = ""
+
+    @property
+    def short_name(self) -> str:
+        """Return the name without what is in brackets."""
+        return re.split(r"\s*[（(]", self.words.name)[0] or self.words.name
+
+    @property
+    def choices(self) -> dict[str, list[str]]:
+        """Return {placeholder: usual values} of the shipped template; "" leaves out the placeholder's lines."""
+        entry = next((entry for entry in _shipped_entries() if entry["key"] == self.key), {})
+        usual: dict[str, dict[str, list[str]]] = entry.get("choices", {})
+        return usual.get(load_settings().language, {})
 
     @property
     def is_version(self) -> bool:
@@ -170,13 +182,10 @@ def get_template(rights: Permissions, code: str) -> TemplateChoice | None:
     return next((choice for choice in available_templates(rights) if choice.code == code), None)
 
 
-def quick_templates(rights: Permissions) -> list[TemplateChoice]:
-    """Return the urgent templates of the home page, own ones first (field 5.2: two taps)."""
-    if not rights.may("send"):
-        return []
-    return [choice for choice in available_templates(rights) if choice.home and choice.words.urgent][
-        :MAX_QUICK_TEMPLATES
-    ]
+def urgent_templates(rights: Permissions) -> list[TemplateChoice]:
+    """Return the urgent templates of the urgent form: the shipped ones for emergencies, then own ones."""
+    found = [choice for choice in available_templates(rights) if choice.home and choice.words.urgent]
+    return sorted(found, key=lambda choice: not choice.key)
 
 
 def start_notice(template: TemplateChoice, by: User, now: datetime, form_key: str | None = None) -> Notice:

@@ -1,6 +1,7 @@
 """Samples: shipped and own ones, for whom, and what a notice begun from one holds (N-04)."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -74,9 +75,19 @@ def test_an_own_one_is_seen_by_its_list_alone(school):
     assert actions == ["sample.added", "sample.changed", "sample.removed"]
 
 
-@pytest.mark.parametrize(("name", "most"), [("送る子", 4), ("見る子", 0)])
-def test_four_urgent_ones_are_at_hand(school, name, most):
-    assert len(templates.quick_templates(permissions_of(school.users[name]))) == most
+def test_the_emergencies_come_first_and_own_urgent_ones_after_them(school):
+    row = templates.add_template(school.users["守"], replace(SAID, urgent=True), None)
+    found = templates.urgent_templates(permissions_of(school.users["送る子"]))
+    assert [one.code for one in found] == [
+        "closed",
+        "wait",
+        "pickup",
+        "stranger",
+        "quake",
+        "practice_off",
+        f"own-{row.id}",
+    ]
+    assert [one.short_name for one in found[:3]] == ["臨時休校", "自宅待機", "引き渡し"]
 
 
 def test_a_shipped_one_can_be_hidden(school):
@@ -107,7 +118,7 @@ def test_every_field_of_a_shipped_sample_is_known():
             names = merge.field_names(f"{one[language]['subject']} {one[language]['text']}")
             assert merge_fields.unknown_names(names, ["当番日", "地区", "面談日時"]) == [], one["key"]
     wait = templates.shipped_template("wait")
-    assert "今日の日付（短）" in wait.words.subject
+    assert "〔日付（短）〕" in wait.words.subject
 
 
 def test_every_shipped_question_can_be_asked(school):

@@ -23,10 +23,10 @@ def day_old():
 
 # D-02, D-05, N-03
 @pytest.mark.proves("D-05")
-def test_two_large_buttons_are_posts_of_one_form(as_):
+def test_two_large_buttons_write_a_notice_and_an_urgent_one(as_):
     text = as_("花子").get("/").text
     assert 'action="/notices/new"' in text
-    assert 'name="urgent" value="1"' in text
+    assert 'href="/notices/urgent"' in text
 
 
 @pytest.mark.proves("D-02")
@@ -44,7 +44,7 @@ def test_who_may_only_look_has_no_buttons(as_):
     answer = as_("見る子").get("/")
     assert answer.status_code == 200 and 'id="needs"' in answer.text
     assert "/notices/new" in as_("送る子").get("/").text
-    assert "/notices/new" not in answer.text and 'name="urgent"' not in answer.text
+    assert "/notices/new" not in answer.text and "/notices/urgent" not in answer.text
 
 
 def test_user_without_a_role_is_told_so(as_, school):

@@ -2,39 +2,26 @@
 
 import pytest
 
-import clock
-from core.notices import drafts, questions, templates
+from core.notices import questions, templates
 from models import Notice, NoticeTemplate
 
 TYPED = {"name": "遠足", "kind": "school", "subject": "遠足", "text": "〔1日〕に行きます", "read_confirmation": "y"}
 
 
-@pytest.mark.proves("N-03")
-def test_two_taps_from_home_to_the_typhoon_notice(as_, school):
-    """N-04, field 5.2: the button stands on the first page and leads to the recipients."""
+def test_an_urgent_template_opens_the_urgent_form(as_):
+    """N-04, field 5.2: it is chosen there, and no draft is made before something is chosen."""
     browser = as_("送る子")
-    assert "/samples/wait/begin" in browser.get("/").get_data(as_text=True)
-    for _ in range(2):
-        answer = browser.post("/samples/wait/begin", data={"form_key": "tap"})
-    notice = Notice.get()
-    assert answer.status_code == 303 and answer.location.endswith(f"/notices/{notice.id}/recipients")
-    assert notice.urgent and "自宅で待機" in notice.wording.subject
-    drafts.set_recipients(notice, lists=[school.lists["1-1"].id], now=clock.now())
-    answer = browser.get(f"/notices/{notice.id}/check")
-    assert answer.status_code == 302 and answer.location.endswith("/words")
-    assert "まだ埋まっていません" in browser.get(answer.location).get_data(as_text=True)
+    answer = browser.post("/samples/wait/begin", data={"form_key": "tap"})
+    assert answer.status_code == 303 and answer.location.endswith("/notices/urgent?what=wait")
+    assert not Notice.select().exists()
+    assert 'what=wait" aria-current="true"' in browser.get(answer.location).get_data(as_text=True)
 
 
-def test_an_urgent_notice_has_everybody_on_top_and_never_ticked(as_):
-    """Field 5: at 5:40 nobody scrolls past every class; an ordinary notice keeps everybody last (decision 11)."""
+def test_an_ordinary_notice_has_everybody_last_and_never_ticked(as_):
+    """Decision 11: the recipients of an ordinary notice are chosen anew each time."""
     browser = as_("守")
-    pages = {}
-    for urgent, path in ((True, "/samples/wait/begin"), (False, "/samples/meeting/begin")):
-        place = browser.post(path, data={"form_key": path}).location
-        pages[urgent] = browser.get(place).get_data(as_text=True)
-        assert "checked" not in pages[urgent]
-    assert pages[True].index("全員に送る") < pages[True].index("1年1組")
-    assert pages[False].index("全員に送る") > pages[False].index("1年1組")
+    page = browser.get(browser.post("/samples/meeting/begin", data={"form_key": "k"}).location).get_data(as_text=True)
+    assert "checked" not in page and page.index("全員に送る") > page.index("1年1組")
 
 
 def test_a_manager_writes_changes_and_removes_one(as_, school):
@@ -73,9 +60,9 @@ def test_a_foreign_one_is_not_found_and_one_for_all_not_changed(as_, school):
 
 def test_the_words_of_a_notice_are_kept(as_, school):
     browser = as_("花子")
-    browser.post("/samples/stranger/begin")
+    browser.post("/samples/crime/begin")
     page = browser.get(f"/samples/new?notice={Notice.get().id}").get_data(as_text=True)
-    assert "不審者情報" in page
+    assert "【防犯】" in page
 
 
 def test_a_hidden_shipped_one_comes_back(as_):
@@ -117,9 +104,9 @@ def test_a_question_is_written_with_the_sample_without_script(as_, school):
 
 def test_the_questions_of_a_notice_are_kept_with_its_words(as_):
     browser = as_("花子")
-    browser.post("/samples/pickup/begin")
+    browser.post("/samples/match/begin")
     shown = browser.get(f"/samples/new?notice={Notice.get().id}").get_data(as_text=True)
-    assert "お迎えについてお知らせください。" in shown and "迎えに行けない" in shown
+    assert "練習試合について" in shown and "欠席する" in shown
 
 
 def test_days_to_choose_from_come_back_as_they_were_written(as_, school):
@@ -133,10 +120,10 @@ def test_days_to_choose_from_come_back_as_they_were_written(as_, school):
 def test_a_shipped_one_is_changed_in_place_and_put_back(as_):
     """Its address stays, so that the first page and two taps stay as they are."""
     browser = as_("守")
-    assert "暴風警報" in browser.get("/samples/wait/edit").get_data(as_text=True)
+    assert "自宅で待機" in browser.get("/samples/wait/edit").get_data(as_text=True)
     own = {**TYPED, "name": "待機", "subject": "【緊急】家で待つ", "kind": "emergency", "list": 0, "urgent": "y"}
     assert browser.post("/samples/wait/edit", data=own).status_code == 303
-    assert "待機" in browser.get("/").get_data(as_text=True)
+    assert 'what=wait">待機<' in browser.get("/notices/urgent").get_data(as_text=True)
     shown = browser.get("/samples").get_data(as_text=True)
     assert "変更した文例" in shown and "/samples/wait/begin" in shown and "自宅待機（朝の警報）" not in shown
     assert "自宅待機（朝の警報）" in browser.get("/samples/wait/remove").get_data(as_text=True)

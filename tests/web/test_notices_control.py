@@ -98,7 +98,8 @@ def test_the_hold_window_says_when_it_ends(hanako, held):
     text = get_page(hanako, f"/notices/{held.id}")
     at = clock.to_local(held.send_at)
     assert (
-        f"{at.hour}:{at.minute:02d}に送信を始めます。それまでは取り消せます。あなたの分を1通、先に送りました。" in text
+        f"受け付けました。{at.hour}:{at.minute:02d}に自動で送ります。" in text
+        and "あなたの分を1通、先に送りました。" in text
     )
     assert f'data-until="{at.isoformat(timespec="seconds")}"' in text
 
