@@ -27,7 +27,6 @@ from core.notices.content_checks import find_missing
 from core.notices.templates import TemplateChoice, TemplateContent
 from core.settings import load_settings
 from i18n import N_
-from mail import merge
 from models import Notice
 
 SHOWN_ELSEWHERE = ("footer", "postal", "size")
@@ -241,8 +240,6 @@ def _view_values(notice: Notice) -> dict[str, Any]:
 
 def _parents_view(notice: Notice, audience: Audience) -> tuple[str, str]:
     """Return subject and text as the first reader gets them."""
-    subject, text = notice.wording.subject, notice.wording.text
     if not audience.receiving:
         return merge_fields.fill_shared(notice, load_settings(), clock.now())
-    values = audience.receiving[0].values
-    return merge.fill_fields(subject, values), merge.fill_fields(text, values)
+    return merge_fields.fill_for(notice, audience.receiving[0].values)

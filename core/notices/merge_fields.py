@@ -272,6 +272,12 @@ def fill_shared(notice: Notice, settings: Settings, at: datetime) -> tuple[str, 
     return merge.fill_fields(wording.subject, values), merge.fill_fields(wording.text, values)
 
 
+def fill_for(notice: Notice, values: Mapping[str, str]) -> tuple[str, str]:
+    """Return subject and text with the values of one letter."""
+    wording = notice.wording
+    return merge.fill_fields(wording.subject, values), merge.fill_fields(wording.text, values)
+
+
 def display_subject(notice: Notice, subject: str | None = None) -> str:
     """Return the subject with shared values filled in; that of a draft as written."""
     subject = notice.wording.subject if subject is None else subject
