@@ -1,6 +1,7 @@
 """Helpers shared by all blueprints: forms, access checks (404/403), htmx responses, paging, template filters."""
 
 import io
+import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -57,6 +58,13 @@ class Form(FlaskForm):
         @property
         def locales(self) -> list[str]:
             return [language()]
+
+        def render_field(self, field: Any, render_kw: dict[str, Any]) -> Any:
+            """Name the limit in `data-most`, which kairan.js watches: `maxlength` cuts what is pasted without a word."""
+            most = render_kw.pop("maxlength", None) or getattr(field.flags, "maxlength", None)
+            return super().render_field(
+                field, {"maxlength": False, **({"data-most": most} if most else {}), **render_kw}
+            )
 
         def get_translations(self, form: Any) -> Any:
             from wtforms.i18n import get_translations
@@ -279,10 +287,29 @@ def message_page(
     foot: Link | None = None,
     layout: str = "plain.html",
     status: int = 200,
+    repeat: list[tuple[str, str]] | None = None,
 ) -> tuple[str, int]:
-    """Render a page with one message ("done", "gone", "not now"). All texts must be translated."""
+    """Render a page with one message ("done", "gone", "not now"). All texts must be translated.
+
+    An error that answers a form shows what was typed. repeat: the fields of a button that sends the form again.
+    """
     values = {"title": title, "sentences": sentences, "note": note, "hint": hint, "link": link, "foot": foot}
-    return render_template("message.html", layout=layout, **values), status
+    typed = typed_words() if status >= 400 else []
+    return render_template("message.html", layout=layout, typed=typed, repeat=repeat, **values), status
+
+
+_SHORT_CODE = re.compile(r"[!-~]{0,60}")
+
+
+def typed_words() -> list[str]:
+    """Return the words of the posted form: not the numbers, keys and dates that the page itself has put there."""
+    if request.method != "POST":
+        return []
+    try:
+        posted = kept_forms.without_secrets(list(request.form.items(multi=True)))
+    except HTTPException:
+        return []  # the form was too large to be read
+    return list(dict.fromkeys(text for _name, text in posted if not _SHORT_CODE.fullmatch(text.strip())))
 
 
 FILE_CSP = "default-src 'none'; frame-ancestors 'none'; sandbox"

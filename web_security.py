@@ -18,6 +18,7 @@ import web
 from core import disk_space, settings
 from core.accounts import form_filling, kept_forms
 from core.accounts.sessions import user_of_session
+from core.errors import TooLong
 from core.notifications.letter_limits import TooManyLetters
 from database import db, is_write_refused, optional_write, set_busy_timeout
 from i18n import N_
@@ -48,6 +49,7 @@ def init_app(app: Flask) -> None:
     for code in (400, 403, 404, 405, 413, 429, 500):
         app.register_error_handler(code, lambda error, code=code: _render_error(code, error=error))
     app.register_error_handler(TooManyLetters, _render_letter_limit)
+    app.register_error_handler(TooLong, _render_too_long)
     for error_class in (OperationalError, sqlite3.OperationalError, OSError):
         app.register_error_handler(error_class, _render_not_recorded)
     app.jinja_env.globals["asset"] = _static_url
@@ -199,7 +201,14 @@ def _render_error(code: int, why: str = "", error: Exception | None = None) -> t
     if isinstance(error, web.PermissionDenied):
         sentence = f"{sentence} {error.holders.sentence(web.language())}"
     link = None if reader else ("/", web._("To the first page"))
-    return web.message_page(web._("This page cannot be shown"), sentence, link=link, status=code)
+    repeat = _repeatable_fields() if code in (429, 500) else None
+    return web.message_page(web._("This page cannot be shown"), sentence, link=link, status=code, repeat=repeat)
+
+
+def _render_too_long(error: TooLong) -> tuple[str, int]:
+    """Say the limit and show the words, for the forms that do not show the error beside the field."""
+    layout = "public/base.html" if request.blueprint == "public" else "plain.html"
+    return web.message_page(web._("Not saved"), web._(error.message, **error.values), layout=layout, status=422)
 
 
 def _render_letter_limit(error: TooManyLetters) -> tuple[str, int]:

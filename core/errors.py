@@ -15,6 +15,20 @@ class DomainError(Exception):
         self.field, self.values = field, values
 
 
+class TooLong(DomainError):
+    """A text exceeds its limit. Nothing is cut: the writer shortens it."""
+
+    message = N_("At most %(most)s characters fit here; these are %(n)s. Nothing was cut off or saved.")
+
+
+def require_length(text: str, most: int, field: str = "") -> str:
+    """Return the text without outer spaces. Raise TooLong if it exceeds the limit."""
+    text = text.strip()
+    if len(text) > most:
+        raise TooLong(field=field, most=most, n=len(text))
+    return text
+
+
 class NotADraft(DomainError):
     message = N_("This notice is no draft any more, so it cannot be changed.")
 

@@ -187,3 +187,23 @@ document.addEventListener("click", (event) => {
   here.focus();
   here.dispatchEvent(new Event("input", { bubbles: true }));
 });
+
+// <textarea data-most="1000">: says when there are more characters. Nothing is cut; the server refuses what is too long.
+document.addEventListener("input", (event) => {
+  const field = event.target.closest("[data-most]");
+  const sentence = document.getElementById("sentences")?.dataset.tooLong;
+  if (!field || !sentence) return;
+  const length = [...field.value].length;
+  let note = field.parentElement.querySelector(".over");
+  if (length > field.dataset.most) {
+    if (!note) {
+      note = document.createElement("p");
+      note.className = "wrong over";
+      note.setAttribute("role", "status");
+      field.after(note);
+    }
+    note.textContent = sentence.replace("%m", field.dataset.most).replace("%n", length);
+  } else {
+    note?.remove();
+  }
+});

@@ -29,6 +29,7 @@ from core.settings import load_settings
 from i18n import N_, format_time
 from models import Notice, NoticeState
 
+TOO_LONG = N_("At most %(most)s characters fit here; these are %(n)s.")
 EXPIRY_HOURS = (6, 12, 24, 48, 72, 168)
 
 
@@ -95,7 +96,11 @@ def append_posted_image(notice: Notice) -> None:
     if wrong:
         web.flash_message(wrong, "wrong")
     elif mark:
-        alt = request.form.get("alt", "")
+        alt = request.form.get("alt", "").strip()
+        if len(alt) > html_body.MAX_ALT_CHARS:
+            most = html_body.MAX_ALT_CHARS
+            web.flash_message(TOO_LONG, "wrong", most=most, n=len(alt))
+            return
         drafts.save_draft(notice, now=clock.now(), html=html_body.append_image(notice.wording, mark, alt))
 
 
@@ -276,7 +281,7 @@ def _save_content(
     """
     notice, form = get_draft_or_redirect(number), _set_choices(ContentForm())
     form.sheets = content_form.read_posted(form, edit)
-    if not form.validate() or add_length_error(notice, form) or content_form.add_deadline_errors(form):
+    if any([not form.validate(), add_length_error(notice, form), content_form.add_question_errors(form)]):
         return _content_not_saved(notice, form)
     if not overwrite and is_stale(notice, form.seen.data) and _differs_from_saved(notice, form):
         return _content_not_saved(notice, form, elsewhere=True)

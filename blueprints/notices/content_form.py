@@ -117,13 +117,14 @@ def differs(notice: Notice, form: ContentForm) -> bool:
     return form.sheets is not None and values_to_save(form)["questions"] != questions.question_drafts(notice)
 
 
-def add_deadline_errors(form: ContentForm) -> bool:
-    """Add errors for all invalid deadlines; return whether there are any."""
+def add_question_errors(form: ContentForm) -> bool:
+    """Add errors for invalid deadlines and for more than the questions hold; return whether there are any."""
     day, hour = (form.deadline_day.data or "").strip(), (form.deadline_time.data or "").strip()
     place, sentence = question_fields.deadline_error(day, hour)
     if sentence:
         web.add_field_error(form, f"deadline_{place}", sentence)
     form.asks_wrong = next((sheet.own.wrong for sheet in form.sheets or () if sheet.own.wrong), "")
+    form.asks_wrong = form.asks_wrong or questions.limit_error(values_to_save(form).get("questions", ()))
     return bool(sentence or form.asks_wrong)
 
 

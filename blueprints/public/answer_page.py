@@ -174,5 +174,5 @@ def _posted_answers(rows: Iterable[questions.StoredQuestion]) -> dict[int, Submi
         number = _choice_number(request.form.get(f"q{question.place}", ""))
         if question.option(number):
             comment = request.form.get(f"c{question.place}", "")
-            submitted[question.id] = SubmittedAnswer(number or 0, comment[: answers.MAX_COMMENT_CHARS])
+            submitted[question.id] = SubmittedAnswer(number or 0, comment)
     return submitted

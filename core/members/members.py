@@ -12,7 +12,7 @@ from peewee import fn
 
 from core import audit
 from core.accounts import class_teacher
-from core.errors import DomainError
+from core.errors import DomainError, require_length
 from core.members.normalise import (
     CHILD_ITEMS,
     address_fields,
@@ -30,7 +30,7 @@ from i18n import N_
 from mail import address as addresses
 from models import AddressState, Child, Delivery, MailingList, Membership, MembershipState, Person, User
 
-MAX_ITEM_LENGTH = 500
+MAX_ITEM_LENGTH, MAX_ITEM_NAME_LENGTH = 500, 200
 NAME_REQUIRED = N_("Please enter a name.")
 CHILD_NAME_REQUIRED = N_("Please enter the child’s name.")
 
@@ -96,7 +96,9 @@ def save_membership(
 
 def split_items(items: Mapping[str, str], has_child: bool) -> tuple[dict[str, str], dict[str, str]]:
     clean = {
-        normalise_text(key): text.strip()[:MAX_ITEM_LENGTH]
+        normalise_text(require_length(key, MAX_ITEM_NAME_LENGTH, "items")): require_length(
+            text, MAX_ITEM_LENGTH, "items"
+        )
         for key, text in items.items()
         if normalise_text(key) and text.strip()
     }

@@ -14,7 +14,7 @@ from peewee import JOIN
 
 from core import audit, rate_limits
 from core.accounts import who_can
-from core.errors import DomainError
+from core.errors import DomainError, require_length
 from core.members import change_requests, members, signed_links, unsubscribe
 from core.members.normalise import (
     normalise_class,
@@ -291,7 +291,7 @@ def _save_child(child: Child, typed: Mapping[str, str]) -> None:
 
 def _save_items(number: int, visible: Mapping[str, str], typed: Mapping[str, str]) -> None:
     membership = Membership.get_by_id(number)
-    changed = {key: typed[key].strip()[: members.MAX_ITEM_LENGTH] for key in visible if key in typed}
+    changed = {key: require_length(typed[key], members.MAX_ITEM_LENGTH) for key in visible if key in typed}
     Membership.update(attributes={**membership.attributes, **changed}).where(Membership.id == number).execute()
 
 
@@ -300,7 +300,7 @@ def send_correction(person: Person, text: str, now: datetime) -> bool:
 
     Class and items of a child decide who gets which notice, so a link alone does not change them.
     """
-    correction = text.strip()[:MAX_CORRECTION_LENGTH]
+    correction = require_length(text, MAX_CORRECTION_LENGTH, "wrong")
     if not correction or rate_limits.record_hit(f"own page wish:{person.id}", now, 86400) > CORRECTIONS_PER_DAY:
         return False
     lists = [line.list for line in load_page(person).lines if line.state == MembershipState.ACTIVE]

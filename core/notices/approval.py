@@ -10,7 +10,15 @@ import json
 from datetime import datetime
 
 from core import audit
-from core.errors import AlreadySent, ApprovalRequired, AudienceChanged, DomainError, MissingFields, TimeInPast
+from core.errors import (
+    AlreadySent,
+    ApprovalRequired,
+    AudienceChanged,
+    DomainError,
+    MissingFields,
+    TimeInPast,
+    require_length,
+)
 from core.notices import sender_names, workflow
 from core.notices.audience import Audience, as_sent_by, resolve_audience
 from core.notices.content_checks import find_missing
@@ -188,7 +196,7 @@ def _unchanged_audience(notice: Notice, fingerprint: str, now: datetime) -> Audi
 def return_to_author(notice: Notice, by: User, note: str, now: datetime) -> None:
     """Return a notice to its author with a note. Raises NotInReview."""
     with db.atomic():
-        note = note.strip()[:MAX_NOTE_CHARS]
+        note = require_length(note, MAX_NOTE_CHARS, "word")
         _return_to_draft(notice, now, note=note, note_by=by.name)
         audit.log_action(by, "notice.sent_back", notice.id)
         if notice.by and notice.by_id != by.id:

@@ -28,6 +28,7 @@ from mail.html import sanitizer, text_part
 from models import Notice, NoticeTemplate, Wording
 
 MAX_TEXT_CHARS = 50_000
+MAX_ALT_CHARS = sanitizer.MAX_ALT_CHARS
 MISSING_ALT_TEXT = N_("Write in a few words what each picture shows, for those who do not see it.")
 IMAGES_TOO_LARGE = N_("The pictures are larger than 2 MB together. Please take one out or choose smaller ones.")
 TEXT_TOO_LONG = N_("The text is longer than 50,000 characters.")

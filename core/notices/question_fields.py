@@ -214,7 +214,7 @@ def parse_fields(posted: Mapping[str, Sequence[str]]) -> dict[int, QuestionField
     Empty choices stay, so that the position of a choice is the one on the page.
     """
     places = sorted({int(match[1]) for name in posted if (match := _KIND.fullmatch(name))})
-    return {place: _parse_question(posted, place) for place in places[: questions.MAX_QUESTIONS]}
+    return {place: _parse_question(posted, place) for place in places}
 
 
 def _parse_question(posted: Mapping[str, Sequence[str]], place: int) -> QuestionFields:
@@ -225,8 +225,8 @@ def _parse_question(posted: Mapping[str, Sequence[str]], place: int) -> Question
     choices = "\n".join(posted.get(f"q{place}-choice", ())).replace("\r\n", "\n").split("\n")
     return QuestionFields(
         kind if kind in questions.PRESETS else "own",
-        typed("text").strip()[: questions.MAX_TEXT_CHARS],
-        [text.strip()[: questions.MAX_TEXT_CHARS] for text in choices],
+        typed("text").strip(),
+        [text.strip() for text in choices],
         typed("days"),
         _parse_terms(*(typed(name).strip()[:20] for name in ("unit", "day", "hour", "endless", "remarks"))),
     )
@@ -243,9 +243,7 @@ def _parse_terms(unit: str, day: str, hour: str, endless: str, remarks: str) -> 
 
 
 def drop_empty_choices(sheets: Iterable[QuestionFields]) -> list[QuestionFields]:
-    return [
-        replace(sheet, choices=[text for text in sheet.choices if text][: questions.MAX_CHOICES]) for sheet in sheets
-    ]
+    return [replace(sheet, choices=[text for text in sheet.choices if text]) for sheet in sheets]
 
 
 def drafts_of_fields(sheets: Iterable[QuestionFields], shared: SharedTerms) -> list[QuestionDraft]:
@@ -253,7 +251,7 @@ def drafts_of_fields(sheets: Iterable[QuestionFields], shared: SharedTerms) -> l
     drafts: list[QuestionDraft] = []
     own, last = set(), -1
     for sheet in sheets:
-        drafts = [*drafts, *_drafts_of_question(sheet, shared)][: questions.MAX_QUESTIONS]
+        drafts = [*drafts, *_drafts_of_question(sheet, shared)]
         if sheet.own.remarks == "yes":
             own.add(len(drafts) - 1)
         if sheet.own.remarks != "no":
@@ -270,5 +268,5 @@ def _drafts_of_question(sheet: QuestionFields, shared: SharedTerms) -> list[Ques
     }
     if sheet.kind != "days":
         return [QuestionDraft(sheet.title, choices, sheet.kind, **terms)]
-    days = [line.strip()[: questions.MAX_TEXT_CHARS] for line in sheet.days.split("\n") if line.strip()] or [""]
+    days = [line.strip() for line in sheet.days.split("\n") if line.strip()] or [""]
     return [QuestionDraft(day, choices, "days", heading=sheet.title, **terms) for day in days]

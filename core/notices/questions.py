@@ -13,8 +13,9 @@ from typing import Any
 
 import clock
 import i18n
+from core.errors import DomainError
 from database import db
-from i18n import N_
+from i18n import N_, LazyMessage
 from mail import compose, merge
 from models import Choice, Notice, Question
 
@@ -107,9 +108,11 @@ def save_questions(notice: Notice, drafts: Sequence[QuestionDraft]) -> None:
     """Replace the questions of a draft. Call inside the transaction that checked the state."""
     if list(drafts) == question_drafts(notice):
         return
+    if error := limit_error(drafts):
+        raise DomainError(error)
     Question.delete().where(Question.notice == notice).execute()
     numbers = count(1)
-    for place, draft in enumerate(drafts[:MAX_QUESTIONS], 1):
+    for place, draft in enumerate(drafts, 1):
         row = Question.create(
             notice=notice,
             place=place,
@@ -120,14 +123,38 @@ def save_questions(notice: Notice, drafts: Sequence[QuestionDraft]) -> None:
             deadline=draft.deadline,
             comment=draft.comment,
         )
-        texts = [line for text in draft.choices if (line := _clean_line(text))][:MAX_CHOICES]
+        texts = [line for text in draft.choices if (line := _clean_line(text))]
         choices = [(row.id, next(numbers), text) for text in texts]
         if choices:
             Choice.insert_many(choices, fields=[Choice.question, Choice.number, Choice.text]).execute()
 
 
 def _clean_line(text: str) -> str:
-    return merge.one_line(text)[:MAX_TEXT_CHARS]
+    return merge.one_line(text)
+
+
+def limit_error(drafts: Sequence[QuestionDraft]) -> str:
+    """Return the first limit that the questions exceed, or "". Nothing is cut: the writer decides what goes."""
+    if len(drafts) > MAX_QUESTIONS:
+        return LazyMessage(
+            N_("At most %(most)s questions, or days of a date poll, fit into one notice; these are %(n)s."),
+            most=MAX_QUESTIONS,
+            n=len(drafts),
+        )
+    for draft in drafts:
+        if len(draft.choices) > MAX_CHOICES:
+            return LazyMessage(
+                N_("A question has at most %(most)s choices; these are %(n)s."), most=MAX_CHOICES, n=len(draft.choices)
+            )
+        for text in (draft.heading, draft.text, *draft.choices):
+            if len(text) > MAX_TEXT_CHARS:
+                return LazyMessage(
+                    N_("“%(start)s…” has %(n)s characters; at most %(most)s fit."),
+                    start=text[:20],
+                    n=len(text),
+                    most=MAX_TEXT_CHARS,
+                )
+    return ""
 
 
 def question_drafts(notice: Notice) -> list[QuestionDraft]:

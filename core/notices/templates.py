@@ -227,7 +227,8 @@ def may_edit_template(rights: Permissions, template: TemplateChoice) -> bool:
 
 def content_error(content: TemplateContent) -> str:
     """Return the first error of the questions, or ""."""
-    return next((error for draft in content.questions if (error := questions.question_error(draft))), "")
+    first = next((error for draft in content.questions if (error := questions.question_error(draft))), "")
+    return first or questions.limit_error(content.questions)
 
 
 def add_template(by: User, content: TemplateContent, mailing_list: MailingList | None) -> NoticeTemplate:

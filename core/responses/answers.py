@@ -13,6 +13,7 @@ from peewee import JOIN
 
 from core import audit
 from core.delivery import lifecycle as letters
+from core.errors import require_length
 from core.notices import questions
 from core.notices.questions import Option, StoredQuestion, answer_keys
 from core.responses import read_confirmations
@@ -195,7 +196,7 @@ def _write_answer(
     now: datetime,
 ) -> bool:
     """Make an answer current; False if it already is (T-51)."""
-    comment = said.comment.strip()[:MAX_COMMENT_CHARS] if question.comment else ""
+    comment = require_length(said.comment, MAX_COMMENT_CHARS, "comment") if question.comment else ""
     before = db.execute_sql(_SELECT_CURRENT, (question.id, unit)).fetchone()
     if before and before[1:3] == (option.id, comment) and before[3] != "touch":
         return False

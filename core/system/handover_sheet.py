@@ -10,10 +10,13 @@ from peewee import JOIN
 import clock
 from config import current_config
 from core import audit, backup
+from core.errors import require_length
 from core.members.lists import count_members_by_list
 from core.permissions import active_roles
 from core.settings import load_settings
 from models import AllowedSender, MailingList, Organization, Role, User
+
+MAX_NOTE_CHARS = 4000
 
 
 class ListLine(NamedTuple):
@@ -95,6 +98,7 @@ def _role_lines(today: date) -> list[RoleLine]:
 
 
 def save_note(text: str, by: User | None) -> None:
-    """Save the note on the sheet: contracts, telephone numbers, customs; no passwords."""
-    Organization.update(handover=text.replace("\r\n", "\n").strip()[:4000]).where(Organization.id == 1).execute()
+    """Save the note on the sheet: contracts, telephone numbers, customs; no passwords. Raises TooLong."""
+    note = require_length(text.replace("\r\n", "\n"), MAX_NOTE_CHARS, "note")
+    Organization.update(handover=note).where(Organization.id == 1).execute()
     audit.log_action(by, "organization.changed")

@@ -27,6 +27,7 @@ from mail.html.normalize import (
 )
 
 MAX_HTML_CHARS = 200_000
+MAX_ALT_CHARS = 300
 MAX_TAGS = 20_000
 """Limits; the rest is cut off. Forms refuse longer input earlier."""
 MAX_DEPTH = 100
@@ -297,7 +298,7 @@ def _soft_breaks(spaces: re.Match[str]) -> str:
 
 def _clean_alt(words: str) -> str:
     """Return a description as one line that can stand in an attribute."""
-    return merge.one_line(words.replace("\xa0", " ")).replace("<", "＜").replace(">", "＞")[:300]
+    return merge.one_line(words.replace("\xa0", " ")).replace("<", "＜").replace(">", "＞")[:MAX_ALT_CHARS]
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────

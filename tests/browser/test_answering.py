@@ -59,7 +59,7 @@ def test_a_parent_answers_changes_and_stops_the_mail_without_script(browser, sit
     opened.goto(f"{site}/a/{one.token}/2")
     expect(opened.locator("input[value='2']")).to_be_checked()
     assert not Answer.select().exists()
-    opened.fill("main input[maxlength='500']", "仕事のため")
+    opened.fill("main input[data-most='500']", "仕事のため")
     opened.click("[data-send]")
     expect(opened.locator("#seal")).to_contain_text("「欠席する」で受け付けました。")
     opened.check("input[value='1']")

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests import cast
 from tests.e2e.conftest import PHONE, fits_the_width, has_no_axe_faults, log_in
 from tests.e2e.test_html_letter import to_the_words
 
@@ -51,8 +52,9 @@ def lose_every_save(page, status: int = 0) -> None:
     page.route("**/words", lose)
 
 
-def states(page) -> list[str]:
-    page.wait_for_selector(STATE)
+def states(page, reason: str = "つながりません") -> list[str]:
+    """Wait until the page says why the draft is not saved; return what it says beside the text and beside the button."""
+    page.wait_for_selector(f"{STATE}:has-text('{reason}')")
     return page.locator(STATE).all_inner_texts()
 
 
@@ -94,7 +96,7 @@ def test_offline_is_said_twice_and_the_words_are_saved_when_the_line_is_back(wri
 def test_a_broken_proxy_is_said_and_the_draft_saves_itself_later(writer, visit):
     lose_every_save(writer, status=502)
     write_more(writer)
-    assert "問題が起きました" in states(writer)[0]
+    assert "まだ保存されていません" in states(writer, "問題が起きました")[0]
     writer.unroute("**/words")
     with saved(writer):
         pass
@@ -155,3 +157,61 @@ def test_a_button_that_a_full_disk_refuses_says_so_and_can_be_pressed_again(writ
     note.get_by_role("button").click()
     writer.wait_for_selector("#q1")
     assert not writer.locator(".failed").is_visible()
+
+
+def log_out_elsewhere(page) -> None:
+    """Log out in another tab of the same browser."""
+    other = page.context.new_page()
+    other.goto("/account")
+    other.locator("form[data-logout] button").click()
+    other.wait_for_url(re.compile("/login"))
+    other.close()
+
+
+def test_a_session_that_ended_is_said_and_the_words_come_back_after_the_login(writer, visit):
+    log_out_elsewhere(writer)
+    address = writer.url
+    write_more(writer)
+    assert "まだ保存されていません" in states(writer, "ログインが切れました")[0]
+    assert writer.url == address and stored(writer) == [], "a computer that was left holds no words"
+    writer.locator(".stay [data-save-state] a").click()
+    writer.wait_for_url(re.compile("/login"))
+    writer.fill("[name=name]", "花子")
+    writer.fill("[name=password]", cast.PASSWORD)
+    writer.click("main form button")
+    writer.wait_for_url(re.compile(r"/words\?kept="))
+    assert "まだ送られていません" in writer.inner_text("#kept-form")
+    assert writer.input_value("[name=text]") == f"はじめの文。{LATER}"
+    fits_the_width(writer)
+    has_no_axe_faults(writer)
+    writer.locator("#next").click()
+    writer.wait_for_url(re.compile("/check"))
+    writer.goto(address)
+    assert text_on_server(visit, writer).endswith(LATER)
+
+
+def test_a_login_in_another_tab_is_enough(writer, visit):
+    log_out_elsewhere(writer)
+    write_more(writer)
+    states(writer, "ログインが切れました")
+    other = writer.context.new_page()
+    other.goto("/login")
+    other.fill("[name=name]", "花子")
+    other.fill("[name=password]", cast.PASSWORD)
+    with saved(writer):
+        other.click("main form button")
+    other.close()
+    writer.wait_for_selector(STATE, state="detached")
+    assert text_on_server(visit, writer).endswith(LATER)
+
+
+def test_a_press_after_the_session_ended_leads_to_the_login_and_back_to_the_words(writer):
+    log_out_elsewhere(writer)
+    writer.evaluate("text => { document.querySelector('[name=text]').value = text }", LATER)
+    writer.locator("#next").click()
+    writer.wait_for_url(re.compile("/login"))
+    writer.fill("[name=name]", "花子")
+    writer.fill("[name=password]", cast.PASSWORD)
+    writer.click("main form button")
+    writer.wait_for_url(re.compile(r"/words\?kept="))
+    assert writer.input_value("[name=text]") == LATER

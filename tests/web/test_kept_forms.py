@@ -173,3 +173,24 @@ def test_secrets_are_never_kept_and_the_number_is_limited(school):
     assert kept_forms.delete_old_forms(now + timedelta(days=3)) == kept_forms.MAX_FORMS
     long = [("text", "x" * (kept_forms.MAX_CHARS + 1))]
     assert kept_forms.keep_form(user, page="/a", action="/a", fields=long, has_files=False, now=now) is None
+
+
+def test_an_error_page_shows_what_was_typed(as_):
+    answer = as_("花子").post("/notices/9999/words", data={"text": WORDS, "password": "ひみつ の 言葉", "seen": "12345"})
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 404
+    assert "保護者各位 &lt;b&gt;大事&lt;/b&gt; &amp; 「言葉」</textarea>" in text
+    assert "ひみつ" not in text and text.count("<textarea") == 1
+
+
+def test_a_fault_of_the_server_repeats_the_press(as_, app, monkeypatch):
+    def fail(*_args, **_values):
+        raise RuntimeError
+
+    browser = as_("花子")
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    monkeypatch.setattr("core.accounts.accounts.change_account", fail)
+    answer = browser.post("/account", data={"name": "花子", "language": "ja", "signature": WORDS})
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 500 and "もう一度" in text
+    assert 'name="signature" value="保護者各位 &lt;b&gt;大事' in text
