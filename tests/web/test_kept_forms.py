@@ -176,7 +176,9 @@ def test_secrets_are_never_kept_and_the_number_is_limited(school):
 
 
 def test_an_error_page_shows_what_was_typed(as_):
-    answer = as_("花子").post("/notices/9999/words", data={"text": WORDS, "password": "ひみつ の 言葉", "seen": "12345"})
+    answer = as_("花子").post(
+        "/notices/9999/words", data={"text": WORDS, "password": "ひみつ の 言葉", "seen": "12345"}
+    )
     text = answer.get_data(as_text=True)
     assert answer.status_code == 404
     assert "保護者各位 &lt;b&gt;大事&lt;/b&gt; &amp; 「言葉」</textarea>" in text
