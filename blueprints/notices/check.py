@@ -31,6 +31,7 @@ from core.notices import (
     content_checks,
     html_body,
     link_check,
+    merge_fields,
     recipients,
     rendering,
     sender_names,
@@ -310,6 +311,7 @@ def _reader_preview(notice: Notice, audience: Audience, settings: Settings, now:
     return {
         "reader": reader,
         "shown_letter": shown,
+        "reader_text": merge_fields.fill_for(notice, reader.values)[1],
         **preview_mode(notice),
         "place": place,
         "previous_place": (place - 1) % len(audience.receiving),
@@ -358,11 +360,12 @@ def send_test_email(number: int) -> Response:
     letter = author_copy.send_test(notice, current_user, clock.now(), like)
     if letter is None:
         web.flash_message(
-            N_("Your account has no e-mail address, so no test can be sent. Enter one under your name first."), "wrong"
+            N_("Your account has no e-mail address, so no test can be sent. Enter one under your name first."),
+            "test-wrong",
         )
     else:
         tasks.wake_worker()
-        web.flash_message(N_("A test has been sent to %(address)s."), address=letter.address)
+        web.flash_message(N_("A test has been sent to %(address)s."), "test", address=letter.address)
     shown = {name: request.args[name] for name in ("at", "as") if name in request.args}
     return redirect(url_for("notices.check_page", number=number, _anchor="as", _method="GET", **shown), 303)
 

@@ -18,6 +18,7 @@ import clock
 import i18n
 from core.notices import attachments, html_body, merge_fields, placeholders, questions, reminders
 from core.notices.audience import Audience
+from core.notices.questions import QuestionDraft
 from core.notices.related_notices import latest_to_same_list
 from core.settings import Settings, load_settings
 from i18n import N_, LazyMessage
@@ -26,6 +27,9 @@ from models import Delivery, DeliveryMembership, MailingList, Notice, NoticeStat
 
 _DATE_WITH_WEEKDAY = re.compile(r"(?<!\d)(\d{1,2})(?:月(\d{1,2})日|/(\d{1,2}))[（(]([月火水木金土日])[）)]")
 _ANY_DATE = re.compile(r"(?<!\d)(\d{1,2})(?:月(\d{1,2})日|/(\d{1,2})(?=[（(]))")
+_DEADLINE = re.compile(
+    r"(?<!\d)(\d{1,2})(?:月(\d{1,2})日|/(\d{1,2}))(?:\s*[（(][月火水木金土日][）)])?[^\n、。]{0,12}?(?:まで|締)"
+)
 _DAY_OFFSETS = {
     "今日": 0,
     "本日": 0,
@@ -169,18 +173,21 @@ def collect_warnings(
     begins, wording = at or now, notice.wording
     text = f"{wording.subject}\n{wording.text}"
     day = clock.to_local(begins).date()
+    asked = questions.question_drafts(notice)
+    text_and_questions = "\n".join([text, *(part for draft in asked for part in (draft.heading, draft.text))])
     files = [file.name for file in attachments.files_of_notice(notice)]
     return [
         *([] if notice.urgent else _check_night(begins, at)),
         *check_braces(text),
         *check_other_classes(text, audience),
+        *check_deadline(text, asked, day, language),
         *check_files(wording.text, len(files)),
         *check_file_names(files),
         *_check_image_only(wording),
         *check_day_words(text, begins, at, language),
         *check_subject(wording.subject, begins, language),
-        *check_weekdays(text, day, language),
-        *check_past_dates(text, day, language),
+        *check_weekdays(text_and_questions, day, language),
+        *check_past_dates(text_and_questions, day, language),
         *check_size(notice, audience),
         *check_duplicate(notice, audience, now, language),
         *_check_footer(notice, load_settings()),
@@ -252,6 +259,19 @@ def check_past_dates(text: str, today: date, language: str) -> Iterator[SendWarn
     if past:
         days = i18n.say(language, ", ").join(i18n.format_day(language, day) for day in past)
         yield SendWarning("past", N_("These days have already passed: %(days)s."), {"days": days})
+
+
+def check_deadline(text: str, asked: list[QuestionDraft], today: date, language: str) -> Iterator[SendWarning]:
+    """Warn of a question without a deadline beside a text that names one, such as 12/4まで."""
+    if any(draft.deadline is None for draft in asked) and (named := deadlines_in_text(text, today)):
+        message = N_("The text says “until %(day)s”, but the answers have no deadline.")
+        yield SendWarning("deadline", message, {"day": i18n.format_day(language, named[0])})
+
+
+def deadlines_in_text(text: str, today: date) -> list[date]:
+    """Return the coming days that a text names as a deadline: 12月4日(金)まで, 12/4 17時までに."""
+    found = (_nearest_date(int(month), int(day or other), today) for month, day, other in _DEADLINE.findall(text))
+    return [day for day in dict.fromkeys(found) if day and day >= today]
 
 
 def _nearest_date(month: int, day: int, today: date) -> date | None:

@@ -1,5 +1,6 @@
 """What the words themselves give away before sending (field 4.4 no. 16 and 17, 5.3 no. 2 to 4; N-05, X-04, X-06)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -130,6 +131,32 @@ def test_a_placeholder_anywhere_keeps_a_notice_from_being_sent(school):
 
 def test_a_date_with_a_wrong_weekday_in_the_past_is_told_twice(school):
     assert kinds(draft(school, "10月12日(火)は、台風のため休校です。")) == ["weekday", "past"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("11月4日(水)までにお答えください。", ["deadline"]),
+        ("締切は11/4(水) 17時まで。", ["deadline"]),
+        ("11月4日(水)に行います。", []),
+        ("10月2日(金)までのことです。", ["past"]),
+    ],
+)
+def test_a_deadline_that_only_the_text_knows_is_pointed_out(school, text, told):
+    made = draft(school, text)
+    assert "deadline" not in kinds(made)
+    ask = questions.QuestionDraft("出席されますか。", ("はい", "いいえ"))
+    drafts.save_draft(made, questions=[ask], now=NOON)
+    assert kinds(made) == told
+    drafts.save_draft(made, questions=[replace(ask, deadline=NOON + timedelta(days=9))], now=NOON)
+    assert "deadline" not in kinds(made)
+
+
+def test_the_days_of_a_poll_are_checked_like_the_text(school):
+    made = draft(school)
+    days = [questions.QuestionDraft("12/26(日)", ("○", "×"), "days", heading="懇談の日")]
+    drafts.save_draft(made, questions=days, now=NOON)
+    assert kinds(made) == ["weekday"]
 
 
 def test_an_urgent_notice_is_not_kept_from_the_night(school):
