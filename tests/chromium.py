@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 import config as ground
 from tests.conftest import needs_part
@@ -21,6 +21,8 @@ FLAGS = [
     "--disable-sync",
     "--host-resolver-rules=MAP localhost 127.0.0.1",  # the servers do not listen on ::1
 ]
+PATIENCE_MS = 30_000
+"""For a page, an element or a sentence: a busy machine needs some of it, a test that passes does not wait for it."""
 AXE_SOURCE = (ground.PROJECT_DIR / "tests" / "vendor" / "axe.min.js").read_text("utf-8")
 
 
@@ -28,6 +30,7 @@ AXE_SOURCE = (ground.PROJECT_DIR / "tests" / "vendor" / "axe.min.js").read_text(
 def started_chromium() -> Iterator[Browser]:
     """Start Chromium. Not for the session: while Playwright runs, no other test may run an event loop."""
     needs_part(bool(CHROMIUM), "chromium (apt install chromium fonts-noto-cjk)")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as play:
         started = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield started

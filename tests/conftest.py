@@ -20,7 +20,7 @@ import clock
 import config as ground
 from core import install
 from core.accounts import passwords
-from database import EPOCH, db, open_database
+from database import EPOCH, db, open_database, set_busy_timeout
 from tests import cast
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -28,7 +28,7 @@ sys.dont_write_bytecode = False
 """Without bytecode files every process that a test starts compiles the product and the tests anew: seconds each."""
 
 
-LONG_GROUPS = ("journeys", "real", "pages", "browser", "processes")
+LONG_GROUPS = ("days", "processes", "real", "journeys", "pages", "families", "browser")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -117,6 +117,7 @@ def config(tmp_path: Path, mould: Path) -> Iterator[ground.Config]:
     made = ground.Config(data=data, mail_domain="mail.school.example", base_url="http://kairan.test")
     ground.set_current_config(made)
     install.lock_shared(data)
+    set_busy_timeout(None)  # a request of an earlier test has set it for this thread
     open_database(made.database)  # as `install.prepare_data_folder`, which looks for migrations, too
     db.execute_sql("PRAGMA synchronous = OFF")  # nobody pulls the plug of this connection
     yield made

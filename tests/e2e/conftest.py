@@ -23,7 +23,7 @@ from core import install
 from core.members import join_codes
 from database import db
 from tests import cast
-from tests.chromium import AXE_SOURCE, started_chromium
+from tests.chromium import AXE_SOURCE, PATIENCE_MS, started_chromium
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
@@ -170,7 +170,7 @@ def visit(browser, house: Installation) -> Iterator:
     def opened(device: dict, **options):
         context = browser.new_context(base_url=house.url, locale="ja-JP", timezone_id="Asia/Tokyo", **device, **options)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on(
             "console", lambda message: noises.append(message.text) if message.type in ("error", "warning") else None
         )

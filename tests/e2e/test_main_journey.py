@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.conftest import DESKTOP, PHONE, fits_the_width, has_no_axe_faults, links, log_in
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("families")
 
 FAMILIES = ["aoyama.k@example.com", "misaki@mobile.example.jp", "naoki@example.jp", "suzuki@example.com"]
 TEXT = "保護者の皆様\n\n水筒をお持ちください。\n\nかえで原小学校"

@@ -14,7 +14,7 @@ import pytest
 from tests import files
 from tests.e2e.conftest import PHONE, Installation, by_day, links, log_in, wait_for
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("days")
 
 SETTINGS = {"KAIRAN_CLOCK_OFFSET_S": by_day()}
 BYTES_A_SECOND = 400_000 / 8

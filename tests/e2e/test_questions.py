@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.conftest import PHONE, fits_the_width, has_no_axe_faults, links, log_in
 from tests.e2e.test_main_journey import write_notice
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("families")
 
 
 @pytest.mark.proves("T-49")

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import needs_part
 from tests.e2e.conftest import DESKTOP, PHONE, fits_the_width, has_no_axe_faults, links, log_in, slip_code
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("families")
 
 
 def of(house, sql: str) -> str:

@@ -16,7 +16,7 @@ from core import install
 from database import db
 from tests.e2e.conftest import DESKTOP, PHONE, by_day, fits_the_width, links, log_in, wait_for
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("days")
 
 SETTINGS = {"KAIRAN_CLOCK_OFFSET_S": by_day()}
 HEAD = "保護者氏名,メールアドレス,続柄,児童氏名,学年,組,地区,当番日"
