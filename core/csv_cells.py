@@ -5,8 +5,11 @@ import io
 import re
 from collections.abc import Iterable
 
-_FORMULA = re.compile(r"'*(?:[\s\ufeff\u200b-\u200f]*[=+\-@|＝＋－＠｜−]|[\t\r\n])")
-"""A sign that begins a formula, also of full width and after spaces that a spreadsheet or an import drops; or a tab, CR or LF."""
+_FORMULA = re.compile(
+    r"'*(?:[\s\x00-\x1f\x7f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*"
+    r"[=+\-@|＝＋－＠｜−﹢﹣﹦﹫]|[\t\r\n])"
+)
+"""A sign that begins a formula, also of full width and after signs that a spreadsheet or an import drops; or a tab, CR or LF."""
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 

@@ -33,14 +33,24 @@ _NOT_PUBLIC = tuple(
     map(
         ip_network,
         (
-            *("0.0.0.0/8", "100.64.0.0/10", "192.88.99.0/24"),
-            *("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "5f00::/16", "fec0::/10"),
+            *("0.0.0.0/8", "100.64.0.0/10", "192.88.99.0/24", "168.63.129.16/32"),
+            *(
+                "::/96",
+                "64:ff9b::/96",
+                "64:ff9b:1::/48",
+                "100::/64",
+                "2001::/23",
+                "3fff::/20",
+                "5f00::/16",
+                "fec0::/10",
+            ),
         ),
     )
 )
 """Networks whose addresses lead elsewhere (NAT64, IPv4-compatible, relays) or nowhere; `is_global` of Python allows some.
 
-IANA registries of special-purpose addresses; RFC 3879 (fec0::/10), RFC 6052 and 8215 (64:ff9b), RFC 9602 (5f00::/16).
+IANA registries of special-purpose addresses; RFC 3879 (fec0::/10), RFC 6052 and 8215 (64:ff9b), RFC 9602 (5f00::/16),
+RFC 9637 (3fff::/20). Microsoft's cloud answers machines at 168.63.129.16.
 """
 
 

@@ -27,6 +27,8 @@ from core.notices import link_check
         "255.255.255.255",
         "::",
         "fec0::1",
+        "3fff:1::1",
+        "168.63.129.16",
         "feff::1",
         "64:ff9b::7f00:1",
         "64:ff9b::5db8:d70e",

@@ -3,6 +3,7 @@
 import ast
 import csv
 import io
+import unicodedata
 
 import pytest
 
@@ -29,12 +30,22 @@ HOSTILE = (
     "\r=1",
     "\u200b=1",
     "'=1",
+    "\xa0=1",
+    "\x00=1",
+    "\u2060=1",
+    "\xad＝1",
+    "\u061c@A1",
+    "\u202e\u2066=1",
+    "\u180e|cmd",
+    "﹦1",
+    "﹢1",
 )
-SIGNS = tuple("=+-@＝＋－＠|\t\r\n")
+SIGNS = tuple("=+-@＝＋－＠﹦﹢﹣﹫|\t\r\n")
 
 
 def is_formula(cell: str) -> bool:
-    return cell.strip().strip("\u3000\ufeff\u200b").startswith(SIGNS) or cell.startswith(SIGNS)
+    shown = "".join(sign for sign in cell if unicodedata.category(sign) not in ("Cc", "Cf", "Zs"))
+    return shown.startswith(SIGNS) or cell.startswith(SIGNS)
 
 
 @pytest.mark.parametrize("cell", HOSTILE)
