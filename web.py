@@ -309,7 +309,12 @@ def typed_words() -> list[str]:
         posted = kept_forms.without_secrets(list(request.form.items(multi=True)))
     except HTTPException:
         return []  # the form was too large to be read
-    return list(dict.fromkeys(text for _name, text in posted if not _SHORT_CODE.fullmatch(text.strip())))
+    return words_among(text for _name, text in posted)
+
+
+def words_among(values: Iterable[str]) -> list[str]:
+    """Return the values that a person has written, each once."""
+    return list(dict.fromkeys(text for text in values if not _SHORT_CODE.fullmatch(text.strip())))
 
 
 FILE_CSP = "default-src 'none'; frame-ancestors 'none'; sandbox"

@@ -170,8 +170,9 @@ def _fill_kept_form(response: Response) -> Response:
 
 def _filled_page(html: str, row: KeptForm) -> str:
     filled = form_filling.fill_form(html, urlsplit(row.page).path, row.action, row.fields, row.id)
-    left = filled.left if filled else [value for _name, value in row.fields if value.strip()]
-    note = render_template("account/_kept_form.html", left=left, row=row)
+    left = web.words_among(filled.left if filled else [value for _name, value in row.fields])
+    other = any(name == kept_forms.OTHER_VERSION for name, _value in row.fields)
+    note = render_template("account/_kept_form.html", left=left, row=row, other_version=other)
     return (filled.html if filled else html).replace(
         '<div id="told" role="status">', f'<div id="told" role="status">{note}', 1
     )

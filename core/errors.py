@@ -33,6 +33,12 @@ class NotADraft(DomainError):
     message = N_("This notice is no draft any more, so it cannot be changed.")
 
 
+class EditedMeanwhile(DomainError):
+    """Another window or user saved the draft after it was read."""
+
+    message = N_("This draft was changed in another window. Please look at both versions.")
+
+
 class MissingFields(DomainError):
     """Required fields are empty or wrong. `fields`: {field: message}."""
 

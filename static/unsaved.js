@@ -18,7 +18,7 @@
   const UNTYPED = ["csrf_token", "seen", "kept"];
   const TEXT = "textarea, input[type=text], input[type=search], input:not([type])";
 
-  const saves = new WeakMap(); // form → { saved, sent, failures, timer, slow, login }
+  const saves = new WeakMap(); // form → { saved, sent, failures, refused, timer, slow, login }
   let leaving = null;
   let loggedOut = false;
 
@@ -116,8 +116,9 @@
       place.dataset.text = text;
       place.replaceChildren(`${text} `);
       if (state.login) place.append(control("a", said.loginLabel, state.login));
-      else if (why !== said.mistake) place.append(control("button", said.saveNow, () => retry(form)));
-      else place.append(control("a", said.look, `#${form.id}`));
+      else if (why === said.elsewhere) place.append(control("a", said.lookBoth, "#saved"));
+      else if (why === said.mistake) place.append(control("a", said.look, `#${form.id}`));
+      else place.append(control("button", said.saveNow, () => retry(form)));
     }
   }
 
@@ -202,9 +203,10 @@
     const form = requestConfig.elt;
     const state = saves.get(form);
     if (!state || !autosaved(form)) return;
-    if (xhr.status === 422) {
+    state.refused = xhr.status === 422;
+    if (state.refused) {
       keep(form);
-      say(form, said.mistake);
+      say(form, form.querySelector("#saved .wrong") ? said.elsewhere : said.mistake);
     }
     if (xhr.status < 200 || xhr.status >= 400) return;
     Object.assign(state, { saved: state.same ? asText(form) : state.sent, failures: 0, login: "" });
@@ -273,9 +275,10 @@
     for (const form of forms()) {
       if (saves.has(form)) continue;
       const refused = form.querySelector(".wrong:not([hidden]), [aria-invalid]");
-      saves.set(form, { saved: refused ? "" : asText(form), sent: "", failures: 0, timer: null, slow: null, login: "" });
+      saves.set(form, { saved: refused ? "" : asText(form), sent: "", failures: 0, refused: false, timer: null, slow: null, login: "" });
       const entry = entryOf(form);
       if (autosaved(form) && refused && !isPage) {
+        saves.get(form).refused = true;
         keep(form);
         say(form, said.mistake);
       }
@@ -294,7 +297,7 @@
     if (!autosaved(form) || state.slow) return;
     state.slow = setTimeout(() => {
       state.slow = null;
-      if (isUnsaved(form) && !state.failures) say(form, said.waiting, keep(form));
+      if (isUnsaved(form) && !state.failures && !state.refused) say(form, said.waiting, keep(form));
     }, SLOW_MS);
   });
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flask import Response, abort, render_template, request
+from flask import Response, abort, flash, render_template, request, url_for
 from flask_login import current_user
+from markupsafe import Markup
 from werkzeug.datastructures import FileStorage
 from wtforms import SelectChoice
 
@@ -20,7 +21,8 @@ from blueprints.notices.draft_access import (
     reply_to_user_id,
     version_of,
 )
-from core.errors import NotADraft
+from core.accounts import kept_forms
+from core.errors import EditedMeanwhile, NotADraft
 from core.notices import audience as audiences
 from core.notices import drafts, html_body, merge_fields, reminders
 from core.notices.content_checks import find_missing
@@ -30,6 +32,7 @@ from i18n import N_, format_time
 from models import Notice, NoticeState
 
 TOO_LONG = N_("At most %(most)s characters fit here; these are %(n)s.")
+OVERWRITTEN = N_("The other version is kept for three days.")
 EXPIRY_HOURS = (6, 12, 24, 48, 72, 168)
 
 
@@ -158,8 +161,25 @@ def save_content(number: int) -> Any:
 @bp.post("/<int:number>/words/overwrite")
 @web.requires("send")
 def overwrite_content(number: int) -> Any:
-    """Save even if another window saved a newer version."""
-    return _save_content(number, _show_saved, overwrite=True)
+    """Save even if another window saved a newer version, which is kept for the user."""
+    other = _keep_other_version(get_draft_or_redirect(number))
+    return _save_content(number, lambda notice, form: _show_saved(notice, form, other), overwrite=True)
+
+
+def _keep_other_version(notice: Notice) -> str:
+    """Keep the saved words of a draft that is about to be overwritten; return the address that shows them."""
+    wording = notice.wording
+    body = ("html", wording.html) if wording.decorated else ("text", wording.text)
+    row = kept_forms.keep_form(
+        current_user,
+        page=url_for("notices.edit_content", number=notice.id),
+        action=url_for("notices.save_content", number=notice.id),
+        fields=[("subject", wording.subject), body, (kept_forms.OTHER_VERSION, "1")],
+        has_files=False,
+        now=clock.now(),
+        shown=True,
+    )
+    return url_for("account.show_kept_form", number=row.id) if row else ""
 
 
 @bp.post("/<int:number>/words/next")
@@ -286,11 +306,14 @@ def _save_content(
     if not overwrite and is_stale(notice, form.seen.data) and _differs_from_saved(notice, form):
         return _content_not_saved(notice, form, elsewhere=True)
     try:
-        drafts.save_draft(notice, now=clock.now(), wizard_step=2, **_values_to_save(notice, form))
+        values = _values_to_save(notice, form)
+        drafts.save_draft(notice, now=clock.now(), if_unchanged=True, wizard_step=2, **values)
         saved = Notice.get_by_id(number)
         if not web.is_htmx() and (wrong := attachment_pages.store_uploads(saved, request.files.getlist("file"))):
             return _content_page(Notice.get_by_id(number), form, status=422, wrong=wrong)
         return then(saved, form)
+    except EditedMeanwhile:
+        return _content_not_saved(Notice.get_by_id(number), form, elsewhere=True)
     except NotADraft:
         flash_already_sent(notice)
         return web.redirect_to("notices.show", number=number)
@@ -385,9 +408,16 @@ def _next_screen(notice: Notice, form: ContentForm) -> Any:
     return web.redirect_to(screen, number=notice.id)
 
 
-def _show_saved(notice: Notice, form: ContentForm) -> Any:
+def _show_saved(notice: Notice, form: ContentForm, other: str = "") -> Any:
+    """Say that the draft is saved. other: address of the version that was overwritten."""
     if web.is_htmx():
-        return render_template("notices/_save_status.html", notice=notice, mark=version_of(notice), elsewhere=False)
+        mark = version_of(notice)
+        return render_template(
+            "notices/_save_status.html", notice=notice, mark=mark, elsewhere=False, overwritten=other
+        )
+    if other:
+        link = Markup('<a href="{}">{}</a>').format(other, web._("See the other version"))
+        flash(Markup("{} {}").format(web._(OVERWRITTEN), link), "note")
     web.flash_message(N_("Draft saved at %(time)s."), time=format_time(notice.updated_at))
     return web.redirect_to("notices.edit_content", number=notice.id)
 

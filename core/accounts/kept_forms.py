@@ -14,6 +14,9 @@ MAX_FORMS = 10
 MAX_CHARS = 1_000_000
 _NEVER_KEPT = ("password", "code", "credential", "secret", "token", "kept")
 
+OTHER_VERSION = "other-version"
+"""Name of a field that marks the words of another window, overwritten by this user."""
+
 Fields = Sequence[tuple[str, str]]
 
 
@@ -23,19 +26,28 @@ def without_secrets(fields: Fields) -> list[tuple[str, str]]:
 
 
 def keep_form(
-    user: User, *, page: str, action: str, fields: Fields, has_files: bool, now: datetime, by_itself: bool = False
+    user: User,
+    *,
+    page: str,
+    action: str,
+    fields: Fields,
+    has_files: bool,
+    now: datetime,
+    by_itself: bool = False,
+    shown: bool = False,
 ) -> KeptForm | None:
     """Keep a posted form; None if it holds nothing or is too long.
 
     page, action: paths of the page and of the address that the form was posted to.
     by_itself: posted by a script; it replaces the form that the same page posted before.
+    shown: a login does not lead to it.
     """
     kept = without_secrets(fields)
     if not kept or sum(len(value) for _, value in kept) > MAX_CHARS:
         return None
     if by_itself:
         KeptForm.delete().where(KeptForm.user == user, KeptForm.page == page, KeptForm.action == action).execute()
-    row = KeptForm.create(user=user, page=page, action=action, fields=kept, has_files=has_files, at=now)
+    row = KeptForm.create(user=user, page=page, action=action, fields=kept, has_files=has_files, shown=shown, at=now)
     newest = KeptForm.select(KeptForm.id).where(KeptForm.user == user).order_by(KeptForm.id.desc()).limit(MAX_FORMS)
     KeptForm.delete().where(KeptForm.user == user, KeptForm.id.not_in(newest)).execute()
     return row

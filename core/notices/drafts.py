@@ -1,11 +1,11 @@
 """Create, edit and delete drafts. Only a notice in state `draft` can be edited."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from core import audit
-from core.errors import NotADraft, TooManyGroups
+from core.errors import EditedMeanwhile, NotADraft, TooManyGroups
 from core.members.groups import MAX_GROUPS_PER_NOTICE
 from core.notices import html_body, questions
 from core.settings import load_settings
@@ -38,11 +38,14 @@ def create_draft(
     return notice
 
 
-def save_draft(notice: Notice, *, now: datetime, **fields: Any) -> None:
+def save_draft(notice: Notice, *, now: datetime, if_unchanged: bool = False, **fields: Any) -> None:
     """Save words, `questions` and columns of a draft. Raises NotADraft (D-46).
 
     reminder_rule, tracking: {column: value} of ReminderRule and NoticeTracking.
+    if_unchanged: raise EditedMeanwhile if the row is newer than `notice`. Each save makes the row newer.
     """
+    read_at = notice.updated_at if if_unchanged else None
+    now = max(now, notice.updated_at + timedelta(milliseconds=1))
     rule, tracking = fields.pop("reminder_rule", None), fields.pop("tracking", None)
     wording: dict[str, Any] = {name: fields.pop(name) for name in ("subject", "text", "html") if name in fields}
     new_questions = fields.pop("questions", None)
@@ -51,7 +54,7 @@ def save_draft(notice: Notice, *, now: datetime, **fields: Any) -> None:
     if fields.get("urgent") is not None and "useful_s" not in fields and fields["urgent"] != notice.urgent:
         fields["useful_s"] = URGENT_LIFETIME_S if fields["urgent"] else DEFAULT_LIFETIME_S
     with db.atomic():
-        update_draft(notice, updated_at=now, **fields)
+        update_draft(notice, read_at, updated_at=now, **fields)
         if rule:
             save_reminder_rule(notice, **rule)
         if tracking:
@@ -134,10 +137,12 @@ def insert_targets(rows: list[tuple[int, str, int, bool]]) -> None:
         Target.insert_many(rows[start : start + 500], fields=fields).execute()
 
 
-def update_draft(notice: Notice, **fields: Any) -> None:
-    """Change columns of a draft by a conditional UPDATE. Raises NotADraft."""
-    if not Notice.update(**fields).where(Notice.id == notice.id, Notice.state == NoticeState.DRAFT).execute():
-        raise NotADraft()
+def update_draft(notice: Notice, read_at: datetime | None = None, /, **fields: Any) -> None:
+    """Change columns of a draft by a conditional UPDATE. Raises NotADraft, or EditedMeanwhile if newer than `read_at`."""
+    draft = Notice.id == notice.id, Notice.state == NoticeState.DRAFT
+    unchanged = draft if read_at is None else (*draft, Notice.updated_at == read_at)
+    if not Notice.update(**fields).where(*unchanged).execute():
+        raise EditedMeanwhile() if Notice.select().where(*draft).exists() else NotADraft()
 
 
 def reload_notice(notice: Notice) -> None:

@@ -215,3 +215,25 @@ def test_a_press_after_the_session_ended_leads_to_the_login_and_back_to_the_word
     writer.click("main form button")
     writer.wait_for_url(re.compile(r"/words\?kept="))
     assert writer.input_value("[name=text]") == LATER
+
+
+def test_two_tabs_tell_of_each_other_and_both_texts_stay_reachable(writer):
+    second = writer.context.new_page()
+    second.goto(writer.url)
+    with saved(second):
+        second.fill("[name=text]", "別の画面の文。")
+    write_more(writer)
+    assert "別の画面で変わりました" in states(writer, "別の画面で変わりました")[0]
+    assert writer.locator("#saved a[target=_blank]").is_visible()
+    fits_the_width(writer)
+    writer.click("[formaction$='/words/overwrite']")
+    link = writer.locator("[data-saved-at] a")
+    link.wait_for()
+    assert writer.input_value("[name=text]") == f"はじめの文。{LATER}"
+    with writer.context.expect_page() as opened:
+        link.click()
+    opened.value.wait_for_url(re.compile(r"\?kept="))
+    assert opened.value.input_value("[name=text]") == "別の画面の文。"
+    assert "上書きされた内容" in opened.value.inner_text("#kept-form")
+    writer.reload()
+    assert writer.input_value("[name=text]") == f"はじめの文。{LATER}"

@@ -8,7 +8,9 @@ import pytest
 
 import clock
 from core.accounts import kept_forms, login_links
-from models import KeptForm, User
+from core.errors import EditedMeanwhile
+from core.notices import drafts
+from models import KeptForm, Notice, User
 from tests import cast
 
 TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
@@ -196,3 +198,31 @@ def test_a_fault_of_the_server_repeats_the_press(as_, app, monkeypatch):
     text = answer.get_data(as_text=True)
     assert answer.status_code == 500 and "もう一度" in text
     assert 'name="signature" value="保護者各位 &lt;b&gt;大事' in text
+
+
+def test_a_save_that_did_not_see_another_one_overwrites_nothing(school):
+    now = clock.now()
+    draft = drafts.create_draft(school.users["花子"], now=now)
+    mine, other = Notice.get_by_id(draft.id), Notice.get_by_id(draft.id)
+    drafts.save_draft(other, now=now, if_unchanged=True, text="先に保存した文")
+    with pytest.raises(EditedMeanwhile):
+        drafts.save_draft(mine, now=now, if_unchanged=True, text="あとの文")
+    assert Notice.get_by_id(draft.id).wording.text == "先に保存した文"
+
+
+def test_overwritten_words_stay_reachable_without_script(as_, school):
+    draft = drafts.create_draft(school.users["花子"], now=clock.now())
+    drafts.save_draft(draft, now=clock.now(), subject="件名", text="同僚の文")
+    browser = as_("花子")
+    data = {"seen": "1", "subject": "件名", "text": "わたしの文", "useful_s": "0", "remind": "0x1"}
+    answer = browser.post(f"/notices/{draft.id}/words", data=data)
+    assert answer.status_code == 422 and "同僚の文" in answer.get_data(as_text=True)
+    answer = browser.post(f"/notices/{draft.id}/words/overwrite", data=data)
+    saved = browser.get(answer.headers["Location"]).get_data(as_text=True)
+    assert "わたしの文" in saved
+    where = re.search(r'href="(/account/kept/\d+)"', saved)[1]
+    other = browser.get(where, follow_redirects=True).get_data(as_text=True)
+    assert "同僚の文</textarea>" in other and "上書きされた内容" in other
+    assert Notice.get_by_id(draft.id).wording.text == "わたしの文"
+    login = browser.post("/login", data={"name": "花子", "password": cast.PASSWORD})
+    assert login.headers["Location"] == "/"
