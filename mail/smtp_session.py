@@ -195,9 +195,11 @@ class SmtpSession(smtplib.SMTP):
     def _check(self, began: float, limit_s: float) -> None:
         try:
             self._wait.check(began, limit_s)
-        except TimeoutError:
+        except Interrupted:
             self.close()
             raise
+        except TimeoutError as error:  # not as if it could not be reached: it took the connection
+            raise self._disconnected(str(error)) from error
 
     def _disconnected(self, why: str) -> smtplib.SMTPServerDisconnected:
         self.close()

@@ -1,12 +1,16 @@
 """Session cookie, cookie of known devices, and the redirect after login."""
 
 import secrets
+import sqlite3
 
 from flask import Response, after_this_request, redirect, request, session, url_for
 from flask_login import login_user
+from peewee import OperationalError
 
 import clock
+from core import disk_space
 from core.accounts import devices, kept_forms, logins, second_factor, sessions
+from database import is_write_refused
 from models import Device, Session, User
 from web import redirect_to, uses_https
 
@@ -44,9 +48,15 @@ def finish_second_factor(pending: Session) -> Response:
 def open_session(user: User, *, remember: bool = False, wanted: str | None = None, confirmed: bool = False) -> Response:
     """Put a new session token into the cookie and remember the device. Earlier cookie content is dropped."""
     now, client = clock.now(), client_info()
-    device = _known_device(user)
-    devices.touch_device(device, now, second_factor=confirmed)
-    sessions.start_session(user, now=now, remember=remember, agent=client.agent, device=device, confirmed=confirmed)
+    try:
+        device = _known_device(user)
+        devices.touch_device(device, now, second_factor=confirmed)
+        sessions.start_session(user, now=now, remember=remember, agent=client.agent, device=device, confirmed=confirmed)
+    except (OperationalError, sqlite3.OperationalError, OSError) as error:
+        if not is_write_refused(error):
+            raise
+        disk_space.note_if_full(error)
+        sessions.start_unsaved_session(user, now, client.agent)  # reading needs no write (decision 0088)
     session.clear()
     session.permanent = remember
     session["csrf_token"] = f"{user.id}.{secrets.token_hex(20)}"  # a form says whose page it came from

@@ -188,6 +188,7 @@ def _headings() -> list[str]:
         _("Told by telephone at"),
         _("Reply"),
         _("Why not delivered"),
+        _("Perhaps two copies"),
         _("Phone"),
     ]
 
@@ -208,6 +209,7 @@ def _csv_row(reader: BoardReader) -> list[str]:
         format_cell_time(reader.phoned_at),
         _("Replied") if reader.replied_at else "",
         _(FAILURE_ADVICE[reader.trouble]) if reader.trouble else "",
+        _("perhaps two copies") if reader.possibly_twice else "",
         reader.phone,
     ]
 

@@ -5,12 +5,14 @@ user logged in before has its own count. Unknown names, wrong passwords and disa
 the same work.
 """
 
+import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core import audit, rate_limits
 from core.accounts import accounts, devices, passwords
 from core.errors import DomainError
+from database import is_write_refused, optional_write
 from i18n import N_
 from models import User
 
@@ -55,16 +57,42 @@ def confirm_password(user: User, password: str, client: LoginClient, *, now: dat
 
 def _verify(user: User | None, typed: str, password: str, client: LoginClient, now: datetime) -> User:
     account, network = _limit_keys(user, typed, client, now)
-    _check_throttle(account, network, now)
     # Counted before the check, so that simultaneous tries are not free.
-    failures = rate_limits.record_failure(account, now)
+    failures = _count_try(account, network, now)
     valid = passwords.verify_password(user.password if user else None, password)
     if not valid or user is None or not user.is_active:
-        _record_failure(user, failures, network, now)
+        with optional_write():
+            _record_failure(user, failures, network, now)
         raise WrongCredentials
-    rate_limits.reset_count(account)
-    _rehash_if_outdated(user, password)
+    _tries_unsaved.pop(account, None)
+    with optional_write():
+        rate_limits.reset_count(account)
+    with optional_write():
+        _rehash_if_outdated(user, password)
     return user
+
+
+_tries_unsaved: dict[str, int] = {}
+"""Tries by limit key, in this process alone: while the file of counts cannot be written."""
+MAX_UNSAVED = 10_000
+
+
+def _count_try(account: str, network: str | None, now: datetime) -> int:
+    """Count a try; return how many. While counts cannot be written, this process counts and stops at the sixth."""
+    try:
+        _check_throttle(account, network, now)
+        failures = rate_limits.record_failure(account, now)
+    except (sqlite3.OperationalError, OSError) as error:
+        if not is_write_refused(error):
+            raise
+    else:
+        _tries_unsaved.clear()
+        return failures
+    tries = _tries_unsaved.get(account, 0) + 1
+    if tries > rate_limits.FREE_FAILURES or len(_tries_unsaved) >= MAX_UNSAVED:
+        raise TooManyAttempts(rate_limits.FIRST_LOCKOUT)
+    _tries_unsaved[account] = tries
+    return tries
 
 
 def _limit_keys(user: User | None, typed: str, client: LoginClient, now: datetime) -> tuple[str, str | None]:

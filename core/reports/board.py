@@ -74,6 +74,10 @@ class BoardUnit:
         return list(dict.fromkeys(name for held in self.rooms.values() for name in held if name))
 
     @property
+    def possibly_twice(self) -> bool:
+        return any(one.possibly_twice for one in self.readers)
+
+    @property
     def phones(self) -> list[tuple[str, str]]:
         return [(one.name, one.phone) for one in self.readers if one.phone]
 

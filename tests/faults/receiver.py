@@ -59,6 +59,7 @@ class Receiver:
     stored: list[str] = field(default_factory=list)
     heard: Counter = field(default_factory=Counter)
     met: int = 0
+    connections: int = 0
 
     def __enter__(self) -> "Receiver":
         self._lock, self._ended = threading.Lock(), threading.Event()
@@ -110,6 +111,7 @@ class Receiver:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
@@ -177,7 +179,7 @@ class _Talk:
         return GOOD.get(place, "250 2.1.0 ok")
 
     def say(self, line: str) -> None:
-        self.socket.sendall(line.encode("latin-1") + b"\r\n")
+        self.socket.sendall(line.encode() + b"\r\n")
 
     def _secure(self) -> None:
         assert self.receiver.tls

@@ -1,5 +1,7 @@
 """A letter that was sent again after an unknown outcome: organizers read by name who may have two copies."""
 
+import csv
+
 import pytest
 
 import clock
@@ -61,6 +63,21 @@ def test_so_is_one_that_an_organizer_sent_again(school, host, as_):
     assert drained()
     assert all("2通届いた" in text for text in shown_places(as_("花子"), notice))
     assert document(notice)["possibly_twice"] == 1
+
+
+def test_the_csv_the_print_and_the_telephone_list_name_it(school, host, as_):
+    notice = begun(school.users["花子"], [school.lists["1-1"]], urgent=True, read_confirmation=True)
+    assert drained()
+    page, board = as_("花子"), f"/notices/{notice.id}/board"
+    head, *rows = csv.reader(page.get(f"{board}.csv").data.decode("utf-8-sig").splitlines())
+    place, name = head.index("2通届いたかもしれない"), head.index("保護者")
+    assert [row[name] for row in rows if row[place] == "2通届いたかもしれません"] == ["石川 直樹"]
+    assert {row[place] for row in rows} == {"", "2通届いたかもしれません"}
+    for view in ("phone", "print"):
+        answer = page.get(f"{board}?view={view}")
+        assert answer.status_code == 200 and answer.text.count("2通届いたかもしれません") == 1
+        before = answer.text.partition("2通届いたかもしれません")[0]
+        assert before.rindex("石川 直樹") > before.rindex("石川 蓮")
 
 
 @pytest.mark.parametrize("ended_by", ["stop", "time"])
