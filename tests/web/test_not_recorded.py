@@ -200,9 +200,9 @@ def test_full_disk_is_said_and_nothing_is_lost(one_app, tmp_path, mould, impatie
         assert imported.status_code == 507 and "もう一度" in imported.text
         for path in ("/", f"/notices/{sent.notice.id}"):
             page = browser.get(path)
-            assert page.status_code == 200 and "ディスクがいっぱい" in page.text
+            assert page.status_code == 200 and 'id="disk-full"' in page.text
         disk.free()
         disk_space.note_room()
         assert reader.post(f"/r/{token}", **press).status_code == 303
         assert Delivery.get(token=token).read_at is not None
-        assert "ディスクがいっぱい" not in browser.get("/").text
+        assert 'id="disk-full"' not in browser.get("/").text
