@@ -20,9 +20,7 @@ ROWS = [(case, False) for case in CASES if WHOLE or case.quick]
 ROWS += [(case, True) for case in CASES if WHOLE and case.quick]
 
 
-@pytest.mark.parametrize(
-    ("case", "processes"), ROWS, ids=[f"{case.name}{' (processes)' * two}" for case, two in ROWS]
-)
+@pytest.mark.parametrize(("case", "processes"), ROWS, ids=[f"{case.name}{' (processes)' * two}" for case, two in ROWS])
 def test_no_answer_of_a_server_loses_or_doubles_a_letter(case: Case, processes, school, config, as_, monkeypatch):
     found = run_case(case, school, config.data, as_("花子"), processes, LETTERS, monkeypatch)
     if COUNTS:
