@@ -20,7 +20,7 @@ from cli.common import (
 )
 from core import audit
 from core.errors import DomainError
-from core.imports import columns, jobs, plan_model
+from core.imports import class_source, columns, jobs, plan_model
 from core.imports import export as roster_export
 from core.imports import plan as roster_plan
 from core.imports import read as roster_read
@@ -116,9 +116,12 @@ def import_members(wanted: str, file: Path, dry_run: bool, take: tuple[str, ...]
             exit_with_domain_error(error)
     for message, values in sheet.remarks:
         print_note(say("en", message, **values))
+    if plan.classes_given:
+        given = class_source.find_class(mailing_list, sheet)
+        print_note(f"{plan.classes_given} children without a class get {given.grade}-{given.class_name or '?'}")
     for line in plan.lines:
-        if line.outcome == "wrong":
-            print_note(f"line {line.number}: {' '.join(plan_model.format_note('en', note) for note in line.notes)}")
+        if line.loud:
+            print_note(f"line {line.number}: {' '.join(plan_model.format_note('en', note) for note in line.loud)}")
     counts = ", ".join(f"{number} {name}" for name, number in plan.counts.items())
     print_note(f"Nothing written. {counts}" if dry_run else counts)
     if plan.counts["wrong"] == len(plan.lines):

@@ -102,7 +102,7 @@ def _write_chunk(plan: ImportPlan, chunk: list[PlanLine], undo_log: UndoLog) -> 
     new, known = [], []
     for line in chunk:
         draft = line.membership
-        if draft is None or draft.line != line.number:
+        if draft is None or draft.place != line.place:
             continue
         if draft.row is None and line.person is not None:
             draft.fields |= {"person": line.person.row.id, "list": plan.list_id}

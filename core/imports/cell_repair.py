@@ -58,6 +58,26 @@ _SUM_WORD = re.compile(
     r"(?:総?合計|総計|小計|計|総数|総人数|人数|児童数|生徒数|世帯数|以上|total|grandtotal|subtotal|sum)"
     r"[:=]?(?:約?\d+)?(?:名|人|世帯|件)?"
 )
+_SUMS_IN_WORDS = re.compile(
+    r"(?:[1-9一二三四五六]年|\d+組|[^0-9]{1,4}組|男子?|女子?|児童|生徒|在籍|総数|合計|計|全校?|以上|会員|部員|世帯|[数は:=、,・/()（）\s]|\d+(?:名|人|世帯|件)?)+"
+)
+_NOTE = re.compile(
+    r"[※*＊注]|備考[:：]|注意|個人情報|取扱|取り扱い|作成[日者]|更新日|印刷日|出力日|以下余白|page|ページ|\d+/\d+ページ"
+)
+_TEACHER = re.compile(
+    r"(?:学級|学年)?(?:担任|副担任|主任|担当教諭?|教諭|校長|教頭|養護教諭)(?:[:：]|$|の?先生)|.{2,8}(?:教諭|先生)$"
+)
+_GONE = re.compile(
+    r"転[出校学居]|退[学会部園]|除籍|抹消|死亡|逝去|卒業|卒園|休会|引っ?越|転入学済|moved|withdrawn|left|transferred|graduated"
+)
+_GONE_HEADER = re.compile(
+    r"転[出校]|退[学会部園]|除籍|停止|解除日|抹消|卒業|withdraw|leaving|unsubscribed", re.IGNORECASE
+)
+_NOT_GONE = re.compile(r"なし|無し?|いいえ|×|✕|x|0|false|no|n|未|[-－ー]|在籍|在学|active|継続")
+_STILL_THERE = re.compile(r"ない|なし|ません|しない|取消|取り消し|転入|戻|復|予定|卒業生の|卒業式|[?？]|not?\b")
+_MAX_MARK = 20
+MAX_FIELD_LENGTH = 200
+_MAX_PHONE = 40
 _COUNT = re.compile(r"(?:計|全|合計|約)?\d+(?:名|人|世帯|件)")
 _NAME_WITH_READING = re.compile(r"(.+?)\s*[(（]\s*([ぁ-ゖァ-ヶーｦ-ﾟ・\s]+?)\s*[)）]")
 _FEWEST_DIGITS = 9
@@ -67,7 +87,8 @@ _CLASS_LOST = N_("“%(typed)s” looks like a class that Excel made a date, so 
 _PHONE_CUT = N_("Excel cut the telephone number “%(typed)s”, so it is not taken.")
 _NO_PHONE = N_("“%(typed)s” does not look like a whole telephone number.")
 _DITTO_FILLED = N_("Marks like 〃: the value of the line above was put in (%(number)s cells).")
-_READING_SPLIT = N_("The reading in brackets was taken off the name.")
+_FIELD_TOO_LONG = N_("“%(text)s” is longer than %(number)s characters, so it is not taken.")
+READING_SPLIT = N_("The reading in brackets was taken off the name.")
 
 
 def fill_ditto(rows: Rows) -> tuple[Rows, list[Remark]]:
@@ -88,32 +109,60 @@ def fill_ditto(rows: Rows) -> tuple[Rows, list[Remark]]:
 
 def repair_values(values: dict[str, str]) -> list[Remark]:
     """Repair the cells of one line in place."""
-    _drop_none_words(values)
     return [*_repair_class(values), *_repair_phone(values), *_split_readings(values)]
 
 
-def looks_like_sum(values: dict[str, str], cells: Iterable[str]) -> bool:
-    """Say whether a line is a sum or count below the roster, not a person. A line with an address never is."""
+def why_no_person(values: dict[str, str], cells: Iterable[str]) -> str:
+    """Return why a line is no person: "sum", "note", "teacher"; '' for a person. A line with an address never is one."""
     texts = [_plain(cell) for cell in cells if cell]
     if any("@" in text for text in texts):
-        return False
+        return ""
     names = [_plain(values.get(field, "")) for field in ("name", "child_name", "family", "given")]
-    return any(_COUNT.fullmatch(name) for name in names) or any(
+    if any(_COUNT.fullmatch(name) for name in names) or any(
         _SUM_WORD.fullmatch(text) for text in [*texts[:1], *names, *map(_plain, values.values())]
-    )
+    ):
+        return "sum"
+    if len(texts) == 1 and (_SUMS_IN_WORDS.fullmatch(texts[0]) or _NOTE.match(texts[0])):
+        return "sum" if _SUMS_IN_WORDS.fullmatch(texts[0]) else "note"
+    if any(_NOTE.match(text) for text in texts[:1]):
+        return "note"
+    child = values.get("child_name", "")
+    if not values.get("phone") and any(_TEACHER.match(text) for text in texts) and (not child or _TEACHER.match(child)):
+        return "teacher"
+    return ""
+
+
+def says_gone(header: str, text: str, stops_mail: bool) -> bool:
+    """Say whether a cell of a column without meaning says that a family has left, or that its mail is stopped."""
+    plain = _plain(text)
+    if _GONE_HEADER.search(header) and not _NOT_GONE.fullmatch(plain):
+        return True
+    return stops_mail or (len(plain) <= _MAX_MARK and bool(_GONE.search(plain)) and not _STILL_THERE.search(plain))
+
+
+def drop_too_long(values: dict[str, str]) -> list[Remark]:
+    """Take out what is longer than a member's fields; nothing is cut."""
+    remarks: list[Remark] = []
+    for field, text in list(values.items()):
+        most = _MAX_PHONE if field == "phone" else MAX_FIELD_LENGTH
+        if len(text) > most and field != "address":
+            del values[field]
+            remarks.append((_FIELD_TOO_LONG, {"text": f"{text[:20]}…", "number": most}))
+    return remarks
 
 
 def _plain(text: str) -> str:
     return re.sub(r"\s", "", unicodedata.normalize("NFKC", text)).lower()
 
 
-def _drop_none_words(values: dict[str, str]) -> None:
+def drop_none_words(values: dict[str, str]) -> None:
     """Empty cells that say "none": a dash everywhere, a word for address and telephone."""
-    for field, text in list(values.items()):
+    for name, text in list(values.items()):
+        field = name.partition("#")[0]
         plain = re.sub(r"^[(（「【]|[)）」】。]$", "", text.strip()).strip()
         words = field in ("address", "phone") and _plain(plain) in _NONE_WORDS
         if _DASHES.fullmatch(plain) or words:
-            del values[field]
+            del values[name]
 
 
 def month_and_day(text: str) -> tuple[int, int] | None:
@@ -171,5 +220,5 @@ def _split_readings(values: dict[str, str]) -> list[Remark]:
         if match := _NAME_WITH_READING.fullmatch(values.get(name, "").strip()):
             values[name] = match[1]
             values.setdefault(kana, match[2])
-            remarks = [(_READING_SPLIT, {})]
+            remarks = [(READING_SPLIT, {})]
     return remarks

@@ -5,11 +5,12 @@ Grade 「3年」 is 3 and class 「2組」 is 2 (field.md 3.6). An unknown colum
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.imports import cell_repair
+from core.imports import cell_repair, row_parts
 from core.imports.read import Cells
 from core.members.normalise import (
     CHILD_ITEMS,
@@ -98,10 +99,12 @@ def _fold_header(text: str) -> str:
 
 
 _GUARDIAN_PREFIX = to_katakana(
-    "保護者|御?お?[父母](?:親|様|さん|さま)?|親|ご?家庭|ご?自宅|ご?連絡先?用?|緊急時?|第[一二三1-3]|主|代表|登録用?|配信先?用?|"
+    "保護者|[1-4]人目|御?お?[父母](?:親|様|さん|さま)?|親|ご?家庭|ご?自宅|ご?連絡先?用?|緊急時?|第[一二三1-3]|主|代表|登録用?|配信先?用?|"
     "パソコン|pc|スマホ|スマートフォン|携帯(?:電話)?|ケータイ|parent|guardian|mother|father|primary|home|contact|your"
 )
-_CHILD_PREFIX = to_katakana("児童|生徒|園児|子ども|子供|こども|お子(?:さん|様|さま)?|部員|選手|student|child|pupil")
+_CHILD_PREFIX = to_katakana(
+    "第[一二三四1-4]子|[1-4]人目|きょうだい|兄弟姉妹|兄弟|弟妹|児童|生徒|園児|子ども|子供|こども|お子(?:さん|様|さま)?|部員|選手|student|child|pupil"
+)
 
 
 def _build_header_index() -> dict[str, str]:
@@ -120,6 +123,10 @@ _PLAIN_NAME_HEADERS = {_fold_header(word) for word in _NAME_WORDS.split() if not
 _PLAIN_KANA_HEADERS = {_fold_header(word) for word in _KANA_WORDS.split()}
 
 
+HEADING_LINES = 15
+"""First lines among which the heading is looked for, and may be chosen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """A table with named columns; `headed` False: the file had no header, and names are ''."""
@@ -129,33 +136,48 @@ class Sheet:
     encoding: str
     headed: bool
     remarks: tuple[tuple[str, dict[str, Any]], ...] = ()  # (message, values) about the whole file
+    source: Cells | None = None  # the cells before the heading was taken off
+    heading: int = 0  # number of the line with the column names; 0: none
+
+    @property
+    def titles(self) -> list[str]:
+        """Return the name of the sheet, and the lines above the heading."""
+        above = [row for number, row in self.source.rows if number < self.heading] if self.source else []
+        return [self.source.sheet if self.source else "", *(cell for row in above for cell in row if cell)]
 
 
 def choose_sheet(sheets: list[Sheet]) -> Sheet:
-    """Return the first sheet with a header of names or addresses, else the first with a header, else the first."""
+    """Return the first visible sheet with a header of names or addresses, else the first with one, else the first."""
+    sheets = [sheet for sheet in sheets if sheet.source and not sheet.source.hidden] or sheets
     people = {"name", "child_name", "address", "family"}
     with_people = (sheet for sheet in sheets if sheet.headed and people & set(map(_field_of_header, sheet.columns)))
     return next(with_people, next((sheet for sheet in sheets if sheet.headed), sheets[0]))
 
 
-def find_header(cells: Cells) -> Sheet:
-    """Find the header row, also below titles; without one the names are ''. Fill 〃 from above."""
-    sheet = _find_header(cells)
+def find_header(cells: Cells, heading: int | None = None) -> Sheet:
+    """Find the header row, also below titles; without one the names are ''. Fill 〃 from above.
+
+    `heading`: the number of the line that a user chose, 0 for none.
+    """
+    sheet = _find_header(cells, heading)
     rows, remarks = (sheet.rows, []) if cells.lone else cell_repair.fill_ditto(sheet.rows)
-    return replace(sheet, rows=rows, remarks=(*cells.remarks, *remarks))
+    return replace(sheet, rows=rows, remarks=(*cells.remarks, *remarks), source=cells)
 
 
-def _find_header(cells: Cells) -> Sheet:
+def _find_header(cells: Cells, heading: int | None) -> Sheet:
     width = max(len(row) for _, row in cells.rows)
     if cells.lone:
         return Sheet(("氏名", "メールアドレス"), cells.rows, cells.encoding, True)
-    for place, (_, row) in enumerate(cells.rows[:10]):
+    for place, (number, row) in enumerate(cells.rows[:HEADING_LINES] if heading is None else cells.rows):
         below = cells.rows[place + 1][1] if place + 1 < len(cells.rows) else ()
+        if heading not in (None, number):
+            continue
         if joined := _join_headings(row, below, width):
-            return Sheet(_number_duplicates(joined), cells.rows[place + 2 :], cells.encoding, True)
-        if _is_header(row):
+            rows = cells.rows[place + 2 :]
+            return Sheet(_number_duplicates(joined), rows, cells.encoding, True, heading=number)
+        if heading == number or _is_header(row):
             names = _number_duplicates(row + ("",) * (width - len(row)))
-            return Sheet(names, cells.rows[place + 1 :], cells.encoding, True)
+            return Sheet(names, cells.rows[place + 1 :], cells.encoding, True, heading=number)
     return Sheet(("",) * width, cells.rows, cells.encoding, False)
 
 
@@ -207,14 +229,20 @@ def _field_of_header(header: str) -> str:
 
 
 def _field_of_qualified_header(folded: str) -> str:
-    """Return the field of a header with a person or number around it: 保護者メール, 母携帯, 電話番号1, お子さんの学年."""
+    """Return the field of a header with a person or number around it: 保護者メール, 母携帯, 保護者1氏名, お子さんの学年."""
     plain = re.sub(r"(?:欄|[0-9]+)$", "", folded)
-    for words, fields in ((_GUARDIAN_PREFIX, ("address", "phone")), (_CHILD_PREFIX, ("grade", "class_name", "room"))):
+    for words, fields in (
+        (_GUARDIAN_PREFIX, ("name", "kana", "address", "phone")),
+        (_CHILD_PREFIX, ("child_name", "child_kana", "grade", "class_name", "room")),
+    ):
         base = plain
         while base:
+            plain_name = base in _PLAIN_NAME_HEADERS or base in _PLAIN_KANA_HEADERS
+            if base != plain and plain_name:
+                return fields[0] if base in _PLAIN_NAME_HEADERS else fields[1]
             if _FIELD_BY_HEADER.get(base) in fields:
                 return _FIELD_BY_HEADER[base]
-            shorter = re.sub(f"^(?:{words})(?:'?s)?ノ?", "", base)
+            shorter = re.sub(f"^(?:{words})(?:'?s)?[0-9]?ノ?", "", base)
             base = shorter if shorter != base else ""
     return ""
 
@@ -284,7 +312,7 @@ def _map_by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
     guardian_too = any(m == "name" and f not in _PLAIN_NAME_HEADERS for m, f in zip(meanings, folded, strict=True))
     split = "family" in meanings
     of_child = not split and "child_name" not in meanings and bool({"grade", "room"} & set(meanings))
-    used: set[str] = set()
+    count: Counter[str] = Counter()
     last_name, mapping = "", []
     for meaning, plain, column in zip(meanings, folded, columns, strict=True):
         if (guardian_too or of_child) and plain in _PLAIN_NAME_HEADERS:
@@ -295,10 +323,10 @@ def _map_by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
             meaning = "given"
         if meaning in ("name", "child_name"):
             last_name = meaning
-        is_first = bool(meaning) and meaning not in used
-        used.add(meaning)
-        mapping.append("" if column in _EXPORT_ONLY_HEADERS else meaning if is_first else ATTRIBUTE if column else "")
-    return tuple(mapping)
+        count[meaning] += 1
+        field_name = meaning if count[meaning] < 2 else row_parts.repeated(meaning, count[meaning])
+        mapping.append("" if column in _EXPORT_ONLY_HEADERS else field_name or (ATTRIBUTE if column else ""))
+    return row_parts.drop_incomplete(tuple(mapping), ATTRIBUTE)
 
 
 def _map_by_content(sheet: Sheet) -> tuple[str, ...]:
@@ -349,32 +377,58 @@ class RosterRow:
     child_attributes: dict[str, str] = field(default_factory=dict)
     phone_mended: bool = False
     remarks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # (message, values)
-    is_sum: bool = False  # a sum or count below the roster, no person
+    no_person: str = ""  # why the line is no person: sum, heading, note
+    lacks_child: bool = False  # most other lines name a child
+    class_given: bool = False  # grade and class come from the list or a title, not from the line
+    place: int = 0  # of the row among all rows; one line may be several rows
     damaged: bool = False  # a cell has bytes that the encoding does not know
 
 
-def read_rows(sheet: Sheet, mapping: tuple[str, ...]) -> list[RosterRow]:
-    """Return the rows of a sheet in normal form."""
-    return [_roster_row(number, cells, sheet.columns, mapping) for number, cells in sheet.rows]
+def read_rows(sheet: Sheet, mapping: tuple[str, ...], *, split: bool = True) -> list[RosterRow]:
+    """Return the rows of a sheet in normal form. `split`: a line of several guardians or children is several rows."""
+    header = {_fold_header(column) for column in sheet.columns if column}
+    rows: list[RosterRow] = []
+    for number, cells in sheet.rows:
+        texts = [cell for cell in cells if cell]
+        repeated = len(texts) > 1 and {*map(_fold_header, texts)} <= header
+        rows += _roster_rows(number, cells, sheet.columns, mapping, "heading" if repeated else "", split)
+    children = sum(bool(row.child_name) for row in rows)
+    if children * 2 > len([row for row in rows if not row.no_person]):
+        for row in rows:
+            row.lacks_child = not row.child_name and not row.no_person
+    return rows
 
 
-def _roster_row(number: int, cells: tuple[str, ...], columns: tuple[str, ...], mapping: tuple[str, ...]) -> RosterRow:
+def _roster_rows(
+    number: int, cells: tuple[str, ...], columns: tuple[str, ...], mapping: tuple[str, ...], no_person: str, split: bool
+) -> list[RosterRow]:
     values: dict[str, str] = {}
     items: dict[str, str] = {}
+    remarks: list[tuple[str, dict[str, Any]]] = []
     for index, (cell, column, name) in enumerate(zip(cells, columns, mapping, strict=False), 1):
-        if cell and name == ATTRIBUTE:
-            items[column or str(index)] = cell[:500]
+        if cell and name in ("", ATTRIBUTE) and cell_repair.says_gone(column, cell, is_stopping_word(cell)):
+            remarks.append((_STOPPED_ITEM, {"item": column or str(index), "text": cell}))
+        if cell and name == ATTRIBUTE and len(cell) > MAX_ITEM_LENGTH:
+            remarks.append((_TOO_LONG, {"item": column or str(index), "number": MAX_ITEM_LENGTH}))
+        elif cell and name == ATTRIBUTE:
+            items[column or str(index)] = cell
         elif cell and name:
             values[name] = cell
-    is_sum = cell_repair.looks_like_sum(values, cells)
-    remarks = cell_repair.repair_values(values)
-    row = normalise_row(number, values, items)
-    row.is_sum = is_sum
-    row.remarks = remarks + [
-        (_STOPPED_ITEM, {"item": item, "text": text}) for item, text in items.items() if _is_stopping_word(text)
-    ]
-    row.damaged = any("\ufffd" in cell for cell in cells)
-    return row
+    for index in range(len(columns), len(cells)):
+        if cells[index]:
+            remarks.append((_BEYOND_COLUMNS, {"text": cells[index][:40]}))
+    no_person = no_person or cell_repair.why_no_person(values, cells)
+    cell_repair.drop_none_words(values)
+    damaged = any("\ufffd" in cell for cell in cells)
+    rows = []
+    for part, some in enumerate(row_parts.split_line(values) if split and not no_person else [values]):
+        repaired = cell_repair.repair_values(some)
+        too_long = cell_repair.drop_too_long(some)
+        row = normalise_row(number, some, items)
+        row.remarks = [*repaired, *too_long, *(remarks if part == 0 else ())]
+        row.no_person, row.damaged = no_person, damaged
+        rows.append(row)
+    return rows
 
 
 def normalise_row(number: int, values: dict[str, str], items: dict[str, str]) -> RosterRow:
@@ -463,7 +517,10 @@ _NEGATED = re.compile(
 )
 _MAX_STATE_LENGTH = 20
 _MAIL_WORD = re.compile("配信|購読|メール|停止|退会|不達|unsub|subscri|bounce|block", re.IGNORECASE)
-_STOPPED_ITEM = N_("“%(item)s” says “%(text)s”. If this family’s mail is stopped, please stop it here too.")
+_STOPPED_ITEM = N_("“%(item)s” says “%(text)s”. Is this family still to get the mail?")
+_TOO_LONG = N_("“%(item)s” is longer than %(number)s characters, so it is not taken.")
+_BEYOND_COLUMNS = N_("“%(text)s” stands behind the last column and is not read.")
+MAX_ITEM_LENGTH = 500
 
 
 def _state_of_foreign_word(plain: str) -> str:
@@ -476,7 +533,8 @@ def _state_of_foreign_word(plain: str) -> str:
     return ""
 
 
-def _is_stopping_word(text: str) -> bool:
+def is_stopping_word(text: str) -> bool:
+    """Say whether a short text is a state in which no mail is sent."""
     return (
         len(text) <= _MAX_STATE_LENGTH
         and bool(_MAIL_WORD.search(text.lower()))

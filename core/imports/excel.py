@@ -20,7 +20,8 @@ MAX_MEMORY = 768 * 2**20
 """Bytes of address space. 20,000 rows of 40 columns need 150 MB."""
 MAX_SECONDS = 60
 MAX_UNPACKED = 100 * 2**20
-MAX_SHEETS = 20
+MAX_SHEETS = 60
+_STRIKE = r"<(?:\w+:)?strike(?:\s+val=[\"'](?:1|true|on)[\"'])?\s*/>"
 
 
 class UnreadableWorkbook(Exception):
@@ -28,10 +29,11 @@ class UnreadableWorkbook(Exception):
 
 
 def read_workbook(content: bytes, most_rows: int, most_columns: int) -> dict[str, Any]:
-    """Return the visible sheets that are not empty, and the names of the hidden ones. Raises UnreadableWorkbook.
+    """Return the sheets that are not empty, hidden ones last, and the names of those beyond MAX_SHEETS. Raises UnreadableWorkbook.
 
-    {"hidden": [name], "sheets": [{"name", "rows": cells as text, "hidden_rows": count, "filled": count of cells}]}. A hidden
-    row is empty; a merged cell gives its value to all its rows. If all sheets are hidden, they count as visible.
+    {"unread": [name], "sheets": [{"name", "place", "hidden", "rows": cells as text, "hidden_rows": numbers,
+    "struck_rows": numbers, "filled": count of cells}]}. A merged cell gives its value to all its rows. If all sheets are
+    hidden, they count as visible.
     """
     command = [sys.executable, "-m", "core.imports.excel", str(most_rows), str(most_columns)]
     try:
@@ -55,23 +57,32 @@ def _is_zip_bomb(content: bytes) -> bool:
 def _read_sheets(content: bytes, most_rows: int, most_columns: int) -> dict[str, Any]:
     from python_calamine import SheetVisibleEnum, load_workbook
 
-    parts = _sheet_parts(content)
-    sheets, hidden = [], []
+    parts, struck = _sheet_parts(content), _struck_styles(content)
+    sheets, unread = [], []
     with load_workbook(io.BytesIO(content)) as book:
         shown = [sheet.name for sheet in book.sheets_metadata if sheet.visible == SheetVisibleEnum.Visible]
-        for name in book.sheet_names:
-            if shown and name not in shown:
-                hidden.append(name)
+        for place, name in enumerate(book.sheet_names):
+            if place >= MAX_SHEETS:
+                unread.append(name)
                 continue
-            if len(sheets) == MAX_SHEETS:
-                break
             rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False, nrows=most_rows)
             texts = [[_cell_text(cell) for cell in row[:most_columns]] for row in rows]
-            filled = _fill_merged(texts, parts.get(name, b""))
-            hidden_rows = _empty_hidden_rows(texts, parts.get(name, b""))
+            part = parts.get(name, b"")
+            hidden = _hidden_rows(texts, part)
             if any(cell.strip() for row in texts for cell in row):
-                sheets.append({"name": name, "rows": texts, "hidden_rows": hidden_rows, "filled": filled})
-    return {"sheets": sheets, "hidden": hidden}
+                sheets.append(
+                    {
+                        "name": name,
+                        "place": place,
+                        "hidden": bool(shown) and name not in shown,
+                        "rows": texts,
+                        "filled": _fill_merged(texts, part, {*hidden}),
+                        "hidden_rows": hidden,
+                        "struck_rows": _struck_rows(texts, part, struck),
+                    }
+                )
+    sheets.sort(key=lambda sheet: (sheet["hidden"], sheet["place"]))
+    return {"sheets": sheets, "unread": unread}
 
 
 def _sheet_parts(content: bytes) -> dict[str, bytes]:
@@ -99,35 +110,69 @@ def _xml_attribute(tag: bytes, name: str) -> str:
     return match[1] if match else ""
 
 
-def _empty_hidden_rows(rows: list[list[str]], part: bytes) -> int:
-    """Empty the rows that a filter or a person hid; return how many had text."""
-    count = 0
+def _hidden_rows(rows: list[list[str]], part: bytes) -> list[int]:
+    """Return the numbers of the rows with text that a filter or a person hid."""
+    found = []
     for tag in re.findall(rb"<(?:\w+:)?row\b[^>]*>", part):
         number = _xml_attribute(tag, "r")
         is_hidden = _xml_attribute(tag, "hidden") in ("1", "true")
-        if is_hidden and number.isdigit() and int(number) <= len(rows):
-            count += any(rows[int(number) - 1])
-            rows[int(number) - 1] = []
-    return count
+        if is_hidden and number.isdigit() and 0 < int(number) <= len(rows) and any(rows[int(number) - 1]):
+            found.append(int(number))
+    return found
 
 
-def _fill_merged(rows: list[list[str]], part: bytes) -> int:
+def _struck_styles(content: bytes) -> set[str]:
+    """Return the numbers of the cell styles whose font is struck through."""
+    if not content.startswith(b"PK"):
+        return set()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if "xl/styles.xml" not in archive.namelist():
+            return set()
+        styles = archive.read("xl/styles.xml").decode("utf-8", "replace")
+    fonts = re.search(r"<(?:\w+:)?fonts\b.*?</(?:\w+:)?fonts>", styles, re.DOTALL)
+    formats = re.search(r"<(?:\w+:)?cellXfs\b.*?</(?:\w+:)?cellXfs>", styles, re.DOTALL)
+    if not fonts or not formats:
+        return set()
+    each = re.findall(r"<(?:\w+:)?font\b(?:[^>]*/>|.*?</(?:\w+:)?font>)", fonts[0], re.DOTALL)
+    struck = {str(number) for number, font in enumerate(each) if re.search(_STRIKE, font)}
+    used = re.findall(r"<(?:\w+:)?xf\b[^>]*>", formats[0])
+    return {str(number) for number, tag in enumerate(used) if _xml_attribute(tag.encode(), "fontId") in struck}
+
+
+def _struck_rows(rows: list[list[str]], part: bytes, struck: set[str]) -> list[int]:
+    """Return the numbers of the rows in which a cell with text is struck through."""
+    found = set()
+    for tag in re.findall(rb"<(?:\w+:)?c\b[^>]*>", part) if struck else ():
+        place = re.fullmatch(r"([A-Z]{1,3})(\d{1,7})", _xml_attribute(tag, "r"))
+        if place and _xml_attribute(tag, "s") in struck:
+            row, column = int(place[2]), _column_number(place[1])
+            if 0 < row <= len(rows) and column <= len(rows[row - 1]) and rows[row - 1][column - 1]:
+                found.add(row)
+    return sorted(found)
+
+
+def _column_number(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - 64
+    return number
+
+
+def _fill_merged(rows: list[list[str]], part: bytes, hidden: set[int]) -> int:
     """Put the value of a cell that is merged over several rows into all of them; return how many cells it filled."""
     count = 0
     for tag in re.findall(rb"<(?:\w+:)?mergeCell\b[^>]*>", part):
         match = re.fullmatch(r"\$?([A-Z]{1,3})\$?(\d{1,7}):\$?[A-Z]{1,3}\$?(\d{1,7})", _xml_attribute(tag, "ref"))
         if match is None:
             continue
-        column = 0
-        for letter in match[1]:
-            column = column * 26 + ord(letter) - 64
+        column = _column_number(match[1])
         first, last = int(match[2]) - 1, min(int(match[3]), len(rows))
         if first >= len(rows) or column > len(rows[first]) or not rows[first][column - 1]:
             continue
-        for row in rows[first + 1 : last]:
+        for number, row in enumerate(rows[first + 1 : last], first + 2):
             if column <= len(row) and not row[column - 1] and any(row):
                 row[column - 1] = rows[first][column - 1]
-                count += 1
+                count += number not in hidden
     return count
 
 

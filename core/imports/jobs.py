@@ -9,6 +9,7 @@ import fcntl
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from peewee import IntegrityError, OperationalError
 import config
 from core import audit, disk_space
 from core.errors import DomainError
-from core.imports import apply
+from core.imports import apply, row_parts
 from core.imports.columns import ATTRIBUTE, FIELDS, Sheet, choose_sheet, drop_unknown_items, find_header, guess_mapping
 from core.imports.plan import plan_sheet
-from core.imports.plan_model import ImportPlan, LineNote
-from core.imports.read import ENCODINGS, read_pasted, read_sheets
+from core.imports.plan_model import KEEP, REPLACE, SECOND, ImportPlan, LineChoices, LineNote
+from core.imports.read import DEFAULT_OPTIONS, ReadOptions, UnreadableFile, read_pasted, read_sheets
 from core.members.lists import item_names
 from core.permissions import permissions_of
 from database import db, is_write_refused, optional_write
@@ -42,12 +43,15 @@ _IMPORT_INTERRUPTED = N_(
 )
 
 
-def read_sheet(content: bytes, filename: str = "", encoding: str = "") -> Sheet:
+def read_sheet(content: bytes, filename: str = "", options: ReadOptions = DEFAULT_OPTIONS) -> Sheet:
     """Read a file (CSV of any encoding in ENCODINGS, .xlsx, .xls, .ods). Raises UnreadableFile.
 
     Of several sheets the first that has headers of people counts, since a cover sheet may stand before it.
     """
-    return choose_sheet([find_header(cells) for cells in read_sheets(content, filename, encoding)])
+    tables = read_sheets(content, filename, options)
+    if options.sheet and options.sheet == tables[0].sheet:
+        return find_header(tables[0], options.heading)
+    return choose_sheet([find_header(cells, options.heading) for cells in tables])
 
 
 def suggest_mapping(mailing_list: MailingList, sheet: Sheet, take: Iterable[str] = ()) -> tuple[str, ...]:
@@ -78,9 +82,9 @@ def create_import(
     purge_old_imports(now)
     sheet = find_header(read_pasted(text)) if text.strip() else read_sheet(content, filename)
     detail = {
-        "filename": filename[:120],
+        "filename": filename[-120:],
         "pasted": bool(text.strip()),
-        "encoding": sheet.encoding,
+        "options": {},
         "mapping": list(suggest_mapping(mailing_list, sheet)),
     }
     job = Job.create(kind="import", user=by, list=mailing_list, made_at=now, total=len(sheet.rows), detail=detail)
@@ -118,32 +122,60 @@ def reread_upload(job: Job) -> Sheet:
     path = upload_path(job)
     if job.state not in (JobState.READY, JobState.ASKED, JobState.WORKING) or not path.exists():
         raise DomainError(N_("This import is not waiting any more. Please choose the file once more."))
+    options = ReadOptions(**job.detail.get("options", {}))
     if job.detail["pasted"]:
-        return find_header(read_pasted(path.read_text("utf-8")))
-    return read_sheet(path.read_bytes(), job.detail["filename"], job.detail["encoding"])
+        return find_header(read_pasted(path.read_text("utf-8"), options.separator), options.heading)
+    return read_sheet(path.read_bytes(), job.detail["filename"], options)
 
 
-def set_encoding_or_mapping(job: Job, *, encoding: str | None = None, mapping: tuple[str, ...] | None = None) -> None:
-    """Read the upload with another encoding (and guess the columns again), or with other columns."""
-    detail = dict(job.detail)
-    if encoding in ENCODINGS and encoding != detail["encoding"] and detail["encoding"]:
-        detail["encoding"] = encoding
-        job.detail = detail
-        assert job.list  # noqa: S101  every import has a list
-        detail["mapping"] = list(suggest_mapping(job.list, reread_upload(job)))
-    elif mapping is not None:
-        allowed, columns = {*FIELDS, ATTRIBUTE, ""}, len(detail["mapping"])
-        wanted = [name if name in allowed else "" for name in mapping[:columns]]
-        detail["mapping"] = wanted + [""] * (columns - len(wanted))
-    job.detail = detail
-    Job.update(detail=detail).where(Job.id == job.id, Job.state == JobState.READY).execute()
+def set_options(job: Job, options: ReadOptions) -> None:
+    """Read the upload in another way, and guess the columns again. Raises UnreadableFile and changes nothing."""
+    assert job.list  # noqa: S101  every import has a list
+    before = job.detail
+    job.detail = {**before, "options": asdict(options), "choices": {}}
+    try:
+        job.detail["mapping"] = list(suggest_mapping(job.list, reread_upload(job)))
+    except UnreadableFile:
+        job.detail = before
+        raise
+    _store_detail(job)
+
+
+def set_mapping(job: Job, mapping: tuple[str, ...]) -> None:
+    """Read other columns; unknown values are ignored, and missing columns are not read."""
+    allowed, columns = {*FIELDS, ATTRIBUTE, ""}, len(job.detail["mapping"])
+    wanted = [name if row_parts.is_field(name, allowed) else "" for name in mapping[:columns]]
+    job.detail = {**job.detail, "mapping": wanted + [""] * (columns - len(wanted)), "choices": {}}
+    _store_detail(job)
+
+
+def set_choices(job: Job, choices: LineChoices) -> None:
+    """Store what was chosen for single rows."""
+    known = {str(place): choice for place, choice in choices.known.items() if choice in (REPLACE, SECOND, KEEP)}
+    rows = {"meant": sorted(choices.meant), "known": known, "left_out": sorted(choices.left_out)}
+    job.detail = {**job.detail, "choices": {**rows, "give_class": choices.give_class}}
+    _store_detail(job)
+
+
+def line_choices(job: Job) -> LineChoices:
+    stored = job.detail.get("choices") or {}
+    return LineChoices(
+        meant=frozenset(stored.get("meant", ())),
+        known={int(place): choice for place, choice in stored.get("known", {}).items()},
+        left_out=frozenset(stored.get("left_out", ())),
+        give_class=stored.get("give_class", True),
+    )
+
+
+def _store_detail(job: Job) -> None:
+    Job.update(detail=job.detail).where(Job.id == job.id, Job.state == JobState.READY).execute()
 
 
 def preview_import(job: Job, now: datetime, by: User | None) -> tuple[Sheet, ImportPlan]:
     """Return the sheet of an import and its plan, as this user may carry it out."""
     assert job.list  # noqa: S101  every import has a list
     sheet = reread_upload(job)
-    return sheet, plan_sheet(job.list, sheet, tuple(job.detail["mapping"]), now, by)
+    return sheet, plan_sheet(job.list, sheet, tuple(job.detail["mapping"]), now, by, line_choices(job))
 
 
 # ── carry out ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -24,7 +24,7 @@ CHILD_LABELS = {
     "class_name": N_("class"),
     "attributes": N_("items"),
 }
-_DERIVED = ("address_key", "violates_rfc")
+_DERIVED = ("address_key", "violates_rfc", "address_state", "address_reason", "bare")
 
 
 def own_rows(

@@ -10,11 +10,11 @@ from peewee import Field, fn
 
 from core.accounts import class_teacher
 from core.errors import DomainError
-from core.imports import columns, limits
+from core.imports import cell_repair, columns, limits
 from core.imports.columns import RosterRow
-from core.imports.plan_model import LineNote, PlanLine, RowDraft
+from core.imports.plan_model import KEEP, REPLACE, SECOND, LineChoices, LineNote, PlanLine, RowDraft
 from core.members.households import new_household_key
-from core.members.normalise import address_fields, has_lost_character, is_same_name, parse_member_address
+from core.members.normalise import address_fields, has_lost_character, is_same_name, meant_address, parse_member_address
 from core.permissions import Permissions
 from core.settings import load_settings
 from database import in_chunks
@@ -140,50 +140,89 @@ def _select_in_chunks(table: type[Any], column: Field, values: Iterable[Any]) ->
 
 @dataclass(slots=True)
 class LineValidator:
-    """Validate lines, and keep the address key of each valid one by line number."""
+    """Validate lines, and keep the address key of each valid one by place."""
 
     own: OwnAddresses
+    choices: LineChoices = field(default_factory=LineChoices)
     keys: dict[int, str] = field(default_factory=dict)
 
     def passes(self, line: PlanLine, row: RosterRow) -> bool:
         """Return whether a line can be imported; clean its address and add notes to it."""
+        self._ask_about_domain(line, row)
         typed = row.address
         error = self._wrong(row)
+        line.no_person = bool(row.no_person)
+        if error is None and row.place in self.choices.left_out:
+            error = LineNote(N_("Left out, as you chose."))
+            line.may_leave_out = True
         if error is not None:
-            line.outcome, line.notes = "wrong", [error]
+            line.outcome, line.meant = "wrong", "" if row.no_person else line.meant
+            line.notes = [error, *(line.notes if line.meant else ())]
             return False
-        line.notes += [LineNote(message) for message in _line_warnings(row, typed)]
-        line.notes += [LineNote(message, values) for message, values in row.remarks]
+        line.may_leave_out = bool(row.remarks) or row.lacks_child
+        line.notes += [LineNote(message, quiet=message in QUIET) for message in _line_warnings(row, typed)]
+        line.notes += [LineNote(message, values, quiet=message in QUIET) for message, values in row.remarks]
         return True
+
+    def _ask_about_domain(self, line: PlanLine, row: RosterRow) -> None:
+        """Take the address that was probably meant if the user chose it, else ask."""
+        meant = meant_address(row.address)
+        if not meant:
+            return
+        if row.place in self.choices.meant:
+            values = {"typed": row.address, "meant": meant}
+            line.notes.append(LineNote(N_("“%(typed)s” became “%(meant)s”, as you chose."), values, quiet=True))
+            row.address = line.address = meant
+        else:
+            line.meant = meant
+            line.notes.append(LineNote(N_("Perhaps “%(meant)s” is meant."), {"meant": meant}))
 
     def _wrong(self, row: RosterRow) -> LineNote | None:
         if row.damaged:
             return LineNote(N_("Some characters cannot be read. Please choose another encoding."))
-        if row.is_sum:
-            return LineNote(N_("This looks like a sum, not a person."))
+        if row.no_person:
+            return LineNote(NO_PERSON[row.no_person])
         if row.state and not columns.parse_state(row.state):
             return LineNote(N_("The state “%(state)s” is not known."), {"state": row.state})
+        if row.lacks_child and not row.address and not row.phone:
+            return LineNote(N_("There is no child, no e-mail address and no telephone number on this line."))
         if not row.address:
             return None if row.name else LineNote(N_("There is neither an e-mail address nor a name."))
         try:
             row.address = parse_member_address(row.address, self.own)
         except DomainError as error:
             return LineNote(error.message)
-        self.keys[row.number] = addresses.comparison_key(row.address)
+        self.keys[row.place] = addresses.comparison_key(row.address)
         return None
+
+
+NO_PERSON = {
+    "sum": N_("This looks like a sum, not a person."),
+    "heading": N_("The column names stand here once more."),
+    "note": N_("This looks like a remark, not a person."),
+    "teacher": N_("This looks like the teacher’s line. It has no address and no child."),
+}
+_PUT_RIGHT = N_("The address was put right (full-width letters, spaces or brackets).")
+_UNUSUAL = N_("An old carrier address of unusual form. Letters can be sent to it.")
+_ZERO = N_("The leading 0 of the telephone number was put back.")
+_BY_PHONE = N_("No e-mail address: registered as a family that is told by telephone.")
+QUIET = frozenset((_PUT_RIGHT, _UNUSUAL, _ZERO, _BY_PHONE, cell_repair.READING_SPLIT))
+"""Notes of what Kairan did, which need nobody's look."""
 
 
 def _line_warnings(row: RosterRow, typed: str) -> list[str]:
     """Return the warnings for a valid line."""
     warnings = [] if row.address else [_no_address_message(bool(row.phone))]
     if row.address.lower() != typed.lower():
-        warnings.append(N_("The address was put right (full-width letters, spaces or brackets)."))
+        warnings.append(_PUT_RIGHT)
     if row.address and addresses.violates_rfc(row.address):
-        warnings.append(N_("An old carrier address of unusual form. Letters can be sent to it."))
+        warnings.append(_UNUSUAL)
     if row.phone_mended:
-        warnings.append(N_("The leading 0 of the telephone number was put back."))
+        warnings.append(_ZERO)
     if not row.name:
         warnings.append(N_("There is no name of a guardian.") if row.child_name else N_("There is no name."))
+    if row.lacks_child:
+        warnings.append(N_("There is no child on this line."))
     if not row.child_name and (row.grade or row.class_name):
         warnings.append(N_("There is no child on this line, so grade and class are not kept."))
     if has_lost_character(row.name + row.child_name):
@@ -195,8 +234,12 @@ def _line_warnings(row: RosterRow, typed: str) -> list[str]:
 
 def _no_address_message(phone: bool) -> str:
     if phone:
-        return N_("No e-mail address: registered as a family that is told by telephone.")
+        return _BY_PHONE
     return N_("No e-mail address and no telephone number. Please add one of them later.")
+
+
+def _digits(phone: str) -> str:
+    return re.sub(r"\D", "", phone)
 
 
 @dataclass(slots=True)
@@ -205,43 +248,79 @@ class PersonMatcher:
 
     known: ExistingRows
     keys: dict[int, str]
+    choices: LineChoices = field(default_factory=LineChoices)
     language: str = field(default_factory=lambda: load_settings().language)
     drafts: dict[Any, RowDraft] = field(default_factory=dict)  # by address key, (name, child), or person id
+    second_addresses: list[tuple[str, Person]] = field(default_factory=list)  # (address key, whose second one it is)
 
     def find(self, lines: LineRows) -> None:
         """Set `line.person` of every line."""
         for line, row in lines:
-            draft = line.person = self._draft(row)
+            draft = line.person = self._draft(line, row)
             if draft.line and row.address:
-                line.notes.append(
-                    LineNote(N_("Same address as line %(line)s: one letter for both."), {"line": draft.line})
-                )
+                message = N_("Same address as line %(line)s: one letter for both.")
+                line.notes.append(LineNote(message, {"line": draft.line}, quiet=True))
             draft.line = draft.line or line.number
             self._fill(line, row, draft)
 
-    def _draft(self, row: RosterRow) -> RowDraft:
-        key: Any = self.keys.get(row.number) or (row.name, row.phone or row.household or row.child_name)
+    def _draft(self, line: PlanLine, row: RosterRow) -> RowDraft:
+        key: Any = self.keys.get(row.place) or (row.name, row.phone or row.household or row.child_name)
         if key not in self.drafts:
-            person = self._existing(row)
+            person = self._existing(row) or self._with_new_address(line, row)
             self.drafts[key] = self.drafts.setdefault(person.id, RowDraft(person)) if person else RowDraft()
         return self.drafts[key]
 
+    def relatives(self) -> list[tuple[RowDraft, RowDraft]]:
+        """Return (draft of a second address, draft of its person), who are one household."""
+        return [
+            (self.drafts[key], self.drafts.setdefault(person.id, RowDraft(person)))
+            for key, person in self.second_addresses
+        ]
+
     def _existing(self, row: RosterRow) -> Person | None:
         """Return the person with this address, or with this name and child (or, without a child, in this list)."""
-        if row.address and (person := self.known.by_key.get(self.keys[row.number])):
+        if row.address and (person := self.known.by_key.get(self.keys[row.place])):
             return person
         for person in self.known.by_name.get(row.name, ()) if row.name else ():
             if row.address and person.address:
-                continue  # the same name with another address is another reader
-            names = [child.name for child in self.known.children_by_person[person.id]]
-            same_phone = bool(row.phone) and person.phone == row.phone
-            if (
-                same_phone
-                or row.child_name in names
-                or (not row.child_name and not names and self.known.memberships[person.id])
-            ):
+                continue  # the same name with another address: a change of address, or another reader
+            if self._is_same_person(person, row):
                 return person
         return None
+
+    def _is_same_person(self, person: Person, row: RosterRow) -> bool:
+        """Say whether a person of this name is the one of the line: same telephone number or child, or no child on both."""
+        names = [child.name for child in self.known.children_by_person[person.id]]
+        return (
+            (bool(row.phone) and _digits(person.phone) == _digits(row.phone))
+            or row.child_name in names
+            or (not row.child_name and not names and bool(self.known.memberships[person.id]))
+        )
+
+    def _with_new_address(self, line: PlanLine, row: RosterRow) -> Person | None:
+        """Return a known person to whom the line gives another address; None if it is to be a row of its own.
+
+        Without a choice, the same child or telephone number means the same person, whose address stays. The same name
+        alone means another one.
+        """
+        if not (row.name and row.address) or self.keys[row.place] in self.known.taken:
+            return None
+        same = [person for person in self.known.by_name.get(row.name, ()) if person.address]
+        sure = [person for person in same if self._is_same_person(person, row)]
+        found = sure or [person for person in same if _is_member_here(self.known, person)]
+        if not found:
+            return None
+        person = found[0]
+        has_both = bool(sure) and person.address_key in self.keys.values()  # the file has the old address too
+        choice = SECOND if has_both else self.choices.unasked
+        if not choice:
+            choice = self.choices.known.get(row.place) or (KEEP if sure else SECOND)
+            line.known, line.choice = person, choice
+            values = {"name": row.name, "address": person.address}
+            line.notes.append(LineNote(N_("“%(name)s” is registered with the address %(address)s."), values))
+        if choice == SECOND and sure and not self.choices.unasked:
+            self.second_addresses.append((self.keys[row.place], person))
+        return None if choice == SECOND else person
 
     def _fill(self, line: PlanLine, row: RosterRow, draft: RowDraft) -> None:
         """Update the draft from the line. Another name at a known address changes nothing."""
@@ -258,8 +337,14 @@ class PersonMatcher:
         for column, label in (("kana", N_("reading")), ("phone", N_("telephone")), ("language", N_("language"))):
             if getattr(row, column):
                 line.changed(draft.change(column, getattr(row, column)), label)
+        if line.choice == REPLACE and draft.row is line.known:
+            fields = {**address_fields(row.address), "bare": False}
+            if draft.get("address_state") in ("bounced", "refusing"):
+                fields |= {"address_state": "fine", "address_reason": ""}
+            for column, value in fields.items():
+                line.changed(draft.change(column, value), N_("e-mail address"))
         if row.address and not draft.get("address"):
-            taken = self.known.taken.get(self.keys[row.number])
+            taken = self.known.taken.get(self.keys[row.place])
             draft.duplicate_of = taken or draft.duplicate_of
             for column, value in (address_fields(row.address) | ({"address_key": None} if taken else {})).items():
                 line.changed(draft.change(column, value), N_("e-mail address"))
@@ -267,7 +352,7 @@ class PersonMatcher:
     def _find_duplicate(self, draft: RowDraft, row: RosterRow) -> None:
         """Give a new row of perhaps a known person no address key; the user learns nothing of it."""
         if row.address:
-            draft.duplicate_of = self.known.taken.get(self.keys[row.number])
+            draft.duplicate_of = self.known.taken.get(self.keys[row.place])
         elif row.child_name:
             same = [
                 person
@@ -344,8 +429,9 @@ class ChildMatcher:
             ("grade", row.grade, N_("grade")),
             ("class_name", row.class_name, N_("class")),
         )
+        has_class = draft.row is not None and bool(draft.row.grade or draft.row.class_name)
         for part, value, label in parts:
-            if value:
+            if value and not (has_class and row.class_given and part in ("grade", "class_name")):
                 line.changed(draft.change(part, value), label)
         items = {**draft.get("attributes"), **row.child_attributes}
         line.changed(draft.change("attributes", items), N_("items"))

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from core.accounts import class_teacher
-from core.imports import columns, limits, matching
+from core.imports import class_source, columns, limits, matching
 from core.imports.columns import RosterRow, Sheet, read_rows
 from core.imports.matching import ChildMatcher, ExistingRows, LineRows, LineValidator, PersonMatcher, load_existing_rows
-from core.imports.plan_model import ImportPlan, LineNote, PlanLine, RowDraft
+from core.imports.plan_model import ImportPlan, LineChoices, LineNote, PlanLine, RowDraft
 from core.permissions import permissions_of
 from core.settings import load_settings
 from i18n import N_
@@ -22,37 +22,65 @@ _UNKNOWN_TEACHER = N_("No user of this list is called “%(name)s”, so no clas
 
 
 def plan_sheet(
-    mailing_list: MailingList, sheet: Sheet, mapping: tuple[str, ...], now: datetime, by: User | None = None
+    mailing_list: MailingList,
+    sheet: Sheet,
+    mapping: tuple[str, ...],
+    now: datetime,
+    by: User | None = None,
+    choices: LineChoices | None = None,
 ) -> ImportPlan:
     """Plan the import of a sheet. The number of queries does not depend on the number of lines."""
-    return plan_rows(mailing_list, read_rows(sheet, mapping), now, by=by)
+    rows = read_rows(sheet, mapping)
+    given = class_source.give_class(rows, class_source.find_class(mailing_list, sheet)) if _gives(choices) else 0
+    plan = plan_rows(mailing_list, rows, now, by=by, choices=choices)
+    plan.classes_given = given
+    return plan
+
+
+def _gives(choices: LineChoices | None) -> bool:
+    return choices is None or choices.give_class
 
 
 def plan_rows(
-    mailing_list: MailingList, rows: list[RosterRow], now: datetime, route: str = "file", by: User | None = None
+    mailing_list: MailingList,
+    rows: list[RosterRow],
+    now: datetime,
+    route: str = "file",
+    by: User | None = None,
+    choices: LineChoices | None = None,
 ) -> ImportPlan:
     """Plan the registration of some rows in a list.
 
     `by`: a user who is no administrator matches only people and children of the own lists. Such a user changes only
     people all of whose lists the user manages. None: the terminal, without limits.
     """
-    plan = ImportPlan(mailing_list.id, now, by, [PlanLine(row.number, row.name, row.child_name) for row in rows])
+    for place, row in enumerate(rows, 1):
+        row.place = place
+    plan = ImportPlan(mailing_list.id, now, by, [_line_of(row) for row in rows])
     rights = permissions_of(by) if by else None
     rights = None if rights and rights.is_admin else rights
-    validator = LineValidator(load_settings().own_addresses)
+    choices = choices or LineChoices()
+    validator = LineValidator(load_settings().own_addresses, choices)
     valid = [(line, row) for line, row in zip(plan.lines, rows, strict=True) if validator.passes(line, row)]
     existing = load_existing_rows(mailing_list, [row for _, row in valid], validator.keys.values(), rights)
-    PersonMatcher(existing, validator.keys).find(valid)
+    people = PersonMatcher(existing, validator.keys, choices)
+    people.find(valid)
     ChildMatcher(existing).find(valid)
-    plan.merges = matching.assign_household_keys(
-        [(line.person or RowDraft(), line.child, row.household) for line, row in valid]
-    )
+    families = [(line.person or RowDraft(), line.child, row.household) for line, row in valid]
+    families += [(second, first, "") for second, first in people.relatives()]
+    plan.merges = matching.assign_household_keys(families)
     for line, _ in valid:
         _note_households(line)
     if rights:
         limits.apply_limits(plan, rights)
     _MembershipPlanner(existing, mailing_list, now, route).find(valid)
     return plan
+
+
+def _line_of(row: RosterRow) -> PlanLine:
+    """Return a line of the plan with what was read."""
+    read = (row.grade, row.class_name, row.address, row.phone)
+    return PlanLine(row.number, row.name, row.child_name, row.place, *read)
 
 
 def _note_households(line: PlanLine) -> None:
@@ -78,10 +106,10 @@ class _MembershipPlanner:
             earlier = self._earlier(line)
             if earlier is not None:
                 line.outcome, line.membership = "already", earlier
-                line.notes = [LineNote(N_("The same as line %(line)s."), {"line": earlier.line})]
+                line.notes = [LineNote(N_("The same as line %(line)s."), {"line": earlier.line}, quiet=True)]
                 continue
             membership = self._existing(line, row)
-            line.membership = self.drafts[_draft_pair(line)] = RowDraft(membership, line=line.number)
+            line.membership = self.drafts[_draft_pair(line)] = RowDraft(membership, line=line.number, place=line.place)
             self.first.setdefault(id(line.person), line.membership)
             self.used |= {membership.id} if membership else set()
             if membership is None:
@@ -91,7 +119,7 @@ class _MembershipPlanner:
             else:
                 self._stay(line, row, line.membership)
             if line.changes:
-                line.notes.insert(0, LineNote(N_("Changes: %(what)s."), {"what": tuple(line.changes)}))
+                line.notes.insert(0, LineNote(N_("Changes: %(what)s."), {"what": tuple(line.changes)}, quiet=True))
 
     def _earlier(self, line: PlanLine) -> RowDraft | None:
         """Return the membership of an earlier line that says the same; a line without a child adds nothing to one."""
@@ -149,7 +177,7 @@ class _MembershipPlanner:
         """Join again on the row of the ended membership."""
         self._join(line, row, draft)
         draft.fields["left_at"] = None
-        line.notes.append(LineNote(N_("Was a member before.")))
+        line.notes.append(LineNote(N_("Was a member before."), quiet=True))
 
     def _state(self, line: PlanLine, row: RosterRow) -> tuple[str, str]:
         """Return (state, stopped_by) of the file; a list that this reader stopped stays stopped."""
@@ -187,7 +215,7 @@ class _MembershipPlanner:
             line.changed(True, N_("stopped"))
         line.outcome = "changed" if line.changes else "already"
         if not line.changes:
-            line.notes.insert(0, LineNote(already_member_message(membership, line)))
+            line.notes.insert(0, LineNote(already_member_message(membership, line), quiet=True))
 
 
 def _draft_pair(line: PlanLine) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,10 +16,33 @@ OUTCOME_LABELS = {"added": N_("Added"), "changed": N_("Changed"), "already": N_(
 
 @dataclass(frozen=True, slots=True)
 class LineNote:
-    """A note about a line; a value that is a tuple holds source strings."""
+    """A note about a line; a value that is a tuple holds source strings.
+
+    `quiet`: it tells what Kairan did, and needs nobody's look.
+    """
 
     message: str
     values: dict[str, Any] = field(default_factory=dict)
+    quiet: bool = False
+
+
+REPLACE, SECOND, KEEP = "replace", "second", "keep"
+"""What to do with a new address of a known guardian."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineChoices:
+    """What a user chose on the preview, by place of the row.
+
+    `meant`: rows whose suggested address is taken; `known`: REPLACE, SECOND or KEEP; `left_out`: rows not to register.
+    `give_class`: children without a class get the one of the list.
+    """
+
+    meant: frozenset[int] = frozenset()
+    known: Mapping[int, str] = field(default_factory=dict)
+    left_out: frozenset[int] = frozenset()
+    give_class: bool = True
+    unasked: str = ""  # for a known guardian where nobody is asked: REPLACE, SECOND or KEEP
 
 
 def format_note(language: str, note: LineNote) -> str:
@@ -44,6 +67,7 @@ class RowDraft:
     requested: dict[str, Any] = field(default_factory=dict)
     duplicate_of: Person | None = None
     line: int = 0  # the first line that means it
+    place: int = 0  # the place of that line in the plan
 
     def get(self, name: str) -> Any:
         return self.fields[name] if name in self.fields or self.row is None else getattr(self.row, name)
@@ -64,12 +88,27 @@ class PlanLine:
     number: int
     name: str
     child_name: str
+    place: int = 0  # one line of the file may be several rows
+    grade: str = ""
+    class_name: str = ""
+    address: str = ""
+    phone: str = ""
     outcome: str = ""
     notes: list[LineNote] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     person: RowDraft | None = None
     child: RowDraft | None = None
     membership: RowDraft | None = None
+    meant: str = ""  # the address that was probably meant
+    known: Person | None = None  # a guardian who is registered with another address
+    choice: str = ""  # what happens to that address: REPLACE, SECOND or KEEP
+    may_leave_out: bool = False
+    no_person: bool = False
+
+    @property
+    def loud(self) -> list[LineNote]:
+        """Return the notes that somebody must look at."""
+        return [note for note in self.notes if not note.quiet]
 
     def changed(self, really: bool, label: str) -> None:
         if really and label not in self.changes:
@@ -89,6 +128,7 @@ class ImportPlan:
     lines: list[PlanLine] = field(default_factory=list)
     merges: dict[str, str] = field(default_factory=dict)
     lists: list[RowDraft] = field(default_factory=list)
+    classes_given: int = 0  # children who got the class of the list or of a title
 
     def add_change(
         self, *, person: RowDraft | None = None, child: RowDraft | None = None, membership: RowDraft | None = None
@@ -96,8 +136,9 @@ class ImportPlan:
         """Add a line that comes from no file."""
         number = len(self.lines) + 1
         if membership is not None:
-            membership.line = number
-        self.lines.append(PlanLine(number, "", "", "changed", person=person, child=child, membership=membership))
+            membership.line = membership.place = number
+        line = PlanLine(number, "", "", number, outcome="changed", person=person, child=child, membership=membership)
+        self.lines.append(line)
 
     def end_memberships(self, memberships: Iterable[Membership]) -> None:
         """Add the end of some memberships, which then have no class teacher."""
@@ -120,7 +161,19 @@ class ImportPlan:
     @property
     def fingerprint(self) -> str:
         """Return a digest of the preview; an import with another one asks again."""
-        return preview_digest(";".join(f"{line.number}{line.outcome}" for line in self.lines))
+        return preview_digest(";".join(f"{line.place}{line.outcome}" for line in self.lines))
+
+    @property
+    def people_by_outcome(self) -> dict[str, int]:
+        """Return how many people (not lines) are added, changed or already there; a row with an error is one.
+
+        Rows that are no person (sums, headings) do not count.
+        """
+        people: dict[int, str] = {}
+        for name in ("already", "changed", "added"):
+            people |= {id(line.person): name for line in self.lines if line.outcome == name}
+        wrong = sum(line.outcome == "wrong" and not line.no_person for line in self.lines)
+        return {**{name: 0 for name in OUTCOMES}, **Counter(people.values()), "wrong": wrong}
 
 
 def preview_digest(shown: object) -> str:

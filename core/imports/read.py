@@ -10,12 +10,12 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.csv_cells import clean_cell
-from core.errors import DomainError
-from core.imports import excel
+from core.imports import excel, foreign_files
+from core.imports.foreign_files import UnreadableFile
 from core.members.normalise import compose_text
 from i18n import N_
 
@@ -33,6 +33,7 @@ ENCODINGS = {
     "iso-2022-jp": "ISO-2022-JP",
     "utf-16": "UTF-16",
 }
+SEPARATORS = {"\t": N_("tab"), ",": N_("comma"), ";": N_("semicolon"), "|": N_("vertical bar")}
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _UNMAPPED_CP932 = b"\x85\x40"  # unassigned in CP932, so it becomes U+FFFD
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
@@ -50,11 +51,25 @@ _IN_BRACKETS = re.compile(
 
 
 _IS_MARKUP = N_("This is a web page (HTML or XML) with the name of a sheet. Open it in Excel, and save it as .xlsx.")
+_TOO_WIDE = N_("This file has more than %(number)s columns. Please leave out the columns that sending does not need.")
+_NO_WORKBOOK = N_(
+    "This Excel file cannot be read. If it has a password, take it off. Save it again as .xlsx, or as CSV."
+)
 _HAS_PASSWORD = N_("This file has a password. Open it in Excel, take the password off, and save it again.")
 
 
-class UnreadableFile(DomainError):
-    """The file holds no roster."""
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How a user wants a file read. An empty value, and a heading of None, are guessed."""
+
+    encoding: str = ""
+    separator: str = ""  # one of SEPARATORS
+    sheet: str = ""
+    heading: int | None = None  # number of the line with the column names; 0: there is none
+    hidden_rows: bool = False  # take the hidden rows of a sheet too
+
+
+DEFAULT_OPTIONS = ReadOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +80,42 @@ class Cells:
     encoding: str
     lone: bool = False  # lines of "name <address>", without columns
     remarks: tuple[tuple[str, dict[str, Any]], ...] = ()  # (message, values) about the whole file
+    separator: str = ""  # '' for Excel and for lone lines
+    sheet: str = ""
+    hidden: bool = False  # a hidden sheet
+    hidden_rows: int = 0
+    sheets: tuple[str, ...] = ()  # names of all sheets that are not empty
 
 
-def read_cells(content: bytes, filename: str, encoding: str = "") -> Cells:
-    """Read a text file, or the first filled sheet of a workbook. Raises UnreadableFile."""
-    return read_sheets(content, filename, encoding)[0]
-
-
-def read_sheets(content: bytes, filename: str = "", encoding: str = "") -> list[Cells]:
-    """Read a file: the visible sheets of a workbook, or the one table of a text. `encoding` '': detected.
-
-    Raises UnreadableFile.
-    """
+def read_sheets(content: bytes, filename: str = "", options: ReadOptions = DEFAULT_OPTIONS) -> list[Cells]:
+    """Read a file: the sheets of a workbook, or the one table of a text. Raises UnreadableFile."""
     if len(content) > MAX_BYTES:
         raise UnreadableFile(N_("This file is larger than %(number)s MB. Please split it."), number=MAX_BYTES // 2**20)
+    if not content.strip(b"\0 \t\r\n"):
+        raise UnreadableFile(N_("This file is empty."))
+    foreign_files.refuse(content, filename)
     if content.startswith((_ZIP, _OLE)):
-        return _excel_sheets(content)
-    found = encoding if encoding in ENCODINGS else guess_encoding(content)
+        return _excel_sheets(content, options)
+    found = options.encoding if options.encoding in ENCODINGS else guess_encoding(content)
     text = decode_text(content, found)
     if _MARKUP.match(text.lstrip("\ufeff")):
         raise UnreadableFile(_IS_MARKUP)
-    table = read_pasted(text)
-    return [Cells(table.rows, found, table.lone)]
+    return [replace(read_pasted(text, options.separator), encoding=found)]
 
 
-def read_pasted(text: str) -> Cells:
+def read_pasted(text: str, separator: str = "") -> Cells:
     """Read pasted text: cells of a sheet (tabs), CSV, or one name and address a line. Raises UnreadableFile."""
     text = text.replace("\0", "").lstrip("\ufeff")
     if text.count("\n") > MAX_LINES:
         raise UnreadableFile(N_("This file has more than %(number)s rows. Please split it."), number=MAX_ROWS)
-    lone = _recipient_lines(text)
+    lone = None if separator in SEPARATORS else _recipient_lines(text)
     if lone is not None:
         return Cells(_checked_rows(lone), "", True)
-    return Cells(_checked_rows(_csv_records(text)), "")
+    named = re.match(r"sep=([,;\t|])\r?\n", text)  # a line that Excel reads and does not show
+    if named:
+        text = "\n" + text[named.end() :]
+    used = separator if separator in SEPARATORS else named[1] if named else _guess_separator(text)
+    return Cells(_checked_rows(_csv_records(text, used)), "", separator=used)
 
 
 def guess_encoding(content: bytes) -> str:
@@ -185,10 +203,13 @@ def _jis_to_sjis(part: bytes) -> bytes:
 
 
 def _checked_rows(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tuple[str, ...]], ...]:
-    """Return rows that are not empty as clean text. Raises UnreadableFile for none or too many."""
+    """Return rows that are not empty as clean text. Raises UnreadableFile for none, too many or too wide ones."""
     filled = []
     for number, cells in rows:
-        texts = tuple(clean_cell(compose_text(cell)) for cell in cells[:MAX_COLUMNS])
+        texts = tuple(clean_cell(compose_text(cell)) for cell in cells)
+        if any(texts[MAX_COLUMNS:]):
+            raise UnreadableFile(_TOO_WIDE, number=MAX_COLUMNS)
+        texts = texts[:MAX_COLUMNS]
         if any(texts):
             filled.append((number, texts))
         if len(filled) > MAX_ROWS:
@@ -198,9 +219,9 @@ def _checked_rows(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tup
     return tuple(filled)
 
 
-def _csv_records(text: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of the first line, cells) of each record."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_guess_separator(text))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     before = 0
     try:
         for cells in reader:
@@ -222,7 +243,7 @@ def _guess_separator(text: str) -> str:
         regular = Counter(filled).most_common(1)[0][1] if filled else 0
         return len(filled), regular, sum(counts)
 
-    return max("\t,;", key=rank)
+    return max(SEPARATORS, key=rank)
 
 
 def _recipient_lines(text: str) -> list[tuple[int, list[str]]] | None:
@@ -269,47 +290,56 @@ def _split_recipients(line: str) -> list[str]:
     return [piece.strip() for piece in pieces if piece.strip()]
 
 
-def _excel_sheets(content: bytes) -> list[Cells]:
-    """Return the visible sheets that are not empty, with remarks about what was left out or filled."""
+def _excel_sheets(content: bytes, options: ReadOptions) -> list[Cells]:
+    """Return the sheets that are not empty, with remarks about what was left out or filled."""
     if _ENCRYPTED in content:
         raise UnreadableFile(_HAS_PASSWORD)
     try:
-        book = excel.read_workbook(content, MAX_ROWS + 2, MAX_COLUMNS)
+        book = excel.read_workbook(content, MAX_ROWS + 2, MAX_COLUMNS + 1)
     except excel.UnreadableWorkbook as error:
-        raise UnreadableFile(N_("This Excel file cannot be read. Save it again as .xlsx, or as CSV.")) from error
-    sheets = [
-        Cells(_checked_rows(enumerate(sheet["rows"], 1)), "", False, _remarks(book, sheet)) for sheet in book["sheets"]
-    ]
+        raise UnreadableFile(_NO_WORKBOOK) from error
+    if options.sheet in (sheet["name"] for sheet in book["sheets"]):
+        book["sheets"].sort(key=lambda sheet: sheet["name"] != options.sheet)
+    names = tuple(sheet["name"] for sheet in sorted(book["sheets"], key=lambda sheet: sheet["place"]))
+    names += tuple(book["unread"])
+    sheets: list[Cells] = []
+    problem = UnreadableFile(N_("There is nothing in it that could be read as a list of members."))
+    for sheet in book["sheets"]:
+        try:
+            rows = _checked_rows(_shown_rows(sheet, options.hidden_rows))
+        except UnreadableFile as error:
+            if sheet["name"] == options.sheet:
+                raise
+            problem = error
+            continue
+        remarks = _remarks(names, sheet, options.hidden_rows)
+        cells = Cells(rows, "", False, remarks, "", sheet["name"], sheet["hidden"], len(sheet["hidden_rows"]), names)
+        sheets.append(cells)
     if not sheets:
-        raise UnreadableFile(N_("There is nothing in it that could be read as a list of members."))
+        raise problem
     return sheets
 
 
-def _remarks(book: dict[str, Any], sheet: dict[str, Any]) -> tuple[tuple[str, dict[str, Any]], ...]:
+def _shown_rows(sheet: dict[str, Any], hidden_too: bool) -> Iterator[tuple[int, list[str]]]:
+    hidden = set() if hidden_too else {*sheet["hidden_rows"]}
+    return ((number, cells) for number, cells in enumerate(sheet["rows"], 1) if number not in hidden)
+
+
+def _remarks(names: tuple[str, ...], sheet: dict[str, Any], hidden_too: bool) -> tuple[tuple[str, dict[str, Any]], ...]:
     """Return the remarks about one sheet of a workbook."""
     found: list[tuple[str, dict[str, Any]]] = []
-    others = [other["name"] for other in book["sheets"] if other is not sheet]
-    if others or book["hidden"]:
+    others = [name for name in names if name != sheet["name"]]
+    if others:
+        values = {"name": sheet["name"], "others": ", ".join(others)}
+        found.append((N_("Read from the sheet “%(name)s”. Other sheets are not read: %(others)s."), values))
+    if sheet["hidden_rows"] and not hidden_too:
+        found.append((N_("%(number)s hidden rows of the sheet are left out."), {"number": len(sheet["hidden_rows"])}))
+    if sheet["struck_rows"]:
+        rows = ", ".join(map(str, sheet["struck_rows"]))
         found.append(
-            (
-                N_("Read from the sheet “%(name)s”. Other sheets are not read: %(others)s."),
-                {"name": sheet["name"], "others": ", ".join(others + book["hidden"])},
-            )
-        )
-    if sheet["hidden_rows"]:
-        found.append(
-            (
-                N_(
-                    "%(number)s hidden rows of the sheet are left out. To take them, show them in Excel and save again."
-                ),
-                {"number": sheet["hidden_rows"]},
-            )
+            (N_("Text is struck through in the rows %(rows)s. Are these families still there?"), {"rows": rows})
         )
     if sheet["filled"]:
-        found.append(
-            (
-                N_("Merged cells: their value was put into all their rows (%(number)s cells)."),
-                {"number": sheet["filled"]},
-            )
-        )
+        message = N_("Merged cells: their value was put into all their rows (%(number)s cells).")
+        found.append((message, {"number": sheet["filled"]}))
     return tuple(found)

@@ -10,7 +10,7 @@ from core.errors import DomainError
 from core.imports import apply
 from core.imports.columns import normalise_row
 from core.imports.plan import already_member_message, plan_rows
-from core.imports.plan_model import PlanLine
+from core.imports.plan_model import SECOND, LineChoices, PlanLine
 from i18n import N_
 from models import MailingList, Membership, Person, User
 
@@ -39,7 +39,7 @@ def add_member(
     filled = {key: text.strip() for key, text in values.items() if text and text.strip()}
     row = normalise_row(1, filled, dict(attributes or {}))
     for last in (False, True):
-        plan = plan_rows(mailing_list, [row], now, route="manager", by=by)
+        plan = plan_rows(mailing_list, [row], now, route="manager", by=by, choices=LineChoices(unasked=SECOND))
         line = plan.lines[0]
         _require_new(line)
         try:

@@ -16,12 +16,13 @@ from core import audit, backup
 from core.accounts import class_teacher
 from core.errors import DomainError
 from core.imports import apply, columns, jobs
+from core.imports.class_source import class_from_text
 from core.imports.columns import RosterRow, Sheet, read_rows
 from core.imports.plan import plan_rows
-from core.imports.plan_model import ImportPlan, RowDraft, preview_digest
+from core.imports.plan_model import SECOND, ImportPlan, LineChoices, RowDraft, preview_digest
 from core.imports.read import read_pasted
 from core.rollover.child_matching import DECIDED_NEW, DECIDED_SKIP, RosterLine, match_rows
-from core.rollover.year_end import PreviewOutdated, change_rollover, class_from_list_name, class_list_candidates
+from core.rollover.year_end import PreviewOutdated, change_rollover, class_list_candidates
 from core.settings import load_settings
 from database import db, in_chunks
 from i18n import N_, say
@@ -173,7 +174,7 @@ def _list_by_class(rollover: Rollover) -> dict[tuple[str, str], MailingList]:
     lists = class_list_candidates()
     rooms = {known[mailing_list.id]: mailing_list for mailing_list in lists if mailing_list.id in known}
     for mailing_list in lists:
-        if mailing_list.id not in known and all(class_ := class_from_list_name(mailing_list)):
+        if mailing_list.id not in known and all(class_ := class_from_text(mailing_list.name)):
             rooms.setdefault(class_, mailing_list)
     return rooms
 
@@ -299,6 +300,8 @@ def _register_new_families(preview: RosterPreview, now: datetime) -> list[dict[s
         for mailing_list in (*whole, *([room] if room else ())):
             by_list[mailing_list].append(row)
     return [
-        apply.apply_plan(plan_rows(mailing_list, [RosterRow(**asdict(row)) for row in rows], now)).as_json()
+        apply.apply_plan(
+            plan_rows(mailing_list, [RosterRow(**asdict(row)) for row in rows], now, choices=LineChoices(unasked=SECOND))
+        ).as_json()
         for mailing_list, rows in by_list.items()
     ]

@@ -19,7 +19,7 @@ from core import audit, backup
 from core.accounts.class_teacher import teachers_of_classes
 from core.errors import DomainError
 from core.imports import apply
-from core.imports.columns import normalise_row
+from core.imports.class_source import class_from_text
 from core.imports.plan_model import ImportPlan, RowDraft, preview_digest
 from core.permissions import notice_ids_for_lists
 from database import db, new_join_code
@@ -107,16 +107,10 @@ def current_grades() -> list[str]:
 
 def _is_class_list(mailing_list: MailingList) -> bool:
     """Guess whether a list is one class: by its name 「3年2組」, or because all its children are in one class."""
-    if all(class_from_list_name(mailing_list)):
+    if all(class_from_text(mailing_list.name)):
         return True
     classes = [row for row in teachers_of_classes(mailing_list) if row.grade or row.class_name]
     return len(classes) == 1 and bool(classes[0].class_name)
-
-
-def class_from_list_name(mailing_list: MailingList) -> tuple[str, str]:
-    """Return (grade, class) from the name of a list; ("", "") if it has none."""
-    row = normalise_row(1, {"room": mailing_list.name}, {})
-    return (row.grade, row.class_name) if row.grade else ("", "")
 
 
 def change_rollover(rollover: Rollover, in_state: str, **fields: Any) -> None:
@@ -175,7 +169,7 @@ def _graduates(leaving: list[str]) -> Iterable[Child]:
 
 
 def _class_list(mailing_list: MailingList, people: int) -> ClassList:
-    grade, class_name = class_from_list_name(mailing_list)
+    grade, class_name = class_from_text(mailing_list.name)
     if not grade:
         classes = [row for row in teachers_of_classes(mailing_list) if row.grade or row.class_name]
         main = max(classes, key=lambda row: row.places, default=None)

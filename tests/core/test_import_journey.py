@@ -18,6 +18,7 @@ from core.imports import export as roster_export
 from core.imports import plan as roster_plan
 from core.imports.columns import read_rows
 from core.imports.plan import plan_rows
+from core.imports.read import ReadOptions
 from core.members import lists
 from database import db
 from models import AuditLog, Child, Delivery, DeliveryMembership, Membership, Notice, Person, Role, User
@@ -212,10 +213,10 @@ def test_files_that_nobody_confirmed_are_deleted(zenko, by, config):
 
 def test_another_encoding_and_other_columns_can_be_chosen(zenko, by):
     job = jobs.create_import(zenko, by, content="氏名,メール\r\n山田,y@example.jp\r\n".encode("cp932"), now=clock.now())
-    jobs.set_encoding_or_mapping(job, encoding="utf-8")
+    jobs.set_options(job, ReadOptions("utf-8"))
     assert jobs.preview_import(job, clock.now(), job.user)[1].counts["wrong"] > 0
-    jobs.set_encoding_or_mapping(job, encoding="cp932")
-    jobs.set_encoding_or_mapping(job, mapping=("attribute", "address", "nonsense"))
+    jobs.set_options(job, ReadOptions("cp932"))
+    jobs.set_mapping(job, ("attribute", "address", "nonsense"))
     carry_out(job, by)
     assert (Person.get().name, Membership.get().attributes) == ("", {"氏名": "山田"})
 

@@ -6,6 +6,7 @@ import clock
 from core import settings
 from core.imports import jobs
 from core.imports import plan as roster_plan
+from core.imports.read import ReadOptions
 from core.members import lists
 from models import Child, Membership, Person
 from tests.core.rosters import DEMO, FAMILY, bring
@@ -116,7 +117,7 @@ def test_a_wrong_line_says_why_and_the_others_go_in(zenko, line, word):
 
 
 def test_a_wrong_encoding_is_seen(zenko):
-    sheet = jobs.read_sheet("氏名,メール\r\n山田,y@example.jp\r\n".encode("cp932"), encoding="utf-8")
+    sheet = jobs.read_sheet("氏名,メール\r\n山田,y@example.jp\r\n".encode("cp932"), options=ReadOptions("utf-8"))
     assert roster_plan.plan_sheet(zenko, sheet, ("name", "address"), clock.now()).counts["wrong"] == 2
 
 

@@ -139,6 +139,7 @@ ACCESS: dict[str, str] = {
     "lists.add_to_group": "list send",
     "lists.approve_members": "list manage",
     "lists.choose_group": "list manage",
+    "lists.choose_import_rows": "list manage",
     "lists.choose_move_copy": "admin",
     "lists.class_teachers": "list manage",
     "lists.close_group": "list send",

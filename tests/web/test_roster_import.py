@@ -41,9 +41,11 @@ def test_the_preview_says_what_will_happen_and_writes_nothing(begin):
     before = Person.select().count()
     browser, where = begin()
     shown = text(browser.get(where))
-    for word in ("Shift_JIS", "名簿.csv", "まだ何も登録していません", "登録済みです", "1人を取り込む", "エラー1行"):
+    for word in ("Shift_JIS", "名簿.csv", "まだ何も登録していません", "登録済みです", "1人を取り込む", "登録できない 1人", "見出しは1行目"):
         assert word in shown
-    assert re.search(r'<td class="n">3</td><td>林</td><td><b class="shu">エラー</b>', shown)
+    row = re.search(r'<tr id="row-2">.*?</tr>', shown, re.DOTALL)[0]
+    for word in (">3</td>", "林, bad", "途中で切れています", '<b class="shu">登録しません。</b>'):
+        assert word.replace(", ", "、") in row
     assert Person.select().count() == before
 
 
@@ -171,3 +173,89 @@ def test_what_was_changed_in_the_whole_file_is_said(as_, one):
     lines = "学年,組,児童氏名,メール\n1,1,林 冬,hayashi@example.jp\n〃,〃,谷 花,tani@example.jp\n"
     where = browser.post(f"/lists/{one.id}/import", data={"text": lines}).location
     assert "上の行の値を入れました（2か所）" in text(browser.get(where))
+
+
+def test_separator_and_heading_can_be_chosen_on_the_preview(as_, one):
+    browser = as_("花子")
+    content = "ひばり会;;\n氏名,補足;メール\n山田,あ;y@example.jp\n".encode()
+    where = browser.post(f"/lists/{one.id}/import", data={"file": (io.BytesIO(content), "名簿.csv")}).location
+    browser.post(f"{where}/read", data={"encoding": "utf-8", "separator": ";", "heading": "1"})
+    browser.post(f"{where}/read", data={"encoding": "utf-8", "separator": ";", "heading": "2"})
+    shown = text(browser.get(where))
+    assert "セミコロン区切り" in shown and "見出しは2行目" in shown
+    browser.post(f"{where}/read", data={"column": ["name", "address"]})
+    confirm(browser, where)
+    assert Person.get(Person.address == "y@example.jp").name == "山田,あ"
+
+
+def test_the_numbers_come_first_then_rows_to_look_at_then_all_rows(begin):
+    browser, where = begin()
+    shown = text(browser.get(where))
+    places = [shown.index(mark) for mark in ('<p class="count">', 'id="look"', "すべての行（", 'id="reading"')]
+    assert places == sorted(places)
+
+
+def test_one_press_takes_the_address_that_was_meant(as_, one):
+    browser = as_("花子")
+    lines = "氏名,メール\n林 冬,hayashi@gmial.com\n谷 花,tani@docomo.ne.co\n"
+    where = browser.post(f"/lists/{one.id}/import", data={"text": lines}).location
+    page = text(browser.get(where))
+    assert 'name="meant" value="1"' in page and "hayashi@gmail.com にする" in page
+    assert "2件のアドレスをまとめて直す" in page
+    assert browser.post(f"{where}/choose", data={"meant": ["1"]}).location.endswith("#look")
+    page = text(browser.get(where))
+    assert "hayashi@gmail.com にする" not in page and "tani@docomo.ne.jp にする" in page
+    confirm(browser, where)
+    assert {row.person.address for row in Membership.select().where(Membership.joined_via == "file")} == {
+        "hayashi@gmail.com",
+        "tani@docomo.ne.co",
+    }
+
+
+def test_a_row_can_be_left_out_and_taken_in_again(as_, one):
+    browser = as_("花子")
+    lines = "氏名,メール,連絡\n林 冬,hayashi@example.jp,転出\n谷 花,tani@example.jp,\n"
+    where = browser.post(f"/lists/{one.id}/import", data={"text": lines}).location
+    page = text(browser.get(where))
+    assert "「連絡」に「転出」とあります" in page and 'name="leave_out" value="1"' in page
+    browser.post(f"{where}/choose", data={"leave_out": "1"})
+    page = text(browser.get(where))
+    assert 'name="take_in" value="1"' in page and "1人を取り込む" in page
+    browser.post(f"{where}/choose", data={"take_in": "1"})
+    assert "2人を取り込む" in text(browser.get(where))
+
+
+def test_the_class_of_the_list_is_given_unless_it_is_unticked(as_, one):
+    browser = as_("花子")
+    lines = "児童氏名,保護者氏名,メール\n林 冬,林 父,hayashi@example.jp\n"
+    where = browser.post(f"/lists/{one.id}/import", data={"text": lines}).location
+    page = text(browser.get(where))
+    assert "クラスが書かれていないお子さんを1年1組にする" in page
+    browser.post(f"{where}/choose", data={"class_asked": "y"})
+    assert 'name="give_class" value="y" checked' not in text(browser.get(where))
+    browser.post(f"{where}/choose", data={"class_asked": "y", "give_class": "y"})
+    confirm(browser, where)
+    place = Membership.select().join(Person).where(Person.address == "hayashi@example.jp").get()
+    assert (place.child.grade, place.child.class_name) == ("1", "1")
+
+
+def test_a_new_address_of_a_known_guardian_is_asked_on_the_preview(as_, one):
+    browser = as_("花子")
+    lines = "保護者氏名,児童氏名,メール\n清水 奈々,清水 葵,{}\n"
+    where = browser.post(f"/lists/{one.id}/import", data={"text": lines.format("old@example.jp")}).location
+    confirm(browser, where)
+    where = browser.post(f"/lists/{one.id}/import", data={"text": lines.format("new@example.jp")}).location
+    page = text(browser.get(where))
+    for word in ("old@example.jp で登録されています", 'value="1:replace"', 'value="1:second"', "アドレスのままです"):
+        assert word in page
+    browser.post(f"{where}/choose", data={"known": "1:replace"})
+    assert "登録済みのアドレスを置き換えます" in text(browser.get(where))
+    confirm(browser, where)
+    assert [person.address for person in Person.select().where(Person.name == "清水 奈々")] == ["new@example.jp"]
+
+
+@pytest.mark.parametrize("data", [{"meant": "x", "known": "1:burn", "leave_out": "99"}, {"known": ["", ":", "1"]}, {}])
+def test_a_forged_choice_changes_nothing(begin, data):
+    browser, where = begin()
+    assert browser.post(f"{where}/choose", data=data).status_code == 303
+    assert browser.get(where).status_code == 200
