@@ -339,8 +339,8 @@ class PersonMatcher:
                 line.changed(draft.change(column, getattr(row, column)), label)
         if line.choice == REPLACE and draft.row is line.known:
             fields = {**address_fields(row.address), "bare": False}
-            if draft.get("address_state") in ("bounced", "refusing"):
-                fields |= {"address_state": "fine", "address_reason": ""}
+            if draft.get("address_state") in (AddressState.BOUNCED, AddressState.REFUSING):
+                fields |= {"address_state": AddressState.FINE, "address_reason": ""}
             for column, value in fields.items():
                 line.changed(draft.change(column, value), N_("e-mail address"))
         if row.address and not draft.get("address"):
