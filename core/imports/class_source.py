@@ -35,10 +35,7 @@ def class_in_title(text: str) -> tuple[str, str]:
     plain = unicodedata.normalize("NFKC", text).strip()
     if short := re.fullmatch(r"([1-9])\s*[-‐−ーの・.]\s*([0-9]{1,2}|[A-Z])組?", plain):
         return normalise_grade(short[1]), normalise_class(short[2])
-    found = [
-        (normalise_grade(match[1]), normalise_class(match[2] or ""))
-        for match in _IN_TITLE.finditer(plain)
-    ]
+    found = [(normalise_grade(match[1]), normalise_class(match[2] or "")) for match in _IN_TITLE.finditer(plain)]
     return next((pair for pair in found if pair[1]), found[0] if found else ("", ""))
 
 

@@ -301,7 +301,9 @@ def _register_new_families(preview: RosterPreview, now: datetime) -> list[dict[s
             by_list[mailing_list].append(row)
     return [
         apply.apply_plan(
-            plan_rows(mailing_list, [RosterRow(**asdict(row)) for row in rows], now, choices=LineChoices(unasked=SECOND))
+            plan_rows(
+                mailing_list, [RosterRow(**asdict(row)) for row in rows], now, choices=LineChoices(unasked=SECOND)
+            )
         ).as_json()
         for mailing_list, rows in by_list.items()
     ]

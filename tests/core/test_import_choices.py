@@ -115,7 +115,11 @@ def test_another_heading_line_can_be_chosen(heading, first):
 
 def test_options_keep_the_upload_and_forget_choices_of_rows(school):
     job = jobs.create_import(
-        school.lists["1-1"], school.users["守"], content="氏名,メール\n山田,y@x.jp\n".encode(), filename="x.csv", now=clock.now()
+        school.lists["1-1"],
+        school.users["守"],
+        content="氏名,メール\n山田,y@x.jp\n".encode(),
+        filename="x.csv",
+        now=clock.now(),
     )
     jobs.set_choices(job, LineChoices(left_out=frozenset({1})))
     assert jobs.preview_import(job, clock.now(), None)[1].counts["wrong"] == 1

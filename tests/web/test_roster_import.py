@@ -41,7 +41,15 @@ def test_the_preview_says_what_will_happen_and_writes_nothing(begin):
     before = Person.select().count()
     browser, where = begin()
     shown = text(browser.get(where))
-    for word in ("Shift_JIS", "名簿.csv", "まだ何も登録していません", "登録済みです", "1人を取り込む", "登録できない 1人", "見出しは1行目"):
+    for word in (
+        "Shift_JIS",
+        "名簿.csv",
+        "まだ何も登録していません",
+        "登録済みです",
+        "1人を取り込む",
+        "登録できない 1人",
+        "見出しは1行目",
+    ):
         assert word in shown
     row = re.search(r'<tr id="row-2">.*?</tr>', shown, re.DOTALL)[0]
     for word in (">3</td>", "林, bad", "途中で切れています", '<b class="shu">登録しません。</b>'):
