@@ -38,6 +38,9 @@ MAX_HEADER_BYTES = 32 * 2**10
 IN_MEMORY_BYTES = 64 * 2**10
 """Octets of a request body in memory; a longer body goes to a temporary file."""
 
+MAX_BODIES_BYTES = 256 * 2**20
+"""Octets of all request bodies that a process keeps, most of them on disk. Above, the largest unfinished uploads are closed."""
+
 HEADER_TIMEOUT_S = 15
 """From the first octet of a request to the end of its header."""
 BODY_TIMEOUT_S = 30
@@ -182,6 +185,12 @@ class _Channel(HTTPChannel):
         return now - self._began > BODY_TIMEOUT_S + request.body_bytes_received / MIN_OCTETS_PER_S
 
     @property
+    def body_bytes(self) -> int:
+        """Return the octets of the bodies that this connection keeps, of requests in work too."""
+        kept = [*self.requests, self.request] if self.request is not None else self.requests
+        return sum(request.body_bytes_received for request in kept)
+
+    @property
     def is_waiting(self) -> bool:
         """Say whether this connection waits for its client: no request in work, nothing to send."""
         return not self.requests and not self.total_outbufs_len
@@ -224,6 +233,8 @@ class _Channel(HTTPChannel):
             except OSError:
                 pass
         super().handle_close()
+        if self.request is not None:
+            self.request.close()  # the file of an unfinished upload
 
 
 class Server(TcpWSGIServer):
@@ -263,6 +274,17 @@ class Server(TcpWSGIServer):
         for channel in list(self.active_channels.values()):
             if channel.is_late(moment):
                 channel.handle_close()
+        self._limit_bodies()
+
+    def _limit_bodies(self) -> None:
+        """Close unfinished uploads until all bodies fit: whoever sends many may not fill the disk."""
+        sizes = {channel: channel.body_bytes for channel in self.active_channels.values()}
+        total = sum(sizes.values())
+        for channel in sorted((one for one in sizes if one.is_waiting), key=sizes.__getitem__, reverse=True):
+            if total <= MAX_BODIES_BYTES:
+                return
+            total -= sizes[channel]
+            channel.handle_close()
 
     def handle_accept(self) -> None:
         if len(self.active_channels) >= MAX_CONNECTIONS:

@@ -175,6 +175,23 @@ def test_the_oldest_waiting_connection_makes_room(monkeypatch):
             line.close()
 
 
+def test_many_large_bodies_do_not_fill_the_disk(monkeypatch):
+    """The largest unfinished uploads are closed; smaller ones and other requests are answered."""
+    monkeypatch.setattr(web_server, "MAX_BODIES_BYTES", 300_000)
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n"
+    with server_of(hello, max_body=1_000_000) as (port, server), connected(port, head + b"x" * 1000) as small:
+        large = [connected(port, head + b"x" * 150_000) for _ in range(4)]
+        for line in large[:3]:
+            line.settimeout(60)
+        kept = lambda: sum(one.body_bytes for one in list(server.active_channels.values()))  # noqa: E731
+        assert until(lambda: len(server.active_channels) < 5 and 0 < kept() <= 300_000, 60)
+        with connected(port) as other:
+            assert answer_to(other, WHOLE).startswith(b"HTTP/1.1 200")
+        assert answer_to(small, b"x" * 199_000).startswith(b"HTTP/1.1 200")
+        for line in large:
+            line.close()
+
+
 @pytest.mark.parametrize("chunked", [False, True], ids=["announced", "chunked"])
 def test_a_body_above_the_limit_is_answered_by_the_application(chunked):
     """The client sends to the end, and still reads the whole answer."""

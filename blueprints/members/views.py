@@ -456,7 +456,8 @@ def accept_request(number: int) -> Answer:
 @bp.post("/requests/<int:number>/refuse")
 @requires("manage")
 def refuse_request(number: int) -> Answer:
-    change_requests.refuse_request(change_requests.get_request(permissions(), number) or abort(404), current_user)
+    found = change_requests.get_request(permissions(), number) or abort(404)
+    change_requests.refuse_request(found, current_user, clock.now())
     flash_message(N_("Refused. Nothing has changed."))
     return redirect_to("members.show_requests")
 

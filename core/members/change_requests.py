@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from core import audit
+import i18n
+from core import audit, rate_limits
 from core.errors import DomainError
 from core.members import households, members, merge
 from core.members.normalise import (
@@ -20,13 +21,16 @@ from core.members.normalise import (
     normalise_text,
     parse_member_address,
 )
-from core.permissions import Permissions, memberships_of
+from core.notifications.notify import notify
+from core.permissions import Permissions, memberships_of, permissions_of
+from core.settings import load_settings
 from database import db
 from i18n import N_
 from mail import address as addresses
 from models import ChangeRequest, Child, MailingList, Membership, MembershipState, Person, User
 
 MAX_SHOWN = 100
+MAX_REFUSALS_MAILED_PER_DAY = 20
 FIELD_LABELS = {
     "name": N_("Name"),
     "kana": N_("Reading of the name"),
@@ -298,11 +302,35 @@ def _apply_to_person(person: Person, changes: dict[str, Any], by: User | None, n
             households.split_household(person, by)
 
 
-def refuse_request(request: ChangeRequest, by: User | None) -> None:
-    """Drop a request. A second row stays a person of its own."""
+def refuse_request(request: ChangeRequest, by: User | None, now: datetime) -> None:
+    """Drop a request, and tell the requester. A second row stays a person of its own.
+
+    Who made a second row learns nothing: the answer would say that the family is known.
+    """
     with db.atomic():
-        if ChangeRequest.delete().where(ChangeRequest.id == request.id).execute():
-            audit.log_action(by, "member.change_refused", request.person_id)
+        if not ChangeRequest.delete().where(ChangeRequest.id == request.id).execute():
+            return
+        audit.log_action(by, "member.change_refused", request.person_id)
+        if not request.duplicate_id:
+            _notify_requester(request, now)
+
+
+def _notify_requester(request: ChangeRequest, now: datetime) -> None:
+    user, person = request.by, request.person
+    if user is None or not user.email or not permissions_of(user).may("manage", request.list_id):
+        return
+    if rate_limits.record_hit(f"change refused:{user.id}", now, 86400) <= MAX_REFUSALS_MAILED_PER_DAY:
+        notify(
+            "change-refused",
+            user,
+            now,
+            person=person.name or addresses.mask_address(person.address or ""),
+            list=request.list.name,
+            fields=lambda language: i18n.say(language, ", ").join(
+                i18n.say(language, FIELD_LABELS[name]) for name in request.changes
+            ),
+            url=f"{load_settings().base_url}/members/{person.id}",
+        )
 
 
 # ── by the holder of the address ─────────────────────────────────────────────────────────────────────────────────

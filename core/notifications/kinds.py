@@ -42,6 +42,14 @@ KINDS: dict[str, MessageKind] = {
         secret=("url",),
         footer=True,
     ),
+    "change-refused": MessageKind(
+        N_("Not changed: %(person)s"),
+        N_(
+            "You asked for a change of %(person)s, a member of “%(list)s”: %(fields)s.\n"
+            "A user who manages all lists of this family has refused it. Nothing has changed.\n"
+            "%(url)s\n"
+        ),
+    ),
     # ── accounts ──
     "test": MessageKind(
         N_("Test letter from %(organization)s"),

@@ -196,6 +196,17 @@ def test_a_refused_request_changes_nothing(as_, aoyama):
     assert stored(aoyama) == before and not ChangeRequest.select().exists()
 
 
+def test_the_requester_hears_of_a_refused_edit_and_not_of_a_refused_merge(as_, aoyama, second, school):
+    as_("花子").post(f"/requests/{ChangeRequest.get().id}/refuse")
+    assert not Letter.select().where(Letter.kind == "change-refused").exists()
+    as_("花子").post(f"/members/{aoyama.id}/edit", data={"name": aoyama.name, "phone": "0123", "language": "ja"})
+    request = ChangeRequest.get()
+    as_("守").post(f"/requests/{request.id}/refuse")
+    letter = Letter.get(Letter.kind == "change-refused")
+    assert letter.address == school.users["花子"].email and letter.payload["person"] == aoyama.name
+    assert "電話" in letter.payload["fields"] and "0123" not in str(letter.payload)
+
+
 def test_an_import_of_some_of_the_lists_asks_too(as_, aoyama, school):
     before = stored(aoyama)
     line = "保護者氏名,メール,児童氏名,学年,組,電話\n青山 健太,aoyama.k@example.com,青山 陽菜,2,3,999\n"
