@@ -44,11 +44,12 @@ def _configure_web(app: Flask, config: ground.Config) -> Flask:
     import compression
     import web
     import web_security
-    from core import install
+    from core import install, settings
 
     ground.set_current_config(config)
     clock.set_offset(config.clock_offset_s)
     install.prepare_data_folder(config)
+    settings.move_settings_to_file()
     app.config.update(
         SECRET_KEY=config.key("session").decode(),
         SESSION_COOKIE_NAME="kairan",

@@ -1,13 +1,16 @@
-"""Configuration that needs a restart: paths, ports, keys, mail route.
+"""The technical settings: paths, ports, mail server, rates. Their home is `kairan.toml` in the data folder.
 
-Read from `data/kairan.toml`, then from the environment (`KAIRAN_*`, which wins). What administrators set on pages is in
-the Organization row (`core.settings.load_settings` combines the two).
+Pages and `flask config set` write the file; every process sees a change at once. `KAIRAN_*` in the environment wins: it
+is meant for tests and containers. What families see (name, address, language) is in the Organization row.
 """
 
+import fcntl
+import json
+import logging
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,7 +19,13 @@ from urllib.parse import urlsplit
 
 from i18n import N_
 
+log = logging.getLogger("kairan.config")
+
 PROJECT_DIR = Path(__file__).parent
+FILE_NAME = "kairan.toml"
+NEEDS_RESTART = ("data", "http", "inlet", "clock_offset_s")
+SECRETS = ("smtp", "imap", "backup_copy")
+"""Settings whose URL can hold a password."""
 MAX_CLOCK_OFFSET_S = 20 * 366 * 86400
 _BASE_URL = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[a-z0-9._~/-]*)?", re.IGNORECASE)
 MAIL_MODES = ("", "own", "relay", "collected", "mailbox")
@@ -100,15 +109,24 @@ class Config:
         return (self.data / "keys" / name).read_bytes()
 
 
+def setting_names() -> tuple[str, ...]:
+    return tuple(setting.name for setting in fields(Config))
+
+
 def load_config(environ: dict[str, str] | None = None) -> Config:
     """Read `kairan.toml` and the environment. Raises ConfigError."""
     environ = dict(os.environ if environ is None else environ)
     data = Path(environ.get("KAIRAN_DATA") or PROJECT_DIR / "data").expanduser().resolve()
-    values: dict[str, object] = _read_toml(data / "kairan.toml")
-    for setting in fields(Config):
-        name = f"KAIRAN_{setting.name.upper()}"
-        if environ.get(name, "").strip():
-            values[setting.name] = environ[name].strip()
+    return _make_config(data, {**read_file(data), **from_environment(environ)})
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of an environment, by name; an empty variable counts as not set."""
+    variables = {name: environ.get(f"KAIRAN_{name.upper()}", "").strip() for name in setting_names()}
+    return {name: value for name, value in variables.items() if value}
+
+
+def _make_config(data: Path, values: dict[str, object]) -> Config:
     return validate_config(replace(Config(), **{**_coerce_types(values), "data": data}))
 
 
@@ -120,7 +138,9 @@ def run_as_owner_hint(folder: Path) -> str:
     return f"Run this as the user who owns the folder: sudo -u {owner} ./kairan …"
 
 
-def _read_toml(path: Path) -> dict[str, object]:
+def read_file(data: Path) -> dict[str, object]:
+    """Return the settings in `kairan.toml`; none if there is no file. Raises ConfigError."""
+    path = data / FILE_NAME
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -129,10 +149,55 @@ def _read_toml(path: Path) -> dict[str, object]:
         raise ConfigError(f"No right to read {path}. {run_as_owner_hint(path.parent)}") from wrong
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as wrong:
         raise ConfigError(f"kairan.toml cannot be read: {wrong}") from wrong
-    unknown = sorted(set(values) - {setting.name for setting in fields(Config)})
+    unknown = sorted(set(values) - set(setting_names()))
     if unknown:
         raise ConfigError(f"kairan.toml has a setting that does not exist: {', '.join(unknown)}")
     return values
+
+
+def write_file(data: Path, changes: Mapping[str, object]) -> None:
+    """Change settings in `kairan.toml` (0600), None removes one; comments and other lines stay.
+
+    Raises ConfigError, before anything is written, and OSError.
+    """
+    folder = data / "run"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "settings").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = read_file(data)
+        for name, value in changes.items():
+            if value is None or value == "":
+                wanted.pop(name, None)
+            else:
+                wanted[name] = value
+        _make_config(data, wanted)
+        path = data / FILE_NAME
+        text = _changed_text(path.read_text("utf-8") if path.exists() else "", changes, wanted)
+        fresh = path.with_suffix(".new")
+        with open(os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+
+
+def _changed_text(text: str, changes: Mapping[str, object], wanted: dict[str, object]) -> str:
+    """Return the text of the file with some lines changed; written anew if its form is an unusual one."""
+    lines = [line for line in text.splitlines() if line.partition("=")[0].strip() not in changes]
+    changed = "\n".join([*lines, *(_line(name, wanted[name]) for name in changes if name in wanted)]) + "\n"
+    try:
+        if tomllib.loads(changed) == wanted:
+            return changed
+    except tomllib.TOMLDecodeError:
+        pass
+    return "".join(f"{_line(name, value)}\n" for name, value in wanted.items())
+
+
+def _line(name: str, value: object) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{name} = {value}"
+    return f"{name} = {json.dumps(str(value), ensure_ascii=False)}".replace("\x7f", "\\u007f")
 
 
 def _coerce_types(values: dict[str, object]) -> dict[str, Any]:
@@ -233,20 +298,59 @@ def is_base_url(url: str) -> bool:
         return False
 
 
+# ── the configuration of this process ────────────────────────────────────────────────────────────────────────────
+
 _current: Config | None = None
+_given: frozenset[str] = frozenset()
+_stamp: object = None
 
 
 def current_config() -> Config:
-    """Return the configuration of this process; load it on first use."""
-    global _current
+    """Return the configuration of this process: loaded on first use, and again after a change of the file.
+
+    A changed file that is invalid is logged once and left alone. What needs a restart keeps its value.
+    """
+    global _current, _stamp
     if _current is None:
         set_current_config(load_config())
     assert _current is not None  # noqa: S101
+    stamp = _stamp_of(_current.data)
+    if stamp != _stamp:
+        _stamp = stamp
+        try:
+            kept = {name: getattr(_current, name) for name in (*_given, *NEEDS_RESTART)}
+            _current = _make_config(_current.data, {**read_file(_current.data), **kept})
+        except ConfigError as wrong:
+            log.warning("%s; the settings from before stay in force", wrong)
     return _current
 
 
 def set_current_config(config: Config) -> Config:
-    """Set the configuration of this process."""
-    global _current
-    _current = config
-    return config
+    """Set the configuration of this process. What it says beyond the file and the defaults wins over the file."""
+    global _current, _given, _stamp
+    _stamp = _stamp_of(config.data)
+    try:
+        stored = _make_config(config.data, read_file(config.data))
+    except ConfigError:
+        stored = Config(data=config.data)
+    own = {name for name in setting_names() if getattr(config, name) not in (getattr(stored, name), _default(name))}
+    _given = frozenset(own | from_environment(os.environ).keys()) - {"data"}
+    _current = replace(stored, **{name: getattr(config, name) for name in _given})
+    return _current
+
+
+def _default(name: str) -> object:
+    return getattr(Config(), name)
+
+
+def given_names() -> frozenset[str]:
+    """Return the settings that the environment of this process fixes: changing the file does not change them."""
+    return _given
+
+
+def _stamp_of(data: Path) -> object:
+    try:
+        found = os.stat(data / FILE_NAME)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

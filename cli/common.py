@@ -16,7 +16,7 @@ from peewee import DatabaseError
 
 import clock
 from config import Config, ConfigError, current_config, load_config, run_as_owner_hint, set_current_config
-from core import disk_space, install, schema
+from core import disk_space, install, schema, settings
 from core.accounts import accounts
 from core.errors import DomainError
 from database import is_locked_error
@@ -69,6 +69,7 @@ def _open_installation() -> None:
     clock.set_offset(config.clock_offset_s)
     try:
         install.prepare_data_folder(config)
+        _move_settings()
     except PermissionError as wrong:
         exit_with_error(f"No right to write in {wrong.filename}. {run_as_owner_hint(config.data)}")
     except OSError as wrong:
@@ -77,6 +78,12 @@ def _open_installation() -> None:
         exit_with_error(
             f"The data folder {wrong.filename} cannot be made ({wrong.strerror}); KAIRAN_DATA names another."
         )
+
+
+def _move_settings() -> None:
+    """Move what an earlier version kept in its tables into kairan.toml, and say so."""
+    if moved := settings.move_settings_to_file():
+        print_note(f"These settings are in kairan.toml now: {', '.join(moved)}")
 
 
 @contextmanager

@@ -41,7 +41,9 @@ def change(**given: str | None) -> None:
     except DomainError as error:
         exit_with_domain_error(error)
     for name in sorted(settings.load_settings().fixed & fields.keys()):
-        print_note(f"KAIRAN_{name.upper()} is set in the environment or kairan.toml and wins.")
+        print_note(
+            f"KAIRAN_{name.upper()} is set in the environment of this command, so the change has no effect here."
+        )
 
 
 COMMANDS = (init, org)

@@ -16,6 +16,7 @@ from typing import IO
 
 from cli.common import PARENT_PIPE
 from config import PROJECT_DIR, Config
+from core import process_settings
 
 log = logging.getLogger("kairan.supervisor")
 
@@ -55,6 +56,7 @@ class Supervisor:
         """Run until a signal comes; return the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        process_settings.publish()
         try:
             while not self._stopping:
                 self._start_missing()

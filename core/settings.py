@@ -1,4 +1,4 @@
-"""The settings in force: environment, `kairan.toml`, and what administrators set on pages."""
+"""The settings in force: the technical ones of `kairan.toml`, and what the Organization row says."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,17 +13,20 @@ from mail.address import OwnAddresses, id_domain
 from mail.server_urls import ImapAccount, SmtpServer
 from models import Organization, User
 
+DEFAULT_RATE, DEFAULT_DOMAIN_RATE, DEFAULT_HOLD_S = 300, 120, 180
+IMAP_MODES = ("collected", "mailbox")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is in force now: the environment and `kairan.toml` win over the Organization row.
+    """What is in force now.
 
     `rate`, `domain_rate` and `domain_rates` (by domain): letters a minute, `hour_rate`: an hour (0: no limit); `hold_s`,
     `hold_urgent_s`, `late_s`: seconds. `route`: the mail server, None if this process knows none. `live`: letters have
     left this installation, so without a route they wait; else they go to the outbox (practice). `own_addresses`: our
     addresses; `mail_domain`: of our Message-IDs, and of all addresses unless there is one mailbox only. `mail_mode`: how
     mail comes back; `imap_account`: of the mailbox that is read, None if none; `has_inbound_listener`: an address for SMTP
-    or LMTP is set. `fixed` names what a restart alone can change.
+    or LMTP is set. `fixed` names what the environment of this process sets, so that pages cannot change it.
     """
 
     name: str
@@ -69,52 +72,43 @@ class Settings:
 
 
 def load_settings() -> Settings:
-    """Put the environment, the file and the Organization row together. Read anew for each notice."""
+    """Put configuration and Organization row together. Read anew for each notice."""
     config, row = ground.current_config(), Organization.load_row()
-    smtp, imap, mail_mode = config.smtp or row.smtp, config.imap or row.imap, config.road or row.mail_mode
-    reads_box = mail_mode in ("collected", "mailbox")
-    own = _own_addresses(config, row, mail_mode)
+    own = _own_addresses(config)
     return Settings(
         name=row.name,
         postal=row.postal,
         contact=row.contact,
         language=row.language,
         mail_domain=own.id_domain,
-        base_url=config.base_url or row.base_url or f"http://{config.http}",
-        route=SmtpServer.parse(smtp) if smtp else None,
+        base_url=config.base_url or f"http://{config.http}",
+        route=SmtpServer.parse(config.smtp) if config.smtp else None,
         live=row.live_since is not None,
         quarantined=quarantine.is_active(),
-        mail_mode=mail_mode or "own",
+        mail_mode=config.road or "own",
         own_addresses=own,
-        imap_account=ImapAccount.parse(imap) if imap and reads_box else None,
-        recipient_header=config.recipient_header or row.recipient_header,
+        imap_account=ImapAccount.parse(config.imap) if config.imap and config.road in IMAP_MODES else None,
+        recipient_header=config.recipient_header,
         has_inbound_listener=config.inbound_listener is not None,
-        rate=row.rate if config.rate is None else config.rate,
-        domain_rate=_domain_rate(config, row),
+        rate=DEFAULT_RATE if config.rate is None else config.rate,
+        domain_rate=_domain_rate(config),
         domain_rates=ground.parse_domain_rates(config.domain_rates),
-        hour_rate=_hour_rate(config, row),
-        hold_s=row.hold_s if config.hold_s is None else config.hold_s,
+        hour_rate=_hour_rate(config),
+        hold_s=DEFAULT_HOLD_S if config.hold_s is None else config.hold_s,
         hold_urgent_s=row.hold_urgent_s if config.hold_s is None else min(config.hold_s, row.hold_urgent_s),
         late_s=row.late_s,
         secret=config.key("secret"),
-        fixed=frozenset(name for name in _CONFIGURABLE if _is_set(config, name)),
+        fixed=ground.given_names(),
     )
 
 
-_CONFIGURABLE = (
-    *("mail_domain", "base_url", "smtp", "rate", "domain_rate", "hour_rate", "hold_s"),
-    *("road", "imap", "mailbox", "plus", "recipient_header"),
-)
-
-
-def _own_addresses(config: ground.Config, row: Organization, mail_mode: str) -> OwnAddresses:
+def _own_addresses(config: ground.Config) -> OwnAddresses:
     """Return our addresses: of a whole domain, or with one mailbox only what stands behind its plus."""
-    mailbox = config.mailbox or row.mailbox
-    if mail_mode == "mailbox" and mailbox:
-        host = urlsplit(config.base_url or row.base_url).hostname or ""
-        plus = config.plus == "yes" if config.plus else row.plus
-        return OwnAddresses(mailbox.rpartition("@")[2], id_domain(mailbox, host), mailbox, plus)
-    domain = config.mail_domain or row.mail_domain or "kairan.invalid"
+    if config.road == "mailbox" and config.mailbox:
+        host = urlsplit(config.base_url).hostname or ""
+        domain = config.mailbox.rpartition("@")[2]
+        return OwnAddresses(domain, id_domain(config.mailbox, host), config.mailbox, config.plus == "yes")
+    domain = config.mail_domain or "kairan.invalid"
     return OwnAddresses(domain, domain)
 
 
@@ -129,33 +123,76 @@ def imap_address(settings: Settings) -> str:
     if settings.imap_account is None:
         return ""
     user = settings.imap_account.user.lower() if "@" in settings.imap_account.user else ""
-    return ground.current_config().mailbox or Organization.load_row().mailbox or user
+    return ground.current_config().mailbox or user
 
 
-def _hour_rate(config: ground.Config, row: Organization) -> int:
-    """Return the letters an hour (0: no limit); KAIRAN_RATE=0 alone lifts it, as it does the domains' limit."""
-    if config.hour_rate is not None:
-        return config.hour_rate
-    return 0 if config.rate == 0 else row.hour_rate
+def configured(name: str) -> object:
+    """Return one setting of `kairan.toml` or the environment as it stands there."""
+    return getattr(ground.current_config(), name)
 
 
-def _domain_rate(config: ground.Config, row: Organization) -> int:
-    """Return the letters a minute to one domain; KAIRAN_RATE=0 alone ("as fast as the server takes them") lifts it."""
-    if config.domain_rate is not None:
-        return config.domain_rate
-    return 0 if config.rate == 0 else row.domain_rate
+def _hour_rate(config: ground.Config) -> int:
+    """Return the letters an hour (0: no limit)."""
+    return 0 if _is_lifted("hour_rate", config) else config.hour_rate or 0
 
 
-def _is_set(config: ground.Config, name: str) -> bool:
-    value = getattr(config, name)
-    return value is not None and value != ""
+def _domain_rate(config: ground.Config) -> int:
+    """Return the letters a minute to one domain (0: no limit)."""
+    if _is_lifted("domain_rate", config):
+        return 0
+    return DEFAULT_DOMAIN_RATE if config.domain_rate is None else config.domain_rate
+
+
+def _is_lifted(name: str, config: ground.Config) -> bool:
+    """Say whether KAIRAN_RATE=0 alone ("as fast as the server takes them") lifts a limit that the file sets."""
+    given = ground.given_names()
+    return config.rate == 0 and "rate" in given and name not in given
+
+
+_IN_FILE = {
+    **{name: name for name in ("mail_domain", "base_url", "smtp", "imap", "mailbox", "plus", "recipient_header")},
+    **{name: name for name in ("rate", "domain_rate", "hour_rate", "hold_s")},
+    "mail_mode": "road",
+}
+"""Where `kairan.toml` keeps what pages call by these names."""
 
 
 def update_organization(by: User | None, **fields: object) -> None:
-    """Change what administrators set (name, postal, contact, language, mail_domain, base_url, smtp, rates, hold_s)."""
+    """Change what administrators set: the technical settings in `kairan.toml`, the others in the Organization row.
+
+    Raises ConfigError, OSError.
+    """
     Organization.load_row()
-    Organization.update(**fields).where(Organization.id == 1).execute()
+    changes = {_IN_FILE[name]: _as_setting(value) for name, value in fields.items() if name in _IN_FILE}
+    if changes:
+        ground.write_file(ground.current_config().data, changes)
+    columns = {name: value for name, value in fields.items() if name not in _IN_FILE}
+    if columns:
+        Organization.update(**columns).where(Organization.id == 1).execute()
     audit.log_action(by, "organization.changed", detail={"fields": sorted(fields)})
+
+
+def _as_setting(value: object) -> object:
+    return ("yes" if value else "") if isinstance(value, bool) else value
+
+
+def move_settings_to_file() -> list[str]:
+    """Move the technical settings that an earlier version kept in the Organization row; return their names. Idempotent.
+
+    What the file has stays.
+    """
+    row = Organization.get_or_none(Organization.id == 1)
+    if row is None:
+        return []
+    defaults = {name: getattr(Organization, name).default for name in _IN_FILE}
+    old = {name: value for name, value in row.__data__.items() if name in _IN_FILE and value != defaults[name]}
+    if not old:
+        return []
+    data = ground.current_config().data
+    there = ground.read_file(data)
+    ground.write_file(data, {_IN_FILE[name]: _as_setting(v) for name, v in old.items() if _IN_FILE[name] not in there})
+    Organization.update({getattr(Organization, name): defaults[name] for name in old}).execute()
+    return sorted(_IN_FILE[name] for name in old)
 
 
 def go_live(now: datetime) -> None:

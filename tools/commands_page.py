@@ -30,9 +30,9 @@ line that says why. Name a list by the local part of its address, its number or 
 SETTINGS = """
 ## Settings
 
-Set each in `kairan.toml` inside the data folder (`name = value`, without `KAIRAN_`, in small letters) or in the
-environment, which wins. If neither has a value, Kairan uses the value from the settings page. If one has, the page
-only shows it.
+Their home is `kairan.toml` inside the data folder (`name = "value"`, without `KAIRAN_`, in small letters). Pages and
+`./kairan config set` write it. The environment wins over the file; it is meant for tests and containers, and a page
+only shows such a setting.
 
 | setting | default | meaning |
 |---|---|---|

@@ -21,7 +21,7 @@ from core.notifications.notify import notify
 from core.system import mail_settings
 from core.system.mail_settings import MAIL_MODES, SMTP_SECURITY_LABELS
 from i18n import N_
-from models import ImapStatus, Organization
+from models import ImapStatus
 from web import Form, _, errors_in, flash_message, letter_response, redirect_to, render_page, requires
 
 
@@ -96,8 +96,12 @@ def _server_form(config: settings.Settings) -> SmtpServerForm:
 
 
 def _mailbox_form() -> MailboxForm:
-    box, row = mail_settings.saved_account(), Organization.load_row()
-    common = {"mailbox": mail_settings.mailbox_address(), "plus": row.plus, "header": row.recipient_header}
+    box = mail_settings.saved_account()
+    common = {
+        "mailbox": mail_settings.mailbox_address(),
+        "plus": settings.configured("plus") == "yes",
+        "header": settings.configured("recipient_header"),
+    }
     if box is None:
         return MailboxForm(None, **common)
     return MailboxForm(None, host=box.host, port=box.port, security=box.security, user=box.user, **common)

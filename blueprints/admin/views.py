@@ -97,8 +97,10 @@ def organization_page() -> Answer:
 
 def _settings_page(status: int = 200, **filled: FlaskForm) -> Answer:
     config = settings.load_settings()
+    addresses = {name: settings.configured(name) for name in ("base_url", "mail_domain")}
+    organization = {**Organization.load_row().__data__, **addresses}
     forms = {
-        "families": _without_fixed_fields(OrganizationForm(None, obj=Organization.load_row())),
+        "families": _without_fixed_fields(OrganizationForm(None, data=organization)),
         "pace": _without_fixed_fields(SendingRatesForm(None, obj=config)),
     }
     return render_page("admin/organization.html", status=status, settings=config, **{**forms, **filled})

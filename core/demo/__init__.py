@@ -81,9 +81,9 @@ def fill_demo(now: datetime, families: int = ROSTER_HOUSEHOLDS) -> list[tuple[st
 
 def _require_empty_installation() -> None:
     """Refuse beside an outside mail server or real data; sample letters must never reach anybody."""
-    for smtp in (config.current_config().smtp, Organization.load_row().smtp):
-        if smtp and not config.is_loopback(smtp):
-            raise DomainError("A mail server is set, so the sample school is refused: its letters must not leave.")
+    smtp = config.current_config().smtp
+    if smtp and not config.is_loopback(smtp):
+        raise DomainError("A mail server is set, so the sample school is refused: its letters must not leave.")
     if Organization.load_row().set_up_at or MailingList.select().exists() or User.select().exists():
         raise DomainError("This installation is in use. For the sample school choose another folder: KAIRAN_DATA=…")
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from config import Config
-from core import backup, clock_watch
+from core import backup, clock_watch, process_settings
 from core.settings import Settings
 from i18n import N_
 from mail import auth_results, dkim_signer
@@ -33,6 +33,7 @@ CHECK_NAMES = {
     "dmarc": N_("DNS: what others do with forgeries (DMARC)"),
     "mx": N_("DNS: where mail comes in (MX)"),
     "ptr": N_("DNS: the reverse name (PTR)"),
+    "settings": N_("Settings"),
     "smtp": N_("Mail server"),
     "incoming": N_("Incoming mail"),
     "disk": N_("Free disk space"),
@@ -176,6 +177,7 @@ def _record_text(record: object, kind: str) -> str:
 
 def check_system(config: Config, settings: Settings, now: datetime) -> Iterator[CheckResult]:
     """Check mail server, incoming mail, disk, clock, queue, backup, base URL and certificate."""
+    yield _check_settings()
     yield _check_smtp(settings)
     yield _check_incoming(settings)
     free = shutil.disk_usage(config.data).free
@@ -189,6 +191,17 @@ def check_system(config: Config, settings: Settings, now: datetime) -> Iterator[
     yield CheckResult("base_url", https, settings.base_url, advice)
     if https:
         yield _check_certificate(settings.base_url, now)
+
+
+def _check_settings() -> CheckResult:
+    """Compare with the running service: a setting in the environment of one of them is unknown to the other."""
+    different = process_settings.differences()
+    advice = (
+        N_("The running service sees other values. Write them into kairan.toml: ./kairan config list")
+        if different
+        else ""
+    )
+    return CheckResult("settings", not different, ", ".join(different) or "kairan.toml", advice)
 
 
 def _check_clock(config: Config, now: datetime) -> CheckResult:

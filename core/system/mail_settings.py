@@ -25,7 +25,7 @@ from mail import address as addresses
 from mail.dkim_signer import DkimSigner
 from mail.server_urls import BadServerUrl, ImapAccount, Server, SmtpServer
 from mail.smtp import OutcomeUnknown, SmtpConnection, SmtpReply, Unreachable
-from models import ImapStatus, Letter, LetterState, MailingList, Organization, User
+from models import ImapStatus, Letter, LetterState, MailingList, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def choose_mode(by: User, mode: str) -> None:
 
 def mailbox_address() -> str:
     """Return the configured mailbox address, also if another mail mode is active."""
-    return imap_address(load_settings()) or Organization.load_row().mailbox
+    return imap_address(load_settings()) or current_config().mailbox
 
 
 def _server_url(scheme: str, host: str, port: int | None, user: str, password: str, saved: Server | None) -> str:
@@ -209,7 +209,7 @@ def _is_list_address(address: str) -> bool:
 
 def saved_account() -> ImapAccount | None:
     """Return the stored mailbox account, also if another mail mode is active. Pages never show its password."""
-    url = current_config().imap or Organization.load_row().imap
+    url = current_config().imap
     return ImapAccount.parse(url) if url else None
 
 

@@ -20,6 +20,7 @@ PACKAGES = (
     "core.visibility",
     "core.clock_watch",
     "core.quarantine",
+    "core.process_settings",
     "core.settings",
     "core.schema",
     "core.install",

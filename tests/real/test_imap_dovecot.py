@@ -12,13 +12,13 @@ import clock
 import config as ground
 from core import settings
 from core.inbound import dispatch, imap_poller, spool
-from core.settings import load_settings
+from core.settings import load_settings, update_organization
 from core.system import diagnostics
 from database import db
 from mail.address import message_id
 from mail.imap import HANDLED_FOLDER, OTHER_FOLDER, ImapSession, MailboxUnavailable
 from mail.server_urls import ImapAccount
-from models import AllowedSender, ImapStatus, InboundMessage, Letter, Membership, Notice, Organization, Person
+from models import AllowedSender, ImapStatus, InboundMessage, Letter, Membership, Notice, Person
 from smtpd import SpoolWorker
 from tests import cast_notices, smarthost
 from tests.cast_mail import DOMAIN, dns, mail, signed
@@ -167,7 +167,7 @@ def test_a_recipient_that_is_only_guessed_posts_nothing_by_itself(school, box):
 def test_what_is_wrong_is_said_in_plain_words_and_tried_less_and_less(school, box, change, reason):
     """Never a crash, never a busy loop: the next tries come later and later."""
     wrong = replace(load_settings().imap_account, **change)
-    Organization.update(imap="").execute()
+    update_organization(None, imap="")
     with pytest.raises(MailboxUnavailable) as told:
         imap_poller.poll_once(wrong, clock.now())
     assert (told.value.reason, ImapStatus.load_row().reason) == (reason, reason)

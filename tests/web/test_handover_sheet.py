@@ -2,7 +2,8 @@
 
 from datetime import date
 
-from models import AllowedSender, Organization, Role
+from core.settings import update_organization
+from models import AllowedSender, Role
 from tests import cast
 from tests.web.notice_factory import get_page
 
@@ -10,7 +11,7 @@ SMTP = "smtps://schule:sehr-geheim-7@smtp.provider.example:465"
 
 
 def test_everything_whoever_comes_next_must_know(school, as_):
-    Organization.update(smtp=SMTP, server_until=date(2027, 3, 1)).execute()
+    update_organization(None, smtp=SMTP, server_until=date(2027, 3, 1))
     Role.update(until=date(2030, 3, 31)).where(Role.user == school.users["送る子"]).execute()
     AllowedSender.create(list=school.lists["1-1"], address="k@example.jp", address_key="k@example.jp", name="教頭 小川")
     browser = as_("守")

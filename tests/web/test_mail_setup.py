@@ -13,7 +13,7 @@ from core.settings import load_settings
 from core.system import mail_settings
 from mail.imap import MailboxUnavailable
 from mail.smtp import SmtpReply
-from models import AuditLog, ImapStatus, Letter, Organization
+from models import AuditLog, ImapStatus, Letter
 from tests import smarthost
 
 SERVER = {
@@ -214,7 +214,7 @@ def test_a_refusal_of_the_sender_shows_by_its_place():
 def test_the_situation_says_what_works_and_hides_what_does_not(as_, free, school):
     """Without a way in, no page offers an address to write to."""
     browser = as_("守")
-    Organization.update(smtp="smtp://127.0.0.1:2525", mail_domain="mail.momiji.example").execute()
+    settings.update_organization(None, smtp="smtp://127.0.0.1:2525", mail_domain="mail.momiji.example")
     senders = f"/lists/{school.lists['1-1'].id}/senders"
     assert page(browser).count("使えません") == 4
     assert "1nen1kumi-join@" not in browser.get(senders).text and "メールを受け取れません" in browser.get(senders).text
@@ -225,7 +225,7 @@ def test_the_situation_says_what_works_and_hides_what_does_not(as_, free, school
 
 def test_one_mailbox_offers_its_plus_or_nothing(as_, free, school, opens):
     browser = as_("守")
-    Organization.update(smtp="smtp://127.0.0.1:2525").execute()
+    settings.update_organization(None, smtp="smtp://127.0.0.1:2525")
     assert browser.post("/admin/mail/road", data={"road": "mailbox"}).status_code == 303
     assert browser.post("/admin/mail/box", data=BOX).status_code == 303
     senders = f"/lists/{school.lists['1-1'].id}/senders"
@@ -276,12 +276,12 @@ def test_what_is_wrong_with_the_mailbox_stands_on_the_page(as_, free, monkeypatc
     ],
 )
 def test_a_mailbox_that_cannot_be_is_refused_and_nothing_typed_is_lost(as_, free, school, opens, field, value):
-    Organization.update(mail_mode="collected", mail_domain="momiji.example").execute()
+    settings.update_organization(None, mail_mode="collected", mail_domain="momiji.example")
     answer = as_("守").post("/admin/mail/box", data={**BOX, field: value})
     assert answer.status_code == 422
     kept = "user" if field == "host" else "host"
     assert f'value="{BOX[kept]}"' in answer.text
-    assert not Organization.load_row().imap and not opens
+    assert not settings.configured("imap") and not opens
 
 
 def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_, config):
@@ -298,7 +298,7 @@ def test_what_the_environment_fixes_is_named_and_cannot_be_posted(as_, config):
     assert all(f"KAIRAN_{name}" in text for name in ("ROAD", "IMAP", "SMTP")) and "geheim" not in text
     for one in ("road", "server", "box"):
         assert browser.post(f"/admin/mail/{one}", data={**BOX, **SERVER, "road": "own"}).status_code == 403
-    assert (Organization.load_row().mail_mode, Organization.load_row().imap, load_settings().hour_rate) == ("", "", 7)
+    assert not (config.data / "kairan.toml").exists() and load_settings().hour_rate == 7
 
 
 def test_a_word_that_is_no_situation_is_refused(as_, free):

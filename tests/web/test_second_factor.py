@@ -13,7 +13,8 @@ from core import scheduler
 from core.accounts import second_factor, totp
 from core.inbound import imap_poller
 from core.notices import drafts
-from models import AuditLog, Device, Letter, Notice, Organization, Passkey, RecoveryCode, Session, TotpKey, User
+from core.settings import configured
+from models import AuditLog, Device, Letter, Notice, Passkey, RecoveryCode, Session, TotpKey, User
 from tests.cast import PASSWORD
 from tests.soft_authenticator import SoftAuthenticator
 
@@ -357,10 +358,10 @@ def test_mail_server_and_mailbox_change_only_after_a_confirmation(as_, path, dat
     answer = browser.post(path, data=data)
     assert answer.status_code == 422
     assert "先にご本人の確認をしてから" in answer.text and data["host"] in answer.text
-    assert (Organization.load_row().smtp, Organization.load_row().imap) == ("", "")
+    assert (configured("smtp"), configured("imap")) == ("", "")
     confirm(browser)
     browser.post(path, data=data)
-    assert data["host"] in Organization.load_row().smtp + Organization.load_row().imap
+    assert data["host"] in configured("smtp") + configured("imap")
 
 
 # ── devices ──────────────────────────────────────────────────────────────────────────────────────────────────────
