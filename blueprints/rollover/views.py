@@ -1,5 +1,6 @@
 """The rollover, one page for each step. It can be interrupted and continued (field.md 5.1)."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from blueprints.rollover import bp
 from core import display_names
 from core.accounts.roles import ROLE_LABELS
 from core.errors import DomainError
+from core.imports import plan_model
 from core.members import households, lists
 from core.rollover import new_roster, year_end
 from core.rollover.child_matching import DOUBT_REASONS
@@ -170,6 +172,10 @@ def new_roster_page(rollover: Rollover, wrong: str = "", text: str = "", status:
         most=MAX_LINES_SHOWN,
         why=DOUBT_REASONS,
         room=room,
+        remarks=[
+            (line, plan_model.format_note(language(), plan_model.LineNote(message, values)))
+            for line, message, values in rollover.roster.get("remarks", ())
+        ],
         classes_without_list=_(", ").join(room(*parts) for parts in shown.classes_without_list),
         status=status,
     )
@@ -196,7 +202,8 @@ def upload_roster() -> Answer:
         return new_roster_page(rollover, _("Please choose a file or paste some lines."), text, 422)
     try:
         filename = (held.filename or "") if held and content else ""
-        new_roster.upload_roster(rollover, content=content, text="" if content else text, filename=filename)
+        take = [name for name in re.split(r"\s*[,、，\n]\s*", request.form.get("take", "").strip()) if name]
+        new_roster.upload_roster(rollover, content=content, text="" if content else text, filename=filename, take=take)
     except DomainError as refused:
         return new_roster_page(rollover, _(refused.message, **refused.values), text, 422)
     return redirect_to("rollover.index")

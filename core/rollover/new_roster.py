@@ -18,9 +18,11 @@ from core.errors import DomainError
 from core.imports import apply, columns, jobs
 from core.imports.class_source import class_from_text
 from core.imports.columns import RosterRow, Sheet, read_rows
+from core.imports.matching import NO_PERSON
 from core.imports.plan import plan_rows
 from core.imports.plan_model import SECOND, ImportPlan, LineChoices, RowDraft, preview_digest
 from core.imports.read import read_pasted
+from core.members import lists
 from core.rollover.child_matching import DECIDED_NEW, DECIDED_SKIP, RosterLine, match_rows
 from core.rollover.year_end import PreviewOutdated, change_rollover, class_list_candidates
 from core.settings import load_settings
@@ -76,18 +78,43 @@ class RosterPreview:
 # ── bringing it in ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def upload_roster(rollover: Rollover, *, content: bytes = b"", text: str = "", filename: str = "") -> int:
+def upload_roster(
+    rollover: Rollover, *, content: bytes = b"", text: str = "", filename: str = "", take: Iterable[str] = ()
+) -> int:
     """Store the lines of a roster until they are applied; return how many.
 
-    Raises UnreadableFile, NoChildColumns, StepAlreadyDone.
+    An unknown column is read only if a list has this item, or `take` names it: the lines may wait for weeks, and a note
+    about an allergy must not. Raises UnreadableFile, NoChildColumns, StepAlreadyDone.
     """
     sheet = columns.find_header(read_pasted(text)) if text.strip() else jobs.read_sheet(content, filename)
-    rows = [row for row in read_rows(sheet, _child_mapping(sheet)) if row.child_name]
+    known = {*lists.item_names([row.id for row in MailingList.open_lists()]), *take}
+    mapping = columns.drop_unknown_items(sheet, _child_mapping(sheet), known)
+    read = read_rows(sheet, mapping, split=False)
+    rows = [row for row in read if row.child_name and not row.no_person]
     if not rows or not any(row.grade or row.class_name for row in rows):
         raise NoChildColumns()
-    roster = {"filename": filename[:120], "rows": [asdict(row) for row in rows], "decided": {}, "leaving": []}
+    roster = {
+        "filename": filename[-120:],
+        "rows": [asdict(row) for row in rows],
+        "decided": {},
+        "leaving": [],
+        "untaken": [column for _, column in columns.untaken_columns(sheet, mapping)],
+        "remarks": [[0, *remark] for remark in sheet.remarks] + _remarks(read),
+    }
     change_rollover(rollover, RolloverState.ENDED, roster=roster)
     return len(rows)
+
+
+def _remarks(rows: Iterable[RosterRow]) -> list[list[Any]]:
+    """Return [line, message, values] of lines that are left out, and of cells that were changed or look odd."""
+    found: list[list[Any]] = []
+    for row in rows:
+        if row.no_person:
+            found.append([row.number, NO_PERSON[row.no_person], {}])
+        elif not row.child_name:
+            found.append([row.number, N_("There is no child on this line, so it is left out."), {}])
+        found += [[row.number, message, values] for message, values in row.remarks]
+    return found
 
 
 def _child_mapping(sheet: Sheet) -> tuple[str, ...]:
@@ -171,9 +198,9 @@ def _missing_children(lines: Iterable[RosterLine], continuing: Iterable[Child]) 
 def _list_by_class(rollover: Rollover) -> dict[tuple[str, str], MailingList]:
     """Return the open list of each class, by (grade, class); the names of newer lists say their class."""
     known = {int(number): tuple(class_) for number, class_ in rollover.plan["rooms"].items()}
-    lists = class_list_candidates()
-    rooms = {known[mailing_list.id]: mailing_list for mailing_list in lists if mailing_list.id in known}
-    for mailing_list in lists:
+    candidates = class_list_candidates()
+    rooms = {known[mailing_list.id]: mailing_list for mailing_list in candidates if mailing_list.id in known}
+    for mailing_list in candidates:
         if mailing_list.id not in known and all(class_ := class_from_text(mailing_list.name)):
             rooms.setdefault(class_, mailing_list)
     return rooms

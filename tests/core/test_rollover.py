@@ -454,3 +454,15 @@ def test_a_list_may_be_opened_without_a_roster(school, admin, ended):
     assert year_end.reopen_list(MailingList.get_by_id(school.lists["1-1"].id), admin)
     assert not year_end.reopen_list(MailingList.get_by_id(school.lists["1-1"].id), admin)
     assert {one.name for one in year_end.lists_awaiting_roster()} == {"2年1組"}
+
+
+def test_an_unknown_column_of_the_new_roster_is_not_read_unless_it_is_named(ended):
+    text = "児童氏名,学年,組,備考,係\n新井 空,1,1,卵アレルギー,広報\n合計 1名,,,,\n,,,転出,\n"
+    new_roster.upload_roster(ended, content=text.encode(), filename="r.csv")
+    roster = Rollover.get().roster
+    assert roster["untaken"] == ["備考", "係"]
+    assert "卵アレルギー" not in str(roster)
+    assert [line for line, _, _ in roster["remarks"]] == [3, 4, 4]
+    new_roster.upload_roster(ended, content=text.encode(), filename="r.csv", take=["係"])
+    roster = Rollover.get().roster
+    assert (roster["untaken"], roster["rows"][0]["attributes"]) == (["備考"], {"係": "広報"})

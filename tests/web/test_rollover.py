@@ -100,3 +100,16 @@ def test_only_administrators_and_only_in_order(school, as_):
     browser.post("/rollover/begin")
     browser.post("/rollover/drop")
     assert Rollover.select().count() == 0
+
+
+def test_unknown_columns_of_the_new_roster_are_named_and_taken_only_by_name(school, as_):
+    browser = as_("守")
+    ended(browser)
+    lines = "児童氏名,学年,組,備考,係\n新井 空,1,1,卵アレルギー,広報\n合計 1名,,,,\n"
+    browser.post("/rollover/roster", data={"text": lines})
+    shown = get_page(browser, "/rollover")
+    assert "次の列は読んでいません：備考、係" in shown
+    assert "3行目：合計のようです" in shown or "合計" in shown
+    assert "卵アレルギー" not in shown
+    browser.post("/rollover/roster", data={"text": lines, "take": "係"})
+    assert "次の列は読んでいません：備考。" in get_page(browser, "/rollover")
