@@ -258,6 +258,13 @@ def add_question(number: int, kind: str) -> Any:
     return _save_questions(number, content_form.AddQuestion(kind), added_question=True)
 
 
+@bp.post("/<int:number>/words/questions/deadline/<day>")
+@web.requires("send")
+def set_deadline(number: int, day: str) -> Any:
+    """Take a day that the text names as the deadline."""
+    return _save_questions(number, content_form.SetDeadline(day))
+
+
 @bp.post("/<int:number>/words/questions/<int:place>/remove")
 @web.requires("send")
 def remove_question(number: int, place: int) -> Any:

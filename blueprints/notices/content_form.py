@@ -1,16 +1,17 @@
 """The content form and its question section: buttons, shared terms, values for the template (T-48)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from flask import Response, render_template, request
 from wtforms import BooleanField, HiddenField, SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.validators import Length
 
+import clock
 import web
 from blueprints.notices import bp
-from core.notices import question_fields, questions
+from core.notices import content_checks, question_fields, questions
 from core.notices.question_fields import QuestionFields, QuestionTerms, SharedTerms
 from core.settings import load_settings
 from i18n import N_
@@ -87,11 +88,26 @@ class RemoveChoice:
             del sheet.choices[self.choice]
 
 
+@dataclass(frozen=True, slots=True)
+class SetDeadline:
+    day: str
+
+    def apply(self, sheets: dict[int, QuestionFields], form: ContentForm) -> None:
+        form.deadline_day.data = self.day[:20]
+
+
+def named_deadlines(form: ContentForm) -> list[date]:
+    """Return the coming days that the text of the form names as a deadline."""
+    return content_checks.deadlines_in_text(f"{form.subject.data}\n{form.text.data or form.html.data}", clock.today())
+
+
 def _new_question(kind: str, form: ContentForm, first: bool) -> QuestionFields:
     """Return a preset question. The first one also sets the shared unit and remarks line."""
     ask = questions.new_question(kind, load_settings().language)
     own = QuestionTerms()
     if first:
+        if not form.deadline_day.data and (named := named_deadlines(form)):
+            form.deadline_day.data = named[0].isoformat()
         form.unit.data, form.comment.data = ask.unit, ask.comment
     else:
         unit = ask.unit if ask.unit != form.unit.data and ask.unit != "household" else ""
@@ -176,6 +192,8 @@ def template_values(notice: Notice, form: ContentForm) -> dict[str, Any]:
         "remarks": question_fields.REMARKS_LABELS,
         "until": questions.deadline_text(web.language(), _shared_terms(form).deadline),
         "most": questions.MAX_QUESTIONS,
+        "named_deadlines": [day for day in named_deadlines(form) if day.isoformat() != form.deadline_day.data],
+        "calendar_of": lambda days: question_fields.calendar_weeks(days, clock.today()),
     }
 
 

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, time
+from datetime import date, datetime, time, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -17,10 +17,12 @@ import clock
 import i18n
 from core.notices import questions
 from core.notices.questions import QuestionDraft
+from core.settings import load_settings
 from i18n import N_
 
 _KIND = re.compile(r"q(\d{1,3})-kind")
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+CALENDAR_WEEKS = 6
 REMARKS_LABELS: dict[str, str] = {"yes": N_("with a line for remarks"), "no": N_("without a line for remarks")}
 
 
@@ -227,9 +229,53 @@ def _parse_question(posted: Mapping[str, Sequence[str]], place: int) -> Question
         kind if kind in questions.PRESETS else "own",
         typed("text").strip(),
         [text.strip() for text in choices],
-        typed("days"),
+        merge_picked_days(typed("days"), posted.get(f"q{place}-pick", ()), typed("picked").split()),
         _parse_terms(*(typed(name).strip()[:20] for name in ("unit", "day", "hour", "endless", "remarks"))),
     )
+
+
+def merge_picked_days(lines: str, picked: Sequence[str], shown: Sequence[str]) -> str:
+    """Return the lines of a date poll with the days of the calendar: picked ones added, no longer picked ones removed.
+
+    picked, shown: ISO days that are ticked, and that the page had ticked. A line may go on after its day: 12/2(水) 19:00.
+    """
+    added = {day: label for day in picked if (label := _day_label(day))}
+    removed = tuple(label for day in set(shown) - set(picked) if (label := _day_label(day)))
+    before = lines.split("\n")
+    kept = [line for line in before if not (removed and line.startswith(removed))]
+    new = [added[day] for day in sorted(added) if not any(line.startswith(added[day]) for line in kept)]
+    if not new and len(kept) == len(before):
+        return lines
+    return "\n".join([*(line for line in kept if line.strip()), *new])
+
+
+def _day_label(day: str) -> str:
+    try:
+        return questions.short_day(load_settings().language, date.fromisoformat(day))
+    except ValueError:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarDay:
+    """A day of the calendar of a date poll. shown: its number, with the month on the first day of a month."""
+
+    day: date
+    shown: str
+    chosen: bool
+    past: bool
+
+
+def calendar_weeks(lines: str, today: date) -> list[list[CalendarDay]]:
+    """Return six weeks from Sunday on, with the days of these lines chosen."""
+    sunday, rows = today - timedelta(days=(today.weekday() + 1) % 7), lines.split("\n")
+    days = [sunday + timedelta(days=number) for number in range(CALENDAR_WEEKS * 7)]
+    cells = []
+    for day in days:
+        label = _day_label(day.isoformat())
+        shown = f"{day.month}/{day.day}" if day.day == 1 or day in (sunday, today) else str(day.day)
+        cells.append(CalendarDay(day, shown, any(row.startswith(label) for row in rows), day < today))
+    return [cells[start : start + 7] for start in range(0, len(cells), 7)]
 
 
 def _parse_terms(unit: str, day: str, hour: str, endless: str, remarks: str) -> QuestionTerms:

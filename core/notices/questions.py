@@ -96,6 +96,13 @@ class QuestionBlock:
         return next((question for question in self.questions if question.comment), None)
 
 
+def short_day(language: str, day: date) -> str:
+    """Return 12/2(水), or the whole day in English."""
+    return (
+        f"{day.month}/{day.day}({i18n.format_day('ja', day)[-2]})" if language == "ja" else i18n.format_day("en", day)
+    )
+
+
 def answer_keys(person: str, household: str, child: int | None) -> dict[str, str]:
     """Return {unit of a question: key of the reader's answer}."""
     return {"person": person, "household": household, "child": f"c{child}" if child else household}

@@ -12,7 +12,7 @@ from datetime import date, datetime, time, timedelta
 
 import clock
 import i18n
-from core.notices import drafts
+from core.notices import drafts, questions
 from core.notices.placeholders import find_placeholders
 from core.notices.templates import REMIND_EVERY_S, REMIND_TIMES, TemplateChoice, TemplateContent
 from models import Notice, User
@@ -81,7 +81,7 @@ def fill_template(
     filled = {f"〔{name}〕": value for name, value in values.items() if value}
     if day:
         filled |= dict.fromkeys((f"〔{name}〕" for name in _DAY_NAMES), i18n.format_day(language, day))
-        filled |= dict.fromkeys((f"〔{name}〕" for name in _SHORT_DAY_NAMES), short_day(language, day))
+        filled |= dict.fromkeys((f"〔{name}〕" for name in _SHORT_DAY_NAMES), questions.short_day(language, day))
     content = template.words
     asked = tuple(
         replace(
@@ -98,13 +98,6 @@ def fill_template(
         text=_add_paragraph(_fill(content.text, filled), remark.strip()),
         html=_fill_html(content.html, filled, remark.strip()) if content.html else "",
         questions=asked,
-    )
-
-
-def short_day(language: str, day: date) -> str:
-    """Return 12/2(水), or the whole day in English."""
-    return (
-        f"{day.month}/{day.day}({i18n.format_day('ja', day)[-2]})" if language == "ja" else i18n.format_day("en", day)
     )
 
 

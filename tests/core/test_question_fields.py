@@ -1,7 +1,10 @@
 """The questions of a form become drafts and come back as the same fields (T-48)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
+import pytest
+
+from core.notices import question_fields
 from core.notices.question_fields import (
     SharedTerms,
     drafts_of_fields,
@@ -59,3 +62,27 @@ def test_choices_come_in_fields_or_in_lines():
     assert one_each[1].choices == in_lines[1].choices == ["はい", "", "いいえ"]
     assert (one_each[1].title, one_each[2].kind, one_each[2].own.unit) == ("出席", "own", "")
     assert [sheet.choices for sheet in drop_empty_choices(one_each.values())] == [["はい", "いいえ"], []]
+
+
+@pytest.mark.parametrize(
+    ("lines", "picked", "shown", "kept"),
+    [
+        ("", ["2026-12-26", "2026-12-05"], [], "12/5(土)\n12/26(土)"),
+        ("12/5(土) 19:00", ["2026-12-05", "2026-12-26"], ["2026-12-05"], "12/5(土) 19:00\n12/26(土)"),
+        ("12/5(土) 19:00\n終業式の日", [], ["2026-12-05"], "終業式の日"),
+        ("12/5(土)\n\n", ["2026-12-05"], ["2026-12-05"], "12/5(土)\n\n"),
+        ("終業式の日", ["x"], ["y"], "終業式の日"),
+    ],
+)
+def test_days_tapped_in_the_calendar_join_the_lines(school, lines, picked, shown, kept):
+    """The weekday is computed, so it cannot be typed wrong; a line may go on after its day."""
+    assert question_fields.merge_picked_days(lines, picked, shown) == kept
+
+
+def test_the_calendar_begins_on_sunday_and_shows_what_is_chosen(school):
+    weeks = question_fields.calendar_weeks("12/5(土) 19:00", date(2026, 12, 2))
+    cells = [cell for week in weeks for cell in week]
+    assert len(weeks) == 6 and cells[0].day == date(2026, 11, 29)
+    assert [cell.day for cell in cells if cell.past] == [date(2026, 11, 29), date(2026, 11, 30), date(2026, 12, 1)]
+    assert [cell.shown for cell in cells[:4]] == ["11/29", "30", "12/1", "12/2"]
+    assert [cell.day for cell in cells if cell.chosen] == [date(2026, 12, 5)]

@@ -65,6 +65,7 @@ def test_a_letter_from_word_arrives_whole_for_who_reads_text(visit, house, tmp_p
     assert not page.locator("textarea[name=html]").is_visible()
     page.locator("trix-editor").click()
     page.evaluate(PASTE, WORD)
+    page.locator("#more > summary").click()
     page.locator("#fields summary").click()
     page.get_by_role("button", name="児童氏名").click()
     _compose_japanese(page)

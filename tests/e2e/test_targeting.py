@@ -164,6 +164,7 @@ def test_fields_are_tapped_in_and_every_child_has_the_own_values(visit, house) -
     log_in(page, "守")
     begin(page, "1年1組", "2年1組")
     on_to_the_words(page)
+    page.locator("#more > summary").click()
     page.locator("#fields > summary").click()
     page.fill("[name=subject]", "当番 ")
     tap(page, "subject", "当番日")
@@ -177,6 +178,7 @@ def test_fields_are_tapped_in_and_every_child_has_the_own_values(visit, house) -
     assert "「当番日」が空の" in main and "石川 直樹" in main
     count = int(page.locator("#audience .count b").inner_text())
     seen = set()
+    page.locator("#others summary").click()
     for place in range(count):
         page.get_by_text(f"{place + 1}／{count}通目").wait_for()
         seen.add(page.locator("#as .letter").inner_text())

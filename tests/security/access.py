@@ -258,6 +258,7 @@ ACCESS: dict[str, str] = {
     "notices.send_reminder": "sent send",
     "notices.send_test_email": "draft send",
     "notices.send_urgent": "any send",
+    "notices.set_deadline": "draft send",
     "notices.show": "sent view",
     "notices.show_cancel_link": "open",
     "notices.show_image": "sent view",

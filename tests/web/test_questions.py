@@ -306,3 +306,30 @@ def test_a_deadline_of_one_question_that_cannot_be_read_is_named_there(hanako, d
     answer = post(hanako, draft, "/next", **TWO, **{"q2-hour": "21:00"})
     text = page(answer)
     assert answer.status_code == 422 and "期限の日も" in text and 'id="q2-own" open' in text and 'value="21:00"' in text
+
+
+def test_a_date_in_the_text_becomes_the_deadline(hanako, draft):
+    """The first question takes it; another one is offered as a button, also without script."""
+    today = clock.to_local(clock.now()).date()
+    first, second = today + timedelta(days=5), today + timedelta(days=9)
+    text = f"{first.month}月{first.day}日までに、または{second.month}/{second.day}までにお知らせください。"
+    post(hanako, draft, "/questions/add/attendance", text=text)
+    (ask,) = written(draft)
+    assert clock.to_local(ask.deadline).date() == first
+    shown = page(hanako.get(f"/notices/{draft.id}/words"))
+    assert f'/words/questions/deadline/{second.isoformat()}"' in shown
+    asked = {"q1-kind": "attendance", "q1-text": ask.text, "q1-choice": list(ask.choices)}
+    post(hanako, draft, f"/questions/deadline/{second.isoformat()}", text=text, **asked)
+    (ask,) = written(draft)
+    assert clock.to_local(ask.deadline).date() == second
+
+
+def test_days_of_a_poll_are_tapped_in_a_calendar(hanako, draft):
+    post(hanako, draft, "/questions/add/days")
+    shown = page(hanako.get(f"/notices/{draft.id}/words"))
+    day = clock.to_local(clock.now()).date() + timedelta(days=8)
+    assert f'name="q1-pick" value="{day.isoformat()}"' in shown
+    asked = {"q1-kind": "days", "q1-text": "会", "q1-choice": ["○", "×"], "q1-pick": day.isoformat()}
+    post(hanako, draft, **asked)
+    (ask,) = written(draft)
+    assert ask.text == questions.short_day("ja", day)
