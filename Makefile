@@ -2,7 +2,11 @@
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: check lint format types lock vendor words bench test hours security
+# The archive of a tagged version and its checksum, in dist/.
+release:
+	$(BIN)/python -m tools.release
+
+.PHONY: release check lint format types lock vendor words bench test hours security
 
 check: lint types test
 

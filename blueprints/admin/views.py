@@ -18,7 +18,7 @@ from core.responses import tracking
 from core.retention import purge
 from core.settings import RENEWAL_NAMES, near_renewals, purge_starts_at
 from core.signup import carrier_help
-from core.system import health_email, nightly_backup, setup
+from core.system import health_email, nightly_backup, setup, version
 from core.system.diagnostics import CheckResult
 from i18n import LANGUAGES, N_
 from models import MailingList, Organization
@@ -259,6 +259,8 @@ def _health_page(form: RenewalDatesForm, findings: list[CheckResult] | None, sta
         safety=backup.current_status(clock.now()),
         backups=nightly_backup.list_backups(),
         second_place=nightly_backup.second_place(),
+        version=version.current_version(),
+        changes=version.latest_changes(),
     )
 
 

@@ -19,7 +19,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 import clock
-from config import current_config
+from config import FILE_NAME, current_config
 from database import db
 from models import TABLES, Device, Group, MailingList, Person, Session
 from tests import cast
@@ -150,7 +150,8 @@ def _copy_files(data: Path, name: str) -> None:
 
 
 def _put_files_back(data: Path, name: str) -> None:
-    """Restore files that a request has removed; new ones stay, nothing points to them."""
+    """Restore files that a request has removed, and forget settings that it wrote; other new files stay."""
+    (data / FILE_NAME).unlink(missing_ok=True)
     for kept in (data / name).rglob("*"):
         path = data / kept.relative_to(data / name)
         if kept.is_file() and not path.exists():
