@@ -208,10 +208,10 @@ def undo_changes(stored: dict[str, Any], rights: Permissions | None = None) -> t
 
 
 def _editable_rows(name: str, changed: dict[int, list[Any]], rights: Permissions | None) -> dict[int, list[Any]]:
-    column = {"person": Membership.person, "child": Membership.child}.get(name)
-    if rights is None or column is None:
+    columns: dict[str, Any] = {"person": Membership.person, "child": Membership.child}
+    if rights is None or name not in columns:
         return changed
-    editable = rights.editable(column, changed)
+    editable = rights.editable(columns[name], changed)
     return {number: entry for number, entry in changed.items() if number in editable}
 
 

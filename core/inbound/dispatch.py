@@ -346,7 +346,7 @@ def _handle_reply(target: InboundAddress, mail: InboundMail, proof: Proof, now: 
         return InboundResult("reply", "held", "old letter", keep_text=True)
     if sender := allowed_senders.sender_being_verified(letter):
         return allowed_senders.record_verification_reply(sender, mail.address, proof, letter, now)
-    return replies.record_reply(letter, mail, now)
+    return replies.record_reply(letter, mail, proof, now)
 
 
 def _handle_role_mail(target: InboundAddress, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
@@ -379,7 +379,7 @@ def _handle_post(target: InboundAddress, mail: InboundMail, proof: Proof, now: d
     sender = allowed_senders.get_sender(target.list, mail.address)
     letter = _get_letter(mail.letter_number)
     if sender is None and letter and letter.delivery_id and not proof.dmarc_failed:
-        return replies.record_reply(letter, mail, now)
+        return replies.record_reply(letter, mail, proof, now)
     if sender is None:
         return allowed_senders.hold_post_of_unknown_sender(target.list, mail.address, mail.subject, proof, now)
     if not proof.dns_failed:

@@ -52,6 +52,7 @@ REASON_TEXTS: dict[str, str] = {
     "empty": N_("The mail holds no words."),
     "placeholders": N_("Words of the template 〔…〕 are not filled in."),
     "new roster": N_("The list waits for its new roster. The sender has been told."),
+    "doubtful reply": N_("Nothing proves that the mail is from this address. It is shown with a warning."),
     "nobody": N_("Nobody in the list can receive mail. The sender has been told."),
 }
 VIEW_LABELS: dict[str, str] = {

@@ -14,6 +14,7 @@ from core.accounts import who_can
 from core.inbound import spool
 from core.inbound.message import InboundMail, InboundResult
 from core.inbound.post_by_mail import posted_from_address
+from core.inbound.proof import Proof
 from core.notices import file_types, merge_fields
 from core.notices.sender_names import response_recipient
 from core.notifications.notify import notify
@@ -29,6 +30,10 @@ MAX_NOTIFICATIONS_PER_DAY = 50
 MAX_FILES = 20
 _FILES_LINE = N_("With files: %(n)s. They can be saved from that page for 30 days.")
 MAX_QUOTED_CHARS = 4000
+DOUBTFUL = "doubtful reply"
+DOUBT_LINE = N_(
+    "Nothing proves that this mail is from the address that it names. If it matters, please ask by telephone."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +46,17 @@ class ReplyView:
     text: str
     delivery: int
     from_other_address: bool
+    is_doubtful: bool
     number: int
     files: tuple[tuple[str, int], ...]
     files_available: bool
 
 
-def record_reply(letter: Letter, mail: InboundMail, now: datetime) -> InboundResult:
+def record_reply(letter: Letter, mail: InboundMail, proof: Proof, now: datetime) -> InboundResult:
     """Mark the delivery as answered and notify the sender. Call inside the transaction that records the mail.
 
-    Attachments stay in the raw mail for 30 days: a photo of a paper form is often the whole reply.
+    Attachments stay in the raw mail for 30 days: a photo of a paper form is often the whole reply. Whoever gets a copy
+    of a reply knows its address, so a reply that proves no author is shown with a warning.
     """
     delivery = letter.delivery if letter.delivery_id else None
     if delivery is None:
@@ -65,11 +72,12 @@ def record_reply(letter: Letter, mail: InboundMail, now: datetime) -> InboundRes
     Notice.update(serial=Notice.serial + 1).where(Notice.id == delivery.notice_id).execute()
     audit.log_action(None, "delivery.replied", delivery.id, detail={"notice": delivery.notice_id})
     files = tuple((file_types.safe_filename(file.name), file.size) for file in mail.parsed.attachments[:MAX_FILES])
-    _notify_organizer(delivery, mail, now)
+    doubtful = proof.weakness in ("unproven", "bcc")
+    _notify_organizer(delivery, mail, now, doubtful=doubtful)
     return InboundResult(
         "reply",
         "done",
-        "",
+        DOUBTFUL if doubtful else "",
         delivery.list,
         letter.person_id,
         letter,
@@ -80,7 +88,7 @@ def record_reply(letter: Letter, mail: InboundMail, now: datetime) -> InboundRes
     )
 
 
-def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> None:
+def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime, *, doubtful: bool = False) -> None:
     """Notify the user in whose name the letter was sent (D-20), at most 50 times a day per notice.
 
     If that user may not see the family any more, the managers of the list are notified instead.
@@ -89,6 +97,7 @@ def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> N
     if not recipients or rate_limits.record_hit(f"replies:{notice.id}", now, 86400) > MAX_NOTIFICATIONS_PER_DAY:
         return
     for address, language in recipients:
+        doubt = f"{i18n.say(language, DOUBT_LINE)}\n\n" if doubtful else ""
         notify(
             "reply",
             address,
@@ -97,7 +106,7 @@ def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime) -> N
             name=delivery.name,
             subject=mail.subject or merge_fields.display_subject(notice),
             notice=merge_fields.display_subject(notice),
-            text=mail.text[:MAX_QUOTED_CHARS],
+            text=doubt + mail.text[:MAX_QUOTED_CHARS],
             files=f"{i18n.say(language, _FILES_LINE, n=mail.attachments)}\n" if mail.attachments else "",
             url=f"{load_settings().base_url}/notices/{notice.id}/board",
         )
@@ -166,9 +175,17 @@ def _reply_view(row: Any) -> ReplyView:
     letter = row.letter
     is_other = bool(row.address) and addresses.comparison_key(row.address) != addresses.comparison_key(letter.address)
     files = tuple((str(name), int(size)) for name, size in row.files)
-    available = bool(files) and spool.has_raw(row.file)
     return ReplyView(
-        letter.delivery.name, row.at, row.subject, row.text, letter.delivery_id, is_other, row.id, files, available
+        letter.delivery.name,
+        row.at,
+        row.subject,
+        row.text,
+        letter.delivery_id,
+        from_other_address=is_other,
+        is_doubtful=row.reason == DOUBTFUL,
+        number=row.id,
+        files=files,
+        files_available=bool(files) and spool.has_raw(row.file),
     )
 
 

@@ -13,7 +13,7 @@ from core.settings import load_settings
 from mail.address import make_old_verp_tag, make_verp_tag, message_id, reply_address, return_path
 from models import Answer, AuditLog, Delivery, InboundMessage, Letter, Notice, Organization, Person
 from tests import cast_notices
-from tests.cast_mail import DOMAIN, dns, mail
+from tests.cast_mail import DOMAIN, dns, mail, signed
 
 LIST = f"1nen1kumi@{DOMAIN}"
 
@@ -358,6 +358,22 @@ def test_a_reply_is_shown_told_and_never_distributed(sent):
     assert [(one.name, one.text, one.from_other_address) for one in shown] == [
         ("青山 健太", "<b>欠席</b>します %(url)s", False)
     ]
+
+
+def test_a_reply_that_proves_no_author_is_shown_with_a_warning(sent, monkeypatch):
+    """Whoever gets a copy of a reply knows the reply address, and anybody can write any From."""
+    monkeypatch.setattr(dispatch, "txt_lookup", dns("example.com"))
+    letter = letter_of(sent)
+    to = reply_address(letter.id, load_settings().secret, DOMAIN)
+    genuine = signed(mail("aoyama.k@example.com", to, "Re: 運動会", "3時に迎えに行きます"), "example.com")
+    forged = mail("aoyama.k@example.com", to, "Re: 運動会", "今日は別の人が迎えに行きます")
+    sent_on = signed(mail("aoyama.k@example.com", "x@elsewhere.example", "Re: 別件", "別の日の話"), "example.com")
+    for raw in (genuine, forged, sent_on):
+        assert come(raw, to).outcome == "done"
+    shown = {one.text.strip(): one.is_doubtful for one in replies.list_replies(sent.notice)}
+    assert shown == {"3時に迎えに行きます": False, "今日は別の人が迎えに行きます": True, "別の日の話": True}
+    told = [row.payload["text"] for row in Letter.select().where(Letter.kind == "reply").order_by(Letter.id)]
+    assert ["電話" in text for text in told] == [False, True, True]
 
 
 @pytest.mark.proves("T-18")
