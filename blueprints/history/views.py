@@ -11,9 +11,8 @@ import web
 from blueprints.history import bp
 from core import audit, display_names
 from core.delivery import lifecycle
-from core.notices import questions, rendering, workflow
+from core.notices import merge_fields, questions, rendering, workflow
 from core.notices.audience import EXCLUSION_REASONS
-from core.notices.recipients import heading_targets
 from core.reports import breach_report, dashboard, notice_list, poll_results, progress, summaries
 from core.responses import tracking
 from core.settings import load_settings
@@ -89,32 +88,60 @@ def _month_label(moment: datetime) -> str:
     return web._("%(month)s/%(year)s", month=local.month, year=local.year)
 
 
-@bp.get("/history/<int:number>")
-def show(number: int) -> str:
-    """Show a sent notice with its counts, its recipients, the excluded readers and its audit entries."""
+def _started_notice(number: int) -> Notice:
     notice = web.get_notice_or_404(number)
-    if notice.started_at is None:
-        abort(404)
+    return notice if notice.started_at else abort(404)
+
+
+@bp.get("/history/<int:number>", endpoint="show_by_old_address")
+def redirect_to_record(number: int) -> Response:
+    """Redirect from the address that old letters and bookmarks hold."""
+    _started_notice(number)
+    return redirect(url_for("history.show", number=number))  # type: ignore[return-value]
+
+
+@bp.get("/notices/<int:number>/text")
+def show_text(number: int) -> str:
+    """Show the letter as it was sent, and its files."""
+    notice = _started_notice(number)
+    return render_template(
+        "history/text.html",
+        notice=notice,
+        subject=merge_fields.display_subject(notice),
+        tab="text",
+        shown_letter=rendering.render_as_sent(notice, load_settings(), clock.now()),
+        corrections=notice_list.notice_rows(notice_list.corrections_of(notice)),
+        corrected=notice_list.notice_rows([notice.correction_of])[0] if notice.correction_of_id else None,
+        may_send=web.permissions().may_notice("send", notice),
+    )
+
+
+@bp.get("/notices/<int:number>/record")
+def show(number: int) -> str:
+    """Show what was done with a sent notice, and what became of each letter."""
+    notice = _started_notice(number)
     settings, now = load_settings(), clock.now()
     lists, summed = web.permissions().visible_lists(notice), web.permissions().summed_lists(notice)
     page = web.paginate(notice_list.deliveries_of_notice(notice, lists), 100)
     row = notice_list.notice_rows([notice])[0]
+    seen = progress.notice_progress(notice, settings, now, summed)
+    trouble = _letters_needing_attention(notice, seen, lists)
+    delivery_ids = [letter.delivery_id for letters in trouble.values() for letter in letters]
     return render_template(
         "history/show.html",
         notice=notice,
+        subject=row.subject,
+        tab="record",
         row=row,
-        count=summaries.count_households([number], summed).get(number),
-        seen=progress.notice_progress(notice, settings, now, summed),
-        states=workflow.STATE_LABELS,
+        seen=seen,
+        trouble=trouble,
+        letter_reasons=lifecycle.REASON_LABELS,
+        children=notice_list.children_by_delivery(delivery_ids, lists),
         letter_states=lifecycle.STATE_LABELS,
         reasons=EXCLUSION_REASONS,
         routes=ORIGIN_LABELS,
         actions=ACTION_LABELS,
         log=[entry for entry in notice_list.audit_entries(notice) if entry.action in ACTION_LABELS],
-        corrections=notice_list.notice_rows(notice_list.corrections_of(notice)),
-        corrected=notice_list.notice_rows([notice.correction_of])[0] if notice.correction_of_id else None,
-        shown_letter=rendering.render_as_sent(notice, settings, now),
-        lists=heading_targets(notice),
         kept=summaries.summary_of_notice(notice) if summed is None else None,
         blocks=_result_blocks(notice),
         until=questions.deadline_text,
@@ -126,6 +153,15 @@ def show(number: int) -> str:
         letters=notice_list.current_letters([delivery.id for delivery in page.rows]),
         may_send=web.permissions().may_notice("send", notice),
     )
+
+
+def _letters_needing_attention(notice: Notice, seen: progress.Progress, lists: list[int] | None) -> dict[str, list]:
+    """Return the failed or unclear letters, sorted by state and name."""
+    return {
+        state: list(progress.letters_by_name(notice, (state,), lists))
+        for state in progress.PROBLEM_STATES
+        if seen.counts[state]
+    }
 
 
 def _result_blocks(notice: Notice) -> list[tuple[questions.QuestionBlock, list[poll_results.QuestionResult]]]:

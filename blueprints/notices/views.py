@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, abort, redirect, render_template, request, url_for
 from flask_login import current_user
+from markupsafe import Markup
 from wtforms import BooleanField, HiddenField, StringField
 
 import clock
@@ -15,7 +16,7 @@ import web
 from blueprints.notices import bp, check, draft_access
 from blueprints.notices.draft_access import get_draft_or_redirect
 from core.accounts import accounts
-from core.delivery import alerts, lifecycle, outage, smtp_results
+from core.delivery import alerts, outage, smtp_results
 from core.errors import DomainError, NotADraft, SendingStarted, TimeInPast
 from core.notices import audience as audiences
 from core.notices import drafts, merge_fields, recipients, related_notices, reminders, workflow
@@ -116,14 +117,27 @@ def delete_draft(number: int) -> str | Response:
 
 @bp.get("/<int:number>")
 def show(number: int) -> Any:
-    """Show a notice by its state. A poll gets 204 if nothing changed, and stops when sending is done."""
+    """Show a notice that has not left; a draft and a sent notice have pages of their own.
+
+    A poll gets 204 if nothing changed, and stops when sending is done.
+    """
     notice = web.get_notice_or_404(number)
     if notice.state == NoticeState.DRAFT:
         return _redirect_to_draft(notice)
+    if notice.started_at and (not web.is_htmx() or "unsent" in request.args):
+        target = url_for("responses.show_board", number=number)
+        return web.redirect_to("responses.show_board", number=number) if web.is_htmx() else redirect(target)
     seen = _progress_of(notice)
     if web.is_htmx() and (same := web.no_content_if_seen(seen.serial)):
         return same
-    return web.render_page("notices/show.html", "notices/_state.html", **_state_values(notice, seen))
+    template = "notices/_sending.html" if notice.started_at else "notices/_state.html"
+    return web.render_page("notices/show.html", template, **_state_values(notice, seen))
+
+
+@bp.app_template_global("sending_state")
+def sending_state(notice: Notice) -> Markup:
+    """Template global: what stands above the board while letters leave, or when their sending needs a decision."""
+    return Markup(render_template("notices/_sending.html", **_state_values(notice, _progress_of(notice))))  # noqa: S704
 
 
 def _redirect_to_draft(notice: Notice) -> Any:
@@ -141,9 +155,6 @@ def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
     audience = None if begun else audiences.resolve_audience(notice)
     lists = web.permissions().visible_lists(notice)
     joined, gone = progress.recipient_changes_at_start(notice) if begun and lists is None else ([], [])
-    left_out = list(progress.skipped_deliveries(notice, lists)) if begun else []
-    trouble = _letters_needing_attention(notice, seen, lists) if begun else {}
-    twice = list(progress.deliveries_possibly_twice(notice, lists)) if seen.possibly_twice else []
     return {
         "notice": notice,
         "wording": notice.wording,
@@ -151,21 +162,13 @@ def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "lists": heading_targets(notice),
         "seen": seen,
         "states": workflow.STATE_LABELS,
-        "letter_states": lifecycle.STATE_LABELS,
-        "letter_reasons": lifecycle.REASON_LABELS,
-        "reasons": audiences.EXCLUSION_REASONS,
-        "trouble": trouble,
-        "children": notice_list.children_by_delivery(_delivery_ids(trouble, left_out + twice), lists),
-        "left_out": left_out,
-        "twice": twice,
-        "calls": sum(delivery.reason in ("no_address", "bounced") for delivery in left_out),
         "joined": joined,
         "gone": gone,
         "audience": audience,
         "sees_all": lists is None,
         "own_copy": bool(notice.by and notice.by.email),
         "may_send": web.permissions().may_notice("send", notice),
-        "shown_letter": check.preview_or_sent(notice, audience if lists is None else None),
+        "shown_letter": None if begun else check.preview_or_sent(notice, audience if lists is None else None),
         "form": TimeForm(formdata=None),
         "blocked": alerts.blocked_carriers(clock.now(), notice)
         if notice.state in (NoticeState.SENDING, NoticeState.PAUSED)
@@ -177,19 +180,6 @@ def _state_values(notice: Notice, seen: progress.Progress) -> dict[str, Any]:
         "reminders": reminders.reminders_of_notice(notice),
         "reminder_states": reminders.STATE_LABELS,
     }
-
-
-def _letters_needing_attention(notice: Notice, seen: progress.Progress, lists: list[int] | None) -> dict[str, list]:
-    """Return the failed or unclear letters, sorted by state and name."""
-    return {
-        state: list(progress.letters_by_name(notice, (state,), lists))
-        for state in progress.PROBLEM_STATES
-        if seen.counts[state]
-    }
-
-
-def _delivery_ids(trouble: dict[str, list], left_out: list) -> list[int]:
-    return [row.delivery_id for rows in trouble.values() for row in rows] + [delivery.id for delivery in left_out]
 
 
 # ── held and scheduled ─────────────────────────────────────────────────────────────────────────────────────────────

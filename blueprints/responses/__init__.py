@@ -3,4 +3,4 @@
 from flask import Blueprint
 
 bp = Blueprint("responses", __name__)
-VIEWS = ("answers", "board")
+VIEWS = ("notice_head", "answers", "board", "phone_list")

@@ -12,7 +12,6 @@ from blueprints.responses import bp
 from blueprints.responses.board import class_title, format_cell_time, get_sent_notice
 from core import audit, visibility
 from core.notices import merge_fields, questions
-from core.notices.recipients import heading_targets
 from core.permissions import target_lists
 from core.reports import poll_results
 from core.reports.board_rows import FAILURE_ADVICE
@@ -64,6 +63,9 @@ class AnswersFilter:
         return url_for("responses.show_answers", number=self.number, **changed)
 
 
+bp.add_app_template_global(poll_results.best_days)
+
+
 @bp.get("/notices/<int:number>/answers", endpoint="show_answers")
 def show_answers(number: int) -> Any:
     """Show the answers, or answer a poll with the changes; 204 if there are none."""
@@ -101,7 +103,7 @@ def _answers_values(notice: Notice, results: PollResults, filters: AnswersFilter
     return {
         "notice": notice,
         "subject": merge_fields.display_subject(notice),
-        "lists": heading_targets(notice),
+        "tab": "answers",
         "look": filters,
         "tally": results,
         "blocks": _result_blocks(results, filters.by, lines),

@@ -9,33 +9,17 @@ from flask_login import current_user
 
 import clock
 from blueprints.responses import bp
+from blueprints.responses.notice_head import collects_confirmations
 from core import audit
 from core import display_names as classes
-from core.accounts import who_can
-from core.notices import merge_fields, questions
-from core.notices.recipients import heading_targets
-from core.permissions import target_lists
+from core.notices import merge_fields
 from core.reports import board as boards
 from core.reports.board import Board, BoardClass, BoardUnit
-from core.reports.board_rows import FAILURE_ADVICE, LETTER_STATES, READER_STATES, BoardReader, user_names
-from core.responses import phone_marks
-from i18n import N_
+from core.reports.board_rows import FAILURE_ADVICE, FAILURE_CAUSES, READER_STATES, BoardReader, user_names
 from models import Notice
-from web import (
-    _,
-    csv_response,
-    flash_message,
-    forbid,
-    get_notice_or_404,
-    is_htmx,
-    language,
-    no_content_if_seen,
-    parse_row_id,
-    permissions,
-    redirect_to,
-)
+from web import _, csv_response, get_notice_or_404, is_htmx, language, no_content_if_seen, permissions
 
-VIEWS = ("sheet", "table", "phone", "print")
+VIEWS = ("sheet", "table", "print")
 CELL_FILTERS = ("all", "yet", "trouble")
 MAX_SIDE_ROWS = 60  # entries shown beside the board; more have their own page
 
@@ -101,7 +85,7 @@ def side_lists(board: Board, filters: BoardFilter) -> SideLists:
 
 def filtered_classes(board: Board, filters: BoardFilter) -> list[BoardClass]:
     """Return the classes and cells that match the filter."""
-    wanted = {"all": None, "yet": ("sent", "going", "trouble"), "trouble": ("trouble",)}[filters.show]
+    wanted = {"all": None, "yet": ("sent", "going"), "trouble": ("trouble",)}[filters.show]
     rooms = []
     for room in board.rooms:
         if filters.room and room.mark != filters.room:
@@ -171,11 +155,15 @@ def time_formatter(notice: Notice) -> Callable[[datetime], str]:
 # ── the board as a file ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def csv_rows(readers: tuple[BoardReader, ...]) -> Iterator[list[str]]:
-    """Yield the headings, then one line for each person (T-45)."""
+def csv_rows(board: Board) -> Iterator[list[str]]:
+    """Yield the headings, then one line for each person with the numbers of its households (T-45)."""
+    households: dict[int, dict[int, BoardUnit]] = {}
+    for place, unit in enumerate(board.units, 1):
+        for reader in unit.readers:
+            households.setdefault(reader.number, {})[place] = unit
     yield _headings()
-    for reader in sorted(readers, key=_class_sort_key):
-        yield _csv_row(reader)
+    for reader in sorted(board.readers, key=_class_sort_key):
+        yield _csv_row(reader, households.get(reader.number, {}))
 
 
 def _headings() -> list[str]:
@@ -190,6 +178,8 @@ def _headings() -> list[str]:
         _("Why not delivered"),
         _("Perhaps two copies"),
         _("Phone"),
+        _("Household"),
+        _("State of the household"),
     ]
 
 
@@ -198,7 +188,7 @@ def _class_sort_key(reader: BoardReader) -> tuple:
     return first.grade.zfill(3), first.class_name.zfill(3), first.child_kana or reader.kana, reader.number
 
 
-def _csv_row(reader: BoardReader) -> list[str]:
+def _csv_row(reader: BoardReader, households: dict[int, BoardUnit]) -> list[str]:
     rooms = dict.fromkeys(class_title(cell.grade, cell.class_name) for cell in reader.cells)
     return [
         _joined(rooms),
@@ -211,6 +201,8 @@ def _csv_row(reader: BoardReader) -> list[str]:
         _(FAILURE_ADVICE[reader.trouble]) if reader.trouble else "",
         _("perhaps two copies") if reader.possibly_twice else "",
         reader.phone,
+        "、".join(str(place) for place in households),
+        "、".join(dict.fromkeys(_(READER_STATES[unit.state]) for unit in households.values())),
     ]
 
 
@@ -228,7 +220,6 @@ def format_cell_time(at: datetime | None) -> str:
 TEMPLATES = {
     "sheet": "responses/board.html",
     "table": "responses/board_table.html",
-    "phone": "responses/board_phone.html",
     "print": "responses/board_print.html",
 }
 TABLE_PAGE = 200
@@ -238,6 +229,8 @@ TABLE_PAGE = 200
 def show_board(number: int):
     """Show the board, or answer a poll with the changed parts."""
     notice = get_sent_notice(number)
+    if request.args.get("view") == "phone":  # its address until it became a page
+        return redirect(url_for("responses.show_phone_list", number=number))
     pulse = boards.board_version(notice, clock.now())
     if is_htmx() and (same := no_content_if_seen(pulse.serial)):
         return same
@@ -260,48 +253,34 @@ def get_sent_notice(number: int) -> Notice:
 
 def _page_name(notice: Notice, filters: BoardFilter) -> str:
     """Return the template: stamps if the notice collects confirmations, else delivery states."""
-    return "table" if filters.view == "sheet" and not _collects_confirmations(notice) else filters.view
-
-
-def _collects_confirmations(notice: Notice) -> bool:
-    """Say whether readers confirm or answer; an answer counts as a read."""
-    return notice.read_confirmation or questions.has_questions(notice)
+    return "table" if filters.view == "sheet" and not collects_confirmations(notice) else filters.view
 
 
 def _board_values(notice: Notice, filters: BoardFilter, drawn: boards.Board, rooms: list[boards.BoardClass]) -> dict:
     parts = part_digests(drawn, rooms)
-    may_tell = permissions().visible_lists(notice, "send")
     return {
         "notice": notice,
         "subject": merge_fields.display_subject(notice),
-        "lists": heading_targets(notice),
+        "tab": "board",
         "look": filters,
-        "stamps": _collects_confirmations(notice),
+        "stamps": collects_confirmations(notice),
         "board": drawn,
         "rooms": rooms,
         "side": side_lists(drawn, filters),
         "parts": parts,
         "was": "".join(parts.values()),
-        "may_tell": may_tell is None or bool(may_tell),
-        "who_may_tell": lambda: _who_may_mark_phoned(notice),
         "tellers": user_names({reader.phoned_by for reader in drawn.readers if reader.phoned_by}),
         "glance": MAX_SIDE_ROWS,
+        "class_title": class_title,
         "title_of": lambda room: class_heading(room, drawn),
         "so_many": lambda number: count_with_unit(number, filters, drawn.by_child),
         "moment_of": time_formatter(notice),
         "ADVICE": FAILURE_ADVICE,
+        "CAUSES": FAILURE_CAUSES,
         "STATES": READER_STATES,
-        "LETTERS": LETTER_STATES,
         "page": max(1, request.args.get("page", 1, type=int)),
         "page_size": TABLE_PAGE,
     }
-
-
-def _who_may_mark_phoned(notice: Notice) -> str:
-    """Return who may mark families as told by telephone, if the user may only view."""
-    seen = permissions().visible_lists(notice)
-    lists = [mailing_list.id for mailing_list in target_lists(notice)] if seen is None else seen
-    return who_can.holders_for_lists("send", lists).sentence(language())
 
 
 def _changed_parts(context: dict) -> Response:
@@ -313,45 +292,10 @@ def _changed_parts(context: dict) -> Response:
     return make_response(render_template("responses/board_changes.html", changed=changed, by_poll=True, **context))
 
 
-@bp.post("/notices/<int:number>/board/told")
-def mark_phoned(number: int):
-    notice, lists = _markable_lists(number)
-    deliveries = _posted_delivery_ids(request.form["deliveries"])
-    if phone_marks.mark_phoned(notice, deliveries, by=current_user, lists=lists, now=clock.now()):
-        flash_message(N_("Marked as told by telephone."))
-    return _redirect_to_board(notice)
-
-
-@bp.post("/notices/<int:number>/board/told/undo")
-def unmark_phoned(number: int):
-    notice, lists = _markable_lists(number)
-    deliveries = _posted_delivery_ids(request.form["deliveries"])
-    if phone_marks.unmark_phoned(notice, deliveries, by=current_user, lists=lists):
-        flash_message(N_("The mark was taken back."))
-    return _redirect_to_board(notice)
-
-
-def _markable_lists(number: int) -> tuple[Notice, set[int] | None]:
-    """Return the notice and the lists in which the user may mark families; None means all."""
-    notice = get_sent_notice(number)
-    lists = permissions().visible_lists(notice, "send")
-    if lists is not None and not lists:
-        forbid("send", [mailing_list.id for mailing_list in target_lists(notice)])
-    return notice, lists
-
-
-def _redirect_to_board(notice: Notice) -> Response:
-    return redirect_to("responses.show_board", number=notice.id, **requested_filter(notice).asked, _anchor="side")
-
-
-def _posted_delivery_ids(text: str) -> list[int]:
-    return [parse_row_id(part) for part in text.split(",")[:50] if part.isdecimal() and len(part) < 19]
-
-
 @bp.get("/notices/<int:number>/board.csv")
 def board_csv(number: int) -> Response:
     """Send the board as CSV; the download is logged."""
     notice = get_sent_notice(number)
     drawn = boards.build_board(notice, lists=permissions().visible_lists(notice))
     audit.log_view(current_user, "board.exported", notice.id, detail={"lines": len(drawn.readers)})
-    return csv_response(csv_rows(drawn.readers), f"kairan-{notice.id}.csv")
+    return csv_response(csv_rows(drawn), f"kairan-{notice.id}.csv")

@@ -41,6 +41,12 @@ class BoardUnit:
         states = {one.state for one in self.counted}
         return next(state for state in ("read", "told", "sent", "going", "trouble") if state in states)
 
+    @cached_property
+    def letter_state(self) -> str:
+        """Return the state without regard to telephone calls."""
+        states = {"trouble" if one.state == "told" and one.failed else one.state for one in self.counted}
+        return next((state for state in ("read", "sent", "going", "told") if state in states), "trouble")
+
     @property
     def read_at(self) -> datetime | None:
         return min((one.read_at for one in self.readers if one.read_at), default=None)
@@ -72,6 +78,12 @@ class BoardUnit:
     @property
     def children(self) -> list[str]:
         return list(dict.fromkeys(name for held in self.rooms.values() for name in held if name))
+
+    @property
+    def classes(self) -> list[tuple[str, str]]:
+        """Return grade and class of its children, in order."""
+        held = [tuple(key.split("\t")[:2]) for key in self.rooms]
+        return [(grade, name) for grade, name in held if grade or name]
 
     @property
     def possibly_twice(self) -> bool:

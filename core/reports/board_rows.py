@@ -34,6 +34,22 @@ FAILURE_ADVICE: dict[str, str] = {
     "deferred": N_("The receiving server is busy. Kairan keeps trying by itself."),
     "other": N_("The receiving server refused the letter. Please telephone."),
 }
+FAILURE_CAUSES: dict[str, str] = {
+    "no_address": N_("no address"),
+    "unknown_user": N_("address unknown"),
+    "bounced": N_("address unknown"),
+    "filtered": N_("probably filtered"),
+    "full": N_("mailbox full"),
+    "policy": N_("refused as untrusted"),
+    "complained": N_("reported as spam"),
+    "stopped": N_("has stopped the mail"),
+    "expired": N_("not in time"),
+    "unknown": N_("perhaps arrived"),
+    "cancelled": N_("sending stopped"),
+    "deferred": N_("being tried again"),
+    "other": N_("refused"),
+}
+"""The causes of FAILURE_ADVICE in a word or two."""
 READER_STATES: dict[str, str] = {
     "read": N_("Confirmed"),
     "told": N_("Told by telephone"),
@@ -92,13 +108,18 @@ class BoardReader:
     cells: list[CoveredMembership] = field(default_factory=list)
 
     @property
+    def failed(self) -> bool:
+        """Say whether certainly no letter arrived."""
+        return bool(self.trouble) and self.letter not in UNCERTAIN
+
+    @property
     def state(self) -> str:
         """Return a key of READER_STATES."""
         if self.read_at:
             return "read"
         if self.phoned_at:
             return "told"
-        if self.trouble and self.letter not in UNCERTAIN:
+        if self.failed:
             return "trouble"
         return "going" if self.letter in PENDING_STATES else "sent"
 

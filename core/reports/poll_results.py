@@ -3,7 +3,7 @@
 Readers without an address count too. A unit answers once; where another unit is counted, its readers' latest answer counts.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -203,6 +203,13 @@ def _question_result(question: StoredQuestion, lines: list[RespondentLine]) -> Q
         for option in question.options
     )
     return QuestionResult(question, bars, len(said), len(lines))
+
+
+def best_days(results: Sequence[QuestionResult]) -> set[int]:
+    """Return the questions (days) with the most first choices, of these with the most second ones; none: no answer."""
+    counts = {result.question.id: [bar.count for bar in result.bars[:2]] for result in results}
+    most = max(counts.values(), default=[0])
+    return {question for question, count in counts.items() if count == most and count[0]}
 
 
 def load_poll_results(notice: Notice, lists: Collection[int] | None = None) -> PollResults:

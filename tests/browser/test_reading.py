@@ -53,27 +53,29 @@ def test_a_hand_on_the_page_counts_and_a_script_that_scrolls_does_not(page, site
 def test_the_board_lives_and_leaves_scroll_and_focus_alone(page, site, sent):
     login(page, site)
     page.goto(f"{site}/notices/{sent.notice.id}/board")
-    expect(page.locator("#count .count b")).to_have_text("0")
+    expect(page.locator("#count .figures")).to_contain_text("確認0")
     page.locator("details.class summary").first.focus()
     page.evaluate("scrollTo(0, document.querySelector('#chips').offsetTop)")
     before = page.evaluate("[scrollY, document.activeElement.id]")
     read_confirmations.confirm_read(
         read_confirmations.delivery_by_token(sent.deliveries["青山 美咲"].token), agent=PHONE, now=clock.now()
     )
-    expect(page.locator("#count .count b")).to_have_text("1", timeout=20_000)
+    expect(page.locator("#count .figures")).to_contain_text("確認1", timeout=20_000)
     expect(page.locator(".cells .stamp:not(.none)").first).to_have_attribute("data-s", "青山")
     assert page.evaluate("[scrollY, document.activeElement.id]") == before
     assert page.locator("#side").count() == page.locator("#chips").count() == 1
 
 
-@pytest.mark.parametrize("look", ["", "?view=table", "?view=phone", "?view=print"])
+@pytest.mark.parametrize("look", ["board", "board?view=table", "board?view=print", "phone", "text", "record"])
 def test_the_board_has_no_barriers_and_fits_a_phone(page, site, sent, look):
     read_confirmations.confirm_read(
         read_confirmations.delivery_by_token(sent.deliveries["青山 美咲"].token), agent=PHONE, now=clock.now()
     )
     outcome(sent.deliveries["石川 直樹"], "refused", "filtered")
     login(page, site)
-    page.goto(f"{site}/notices/{sent.notice.id}/board{look}")
+    page.goto(f"{site}/notices/{sent.notice.id}/{look}")
+    page.locator("#more > summary").press("Enter")
+    expect(page.get_by_role("link", name="訂正を送る")).to_be_visible()
     assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
 

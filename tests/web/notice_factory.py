@@ -35,7 +35,7 @@ def start_notice(school: School, **fields: Any) -> Notice:
 
 def get_page(browser: Any, address: str, status: int = 200) -> str:
     """Return a page as people read it."""
-    answer = browser.get(address)
+    answer = browser.get(address, follow_redirects=status == 200)
     assert answer.status_code == status, (address, answer.status_code)
     return html.unescape(answer.get_data(as_text=True))
 

@@ -31,7 +31,7 @@ def sent(school, subject, name="花子", key=CLASS, route="web", at=None, text="
 
 
 def page(browser, address, status=200):
-    answer = browser.get(address)
+    answer = browser.get(address, follow_redirects=status == 200)
     assert answer.status_code == status, (address, answer.status_code)
     return html.unescape(answer.get_data(as_text=True))
 
@@ -61,8 +61,9 @@ def test_the_full_text_is_kept_as_sent(hanako, school):
     """T-41."""
     made = sent(school, "遠足のお知らせ", text="一行目\n二行目")
     text = page(hanako, f"/history/{made.id}")
-    assert "一行目\n二行目" in text
-    assert "お読みになったら" in text
+    letter = page(hanako, f"/notices/{made.id}/text")
+    assert "一行目\n二行目" in letter
+    assert "お読みになったら" in letter
     assert "花子、画面から" in text
     assert "送信を始めました" in text
     for name in ("青山 健太", "和田 幸子"):
@@ -93,15 +94,16 @@ def test_reads_are_counted_in_households(hanako, school):
     Notice.update(state="sent", finished_at=clock.now()).where(Notice.id == made.id).execute()
     count = summaries.count_households([made.id], None)[made.id]
     assert (count.read, count.told) == (1, 0)
-    for address in ("/history", f"/history/{made.id}", "/notices"):
-        assert f"1／{count.households}世帯" in page(hanako, address)
+    for address in ("/history", "/notices"):
+        assert f"{count.households}世帯：確認1・" in page(hanako, address)
+    assert f'{count.households}世帯</b>：<span class="nb">確認1</span>' in page(hanako, f"/notices/{made.id}/record")
 
 
 def test_told_by_telephone_is_not_confirmed(hanako, school):
     made = sent(school, "遠足のお知らせ")
     Delivery.update(phoned_at=clock.now()).where(Delivery.notice == made, Delivery.name == "青山 健太").execute()
-    text = page(hanako, f"/history/{made.id}")
-    assert "0／" in text and "電話で伝えた 1世帯" in text
+    text = page(hanako, f"/notices/{made.id}/record")
+    assert "確認0</span>" in text and "電話1</span>" in text
 
 
 @pytest.mark.parametrize(("asked", "found"), [("遠足", True), ("ぞうり", True), ("運動会", False)])
@@ -148,7 +150,7 @@ def test_nobody_sees_the_history_of_other_lists(as_, school):
 
 def test_a_viewer_reads_but_has_no_buttons(as_, school):
     made = sent(school, "遠足のお知らせ")
-    text = page(as_("見る子"), f"/history/{made.id}")
+    text = page(as_("見る子"), f"/notices/{made.id}/text")
     assert "本文です。" in text
     assert "訂正を送る" not in text
 
@@ -173,8 +175,8 @@ def test_corrections_are_linked_both_ways(hanako, school):
     approval.confirm_send(fresh, by=first.by, fingerprint=mark, now=clock.now())
     Notice.update(send_at=clock.now()).where(Notice.id == fresh.id).execute()
     start.start_due_notices(clock.now())
-    assert "訂正を送っています" in page(hanako, f"/history/{first.id}")
-    assert f"/history/{first.id}" in page(hanako, f"/history/{fresh.id}")
+    assert "訂正を送っています" in page(hanako, f"/notices/{first.id}/text")
+    assert f"/notices/{first.id}/text" in page(hanako, f"/notices/{fresh.id}/text")
 
 
 def test_a_withdrawn_notice_waits_for_nobody(as_, school):

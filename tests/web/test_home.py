@@ -197,7 +197,7 @@ def test_new_house_is_led_through_three_steps(as_, school):
     MailingList.update(closed_at=clock.now()).execute()
     accounts.ensure_practice_list(school.users["守"], clock.now())
     text = as_("守").get("/").text
-    assert "はじめの3つ" in text and "練習のお知らせを書く" in text
+    assert "はじめの3つ" in text and "練習する" in text
     assert dashboard.setup_steps(
         school.users["守"], permissions.permissions_of(school.users["守"])
     ) == dashboard.SetupSteps(False, False, True)

@@ -271,10 +271,11 @@ def test_progress_counts_and_names(hanako, sending):
     outcome(sending, "青山 美咲", state="refused", reason="filtered")
     text = get_page(hanako, f"/notices/{sending.id}")
     assert "4通のうち1通を送りました。終わりは" in text
-    assert "受信拒否の設定で届いていない可能性があります。" in text
-    assert "1-1 青山 陽菜" in text
-    assert "tel:000-0000-0001" in text
     assert "残りの送信を止める" in text
+    record = get_page(hanako, f"/notices/{sending.id}/record")
+    assert "受信拒否の設定で届いていない可能性があります。" in record
+    assert "1-1 青山 陽菜" in record
+    assert "tel:000-0000-0001" in get_page(hanako, f"/notices/{sending.id}/phone")
 
 
 def test_what_only_waits_for_another_try_counts_as_sent(hanako, sending):
@@ -311,8 +312,7 @@ def test_polling_ends_with_the_sending(hanako, sending):
     lifecycle.finish_notices(clock.now())
     text = get_page(hanako, f"/notices/{sending.id}")
     assert "hx-trigger" not in text[text.index('id="notice-state"') :][:200]
-    assert "4通を送り終えました。" in text
-    assert "電話で伝える方が" in text
+    assert '<span class="tag done">送信済み</span>' in text and "届かず2" in text
 
 
 def test_the_rest_is_stopped_after_a_question(hanako, sending):
@@ -357,7 +357,7 @@ def test_withdrawing_asks_and_closes(hanako, sending):
     hanako.post(f"/notices/{sending.id}/withdraw")
     assert reload_state(sending) == "withdrawn"
     text = get_page(hanako, f"/notices/{sending.id}")
-    assert "「見ました」のページは閉じています。" in text
+    assert "保護者のページは閉じています。" in text
     assert "訂正を送る" in text
 
 

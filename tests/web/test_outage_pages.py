@@ -24,7 +24,7 @@ def notice(school, hanako):
 
 
 def shown(page, address: str) -> str:
-    answer = page.get(address)
+    answer = page.get(address, follow_redirects=True)
     assert answer.status_code == 200
     return answer.text
 
@@ -111,7 +111,7 @@ def test_failed_letters_are_sent_again_by_one_button(as_, school, hanako, read_c
     assert states(notice) == {"accepted": 3, "refused": 1} and fresh(notice).state == "sent"
     assert letter_to(notice, "naoki@example.jp").state == "refused"
     text = shown(page, f"/notices/{notice.id}")
-    assert "送り終えました" in text and "failed-again" not in text
+    assert '<span class="tag done">送信済み</span>' in text and "failed-again" not in text
     assert workflow.resend_failed(fresh(notice), hanako, clock.now()) == 0
 
 

@@ -31,7 +31,7 @@ def document(notice):
 def shown_places(page, notice):
     """Return what the notice's page, board and record say."""
     places = (f"/notices/{notice.id}", f"/notices/{notice.id}/board", f"/history/{notice.id}")
-    answers = [page.get(place) for place in places]
+    answers = [page.get(place, follow_redirects=True) for place in places]
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     return [answer.text for answer in answers]
 
