@@ -160,6 +160,11 @@ def organizer(shot: Camera) -> None:
     page.locator("ul.cells").first.evaluate("one => window.scrollBy(0, one.getBoundingClientRect().top - 90)")
     if shot.suffix == "phone":
         shot.capture("yet")
+        shot.open_page(f"/notices/{one.notice('不審者')}/phone")
+        shot.capture("calls")
+    shot.open_page(f"/notices/{one.notice('日程調整')}/answers")
+    shot.capture("poll")
+    if shot.suffix == "phone":
         return
     shot.open_page("/history")
     shot.capture("history")

@@ -273,8 +273,8 @@ def judge_words(
 
 def read_pages(found: Outcome, browser: FlaskClient, notice: Notice, names: Iterable[str]) -> dict[str, str]:
     """Open pages that speak of the notice."""
-    urls = {"home": "/", "notice": f"/notices/{notice.id}", "board": f"/notices/{notice.id}/board"}
-    urls["record"] = f"/history/{notice.id}"
+    urls = {"home": "/", "board": f"/notices/{notice.id}/board"}
+    urls["notice"] = urls["record"] = f"/notices/{notice.id}/record"
     answers = {name: browser.get(urls[name]) for name in names}
     found.wrong += [f"page {name}: {one.status_code}" for name, one in answers.items() if one.status_code != 200]
     return {name: one.text for name, one in answers.items()}

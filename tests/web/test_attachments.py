@@ -188,8 +188,8 @@ def test_a_withdrawn_file_and_a_withdrawn_notice_are_closed(client, hanako, sent
     assert hanako.post(address).status_code == 303
     assert client.get(there).status_code == client.post(there).status_code == 410
     assert "しおり.pdf" not in get_page(client, at)
-    assert "に取り下げ" in get_page(hanako, f"/notices/{sent.notice.id}")
-    assert "ファイルを取り下げました" in get_page(hanako, f"/history/{sent.notice.id}")
+    assert "に取り下げ" in get_page(hanako, f"/notices/{sent.notice.id}/text")
+    assert "ファイルを取り下げました" in get_page(hanako, f"/notices/{sent.notice.id}/record")
     Attachment.update(withdrawn_at=None).execute()
     assert client.get(there, buffered=True).status_code == 200
     Notice.update(state="withdrawn", withdrawn_at=clock.now()).execute()

@@ -55,7 +55,7 @@ def test_every_look_and_every_file_is_recorded(hanako, as_, sent):
     assert answer.mimetype == "text/csv" and "青山 健太" in answer.get_data().decode("utf-8-sig")
     assert logged("notice.incident_viewed") == logged("notice.incident_exported") == [("花子", sent.notice.id)]
     assert "「漏えいかもしれない時」をファイルに書き出しました" in page(as_("守"), "/admin/record")
-    assert "「漏えいかもしれない時」を見ました" in page(hanako, f"/history/{sent.notice.id}")
+    assert "「漏えいかもしれない時」を見ました" in page(hanako, f"/notices/{sent.notice.id}/record")
 
 
 @pytest.mark.parametrize("tail", ["incident", "incident.csv"])
@@ -86,7 +86,7 @@ def test_the_list_offers_the_own_notices_and_the_alarms(hanako, as_, sent, schoo
 def test_it_is_found_where_somebody_looks(hanako, as_, sent):
     for browser, address in (
         (hanako, "/history"),
-        (hanako, f"/notices/{sent.notice.id}"),
+        (hanako, f"/notices/{sent.notice.id}/board"),
         (as_("守"), "/admin/safety"),
     ):
         assert "漏えいかもしれない時" in page(browser, address)

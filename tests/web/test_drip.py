@@ -41,7 +41,7 @@ def test_a_manager_writes_one_and_a_new_member_gets_it(as_, page, school):
     notice = Notice.get(Notice.kind == "step")
     assert "1人" in shown and f"/notices/{notice.id}/board" in shown
     assert browser.get(f"/notices/{notice.id}/board").status_code == 200
-    assert browser.get(f"/history/{notice.id}").status_code == 200
+    assert browser.get(f"/notices/{notice.id}/record").status_code == 200
     assert [one.action for one in AuditLog.select().where(AuditLog.action.startswith("step."))] == ["step.added"]
 
 
@@ -133,6 +133,6 @@ def test_the_history_shows_a_drip_message_to_those_who_see_its_page(as_, page, s
     for name in ("見る子", "送る子", "太郎"):
         browser = as_(name)
         assert "ようこそ" not in get_page(browser, "/history")
-        assert f"/history/{notice.id}" not in get_page(browser, "/history?q=ようこそ")
-        for path in ("notices/{}", "notices/{}/letter", "notices/{}/board", "history/{}", "figures/{}"):
+        assert f"/notices/{notice.id}" not in get_page(browser, "/history?q=ようこそ")
+        for path in ("notices/{}", "notices/{}/letter", "notices/{}/board", "notices/{}/record", "figures/{}"):
             assert browser.get("/" + path.format(notice.id)).status_code == 404, (name, path)

@@ -162,7 +162,7 @@ def test_a_sent_one_is_shown_as_it_was_and_its_reader_sees_it(as_, school, clien
     mark = html_body.add_image("a.png", files.png())
     notice = start_notice(school, html=f'{HTML}<h1>持ち物</h1><div><img src="cid:{mark}" alt="地図"></div>')
     browser = as_("花子")
-    assert f"/notices/{notice.id}/letter" in get_page(browser, f"/history/{notice.id}")
+    assert f"/notices/{notice.id}/letter" in get_page(browser, f"/notices/{notice.id}/text")
     assert "<strong>水筒</strong>" in get_page(browser, f"/notices/{notice.id}/letter")
     token = Delivery.select().where(Delivery.notice == notice, Delivery.reason == "").first().token
     shown = get_page(client, f"/r/{token}")

@@ -38,7 +38,7 @@ def test_number_beyond_every_row_in_a_form_or_query_means_nobody(as_, client, sc
     assert browser.get(f"/history?list={number}").status_code == 200
     members = f"/lists/{school.lists['1-1'].id}/members"
     assert browser.post(f"{members}/stop", data={"m": number}).status_code == 303
-    told = f"/notices/{sent.notice.id}/board/told"
+    told = f"/notices/{sent.notice.id}/phone/mark"
     assert browser.post(told, data={"deliveries": number}).status_code == 303
     leave = f"/u/{sent.deliveries['石川 直樹'].token}"
     answer = client.post(f"{leave}/stop", data={"list": number}, headers={"User-Agent": "Firefox"})

@@ -106,7 +106,7 @@ def test_export_is_given_and_its_audit_line_written_later(config, as_, sent, imp
 def test_full_disk_promises_no_end_of_sending(as_, school, monkeypatch):
     sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], state="sending")
     Letter.update(state="waiting").execute()
-    browser, pages = as_("花子"), ("/", f"/notices/{sent.notice.id}")
+    browser, pages = as_("花子"), ("/", f"/notices/{sent.notice.id}/board")
     assert all("ごろ" in browser.get(path).text for path in pages)
     monkeypatch.setattr(disk_space, "MIN_FREE_BYTES", 2**60)
     for path in pages:
@@ -198,7 +198,7 @@ def test_full_disk_is_said_and_nothing_is_lost(one_app, tmp_path, mould, impatie
         upload = {"file": (io.BytesIO("氏名,メール\n山田,a@example.com\n".encode()), "a.csv")}
         imported = browser.post(f"/lists/{school.lists['1-1'].id}/import", data=upload)
         assert imported.status_code == 507 and "もう一度" in imported.text
-        for path in ("/", f"/notices/{sent.notice.id}"):
+        for path in ("/", f"/notices/{sent.notice.id}/board"):
             page = browser.get(path)
             assert page.status_code == 200 and 'id="disk-full"' in page.text
         disk.free()

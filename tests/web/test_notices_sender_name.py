@@ -114,11 +114,11 @@ def test_the_history_names_the_teachers_and_who_sent_it(school, as_):
     mark = resolve_audience(Notice.get_by_id(notice.id)).fingerprint
     approval.confirm_send(Notice.get_by_id(notice.id), by=school.users["花子"], fingerprint=mark, now=clock.now())
     start.start_due_notices(clock.now() + timedelta(minutes=5))
-    shown = get_page(browser, f"/history/{notice.id}")
+    shown = get_page(browser, f"/notices/{notice.id}/record")
     assert "担任・担当者" in shown and '見る子 <span class="nb">4通' in shown and "花子" in shown
     assert "（見る子 の名前で）" in shown
     listed = get_page(browser, "/history")
-    assert "花子 （担任・担当者の名前で）" in listed and "／5人（お子さん）" in listed and "世帯" not in listed
+    assert "花子 （担任・担当者の名前で）" in listed and "5人（お子さん）：確認0" in listed and "世帯" not in listed
     Notice.update(state="sent").where(Notice.id == notice.id).execute()
     home = get_page(browser, "/")
     assert "／5人（お子さん）" in home

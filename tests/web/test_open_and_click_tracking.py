@@ -144,6 +144,6 @@ def test_the_switches_stand_on_a_page_of_their_own(as_, school):
 
 def test_the_history_shows_estimates_only_where_something_was_counted(as_, sent, school):
     browser = as_("花子")
-    assert "開封とリンク（目安）" in browser.get(f"/history/{sent.notice.id}").get_data(as_text=True)
+    assert "開封とリンク（目安）" in browser.get(f"/notices/{sent.notice.id}/record").get_data(as_text=True)
     other = cast_notices.send([school.lists["1-1"]], by=school.users["花子"]).notice
     assert "目安" not in get_page(browser, f"/history/{other.id}")

@@ -56,7 +56,8 @@ def test_bars_stand_in_their_table_with_those_who_have_not_answered(as_, sent):
     say(sent, "青山 美咲", 2, "遅れます")
     say(sent, "石川 直樹", 2)
     text = page(as_("花子"), of(sent))
-    assert bars(text) == [0, 2, 0, 3]
+    assert bars(text) == [0, 2, 0]
+    assert '<b>5世帯</b>：<span class="nb">回答2</span>・<span class="nb">まだ3</span>' in text
     assert '<rect class="r" width="2" height="10"/>' in text
     assert "和田 幸子さん" in text and "まだ読んでいません" in text and "電話の回答を入れる" in text
     said = page(as_("花子"), of(sent, "?show=said"))
@@ -227,8 +228,8 @@ def test_questions_of_different_units_are_counted_each_by_its_own(as_, school):
     say(sent, "青山 健太", 4)
     hanako = as_("花子")
     text = page(hanako, of(sent))
-    assert "質問ごとの数え方" in text and re.findall(r"<tfoot>.*?<td class=\"n\">(\d+)", text) == ["5", "6"]
-    assert bars(text) == [1, 0, 4] and "まだの質問：役員を" in text and "5世帯" in text
+    assert "質問ごとの数え方" in text and "世帯 5</b>：回答1・まだ4" in text and "登録者 6</b>：回答1・まだ5" in text
+    assert bars(text) == [1, 0] and "まだの質問：役員を" in text and "5世帯" in text
     say(sent, "青山 美咲", 3)
     text = page(hanako, of(sent, "?show=said"))
     assert "青山 健太 <b>できない" in text and "青山 美咲 <b>引き受ける" in text
@@ -236,3 +237,26 @@ def test_questions_of_different_units_are_counted_each_by_its_own(as_, school):
     rows = list(csv.reader(StringIO(hanako.get(of(sent, ".csv")).get_data().decode("utf-8-sig"))))
     aoyama = next(row for row in rows if "青山" in row[2])
     assert aoyama[3:5] == ["出席", "青山 健太 できない、青山 美咲 引き受ける"]
+
+
+@pytest.mark.proves("T-52")
+def test_a_poll_for_a_day_shows_names_by_days_with_the_best_day_marked(as_, school):
+    """Of two days with as many first choices, the one with more second choices is best."""
+    sent = cast_notices.send([school.lists["1-1"]], by=school.users["花子"], subject="役員会の日")
+    ask(
+        sent,
+        *(
+            QuestionDraft(day, ("○ 出られる", "△ たぶん", "× 出られない"), kind="days", heading="役員会", unit="person")
+            for day in ("12/2(水)", "12/3(木)")
+        ),
+    )
+    for name, first, second in (("青山 健太", 1, 4), ("石川 直樹", 2, 6)):
+        say(sent, name, first)
+        say(sent, name, second)
+    text = page(as_("花子"), of(sent))
+    matrix = re.search(r'<div class="matrix".*?</div>', text, re.DOTALL)[0]
+    head, *rows = re.findall(r"<tr>(.*?)</tr>", matrix, re.DOTALL)
+    assert re.findall(r'<th scope="col" class="best">(\S+)', head) == ["12/2(水)"]
+    assert [re.findall(r'<span aria-hidden="true">(.)</span>', row) for row in rows] == [["△", "×"], ["○", "○"]]
+    assert text.count(">最多</span>") == 2 and "回答2</span>・<span" in text
+    assert re.search(r'<div class="matrix"', page(as_("花子"), of(sent, "?view=print")))

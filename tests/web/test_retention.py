@@ -51,14 +51,15 @@ def test_a_page_says_what_is_kept_and_until_when(as_, old):
 def test_the_history_stays_readable_with_the_sums(as_, old):
     forget()
     mamoru, number = as_("守"), old.notice.id
-    text = get_page(mamoru, f"/history/{number}")
-    assert "修了式について" in text and "10月14日(火)は臨時休校とします" in text
+    text = get_page(mamoru, f"/notices/{number}/record")
+    assert "修了式について" in text and "回答" not in re.findall(r'<nav class="tabs.*?</nav>', text, re.DOTALL)[0]
+    assert "10月14日(火)は臨時休校とします" in get_page(mamoru, f"/notices/{number}/text")
     assert "5月2日" in text and "残っている集計" in text and "1年1組" in text and "石川" not in text
     assert "出席する" in text  # the choices with their numbers
-    for gone in ("board", "board?view=print", "board.csv", "answers"):
+    for gone in ("board", "board?view=print", "phone", "board.csv", "answers"):
         answer = mamoru.get(f"/notices/{number}/{gone}")
-        assert (answer.status_code, answer.location) == (302, f"/history/{number}#kept"), gone
-    assert mamoru.get(f"/history/{number}/incident").location == f"/history/{number}#kept"
+        assert (answer.status_code, answer.location) == (302, f"/notices/{number}/record#kept"), gone
+    assert mamoru.get(f"/history/{number}/incident").location == f"/notices/{number}/record#kept"
     assert "7世帯" in get_page(mamoru, "/history")
     over_time = get_page(mamoru, "/figures?year=2026")
     assert "修了式について" in over_time and "7世帯のうち1" in over_time
