@@ -17,6 +17,7 @@ from models import MailingList, Notice, NoticeState
 from web import _, language, permissions
 
 ENDED_STATES = (NoticeState.SENT, NoticeState.STOPPED)
+CHILDREN_IN_ALL = N_("%(n)s children in all")
 FIGURE_LABELS = {
     "read": N_("confirmed %(n)s"),
     "told": N_("by telephone %(n)s"),
@@ -46,7 +47,7 @@ class NoticeHead:
 
     @property
     def total(self) -> str:
-        return count_label(self.count.households, by_child=self.count.by_child)
+        return total_label(self.count)
 
     @property
     def to_call_label(self) -> str:
@@ -61,6 +62,12 @@ def collects_confirmations(notice: Notice) -> bool:
 def count_label(number: int, *, by_child: bool) -> str:
     """Return a count with its unit: households (世帯), or children (人)."""
     return _("%(n)s children" if by_child else "%(n)s households", n=f"{number:,}")
+
+
+def total_label(count: HouseholdCount) -> str:
+    """Return 「36世帯」, or 「36人（お子さん）」 where each child counts."""
+    text = CHILDREN_IN_ALL if count.by_child else "%(n)s households"
+    return _(text, n=f"{count.households:,}")
 
 
 def household_figures(notice: Notice, count: HouseholdCount, *, confirms: bool) -> list[str]:
@@ -86,8 +93,7 @@ def count_sentence(notice: Notice, count: HouseholdCount | None, confirms: bool)
     """Template global: 「36世帯：確認28・電話1・届かず4・まだ3」; empty if nobody was counted."""
     if not count or not count.households:
         return ""
-    total = count_label(count.households, by_child=count.by_child)
-    return total + _(": ") + _(" · ").join(household_figures(notice, count, confirms=confirms))
+    return total_label(count) + _(": ") + _(" · ").join(household_figures(notice, count, confirms=confirms))
 
 
 @bp.app_template_global("notice_head")

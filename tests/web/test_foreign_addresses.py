@@ -47,5 +47,9 @@ def test_no_address_leads_to_another_list(app, as_, school):
             assert not re.search("2年1組|加藤", answer.get_data(as_text=True)), (method, address)
             tried += 1
     assert tried > 120 and written() == before
-    for address in (f"/lists/{numbers['lists']}", f"/members/{numbers['members']}", f"/history/{sent.notice.id}"):
+    for address in (
+        f"/lists/{numbers['lists']}",
+        f"/members/{numbers['members']}",
+        f"/notices/{sent.notice.id}/record",
+    ):
         assert as_("太郎").get(address).status_code == 200, address

@@ -1,5 +1,7 @@
 """The page of one member and what is done there (T-24, T-32, T-33, D-30, E-09; the Thursday call of field.md 5.1)."""
 
+import re
+
 import pytest
 
 import clock

@@ -121,7 +121,7 @@ def test_the_history_names_the_teachers_and_who_sent_it(school, as_):
     assert "花子 （担任・担当者の名前で）" in listed and "5人（お子さん）：確認0" in listed and "世帯" not in listed
     Notice.update(state="sent").where(Notice.id == notice.id).execute()
     home = get_page(browser, "/")
-    assert "／5人（お子さん）" in home
+    assert "5人（お子さん）：" in home
 
 
 # ── replies to the own address ───────────────────────────────────────────────────────────────────────────────────

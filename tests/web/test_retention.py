@@ -1,5 +1,6 @@
 """What a reader and an organizer see once the letters of a school year are deleted (design decision 15)."""
 
+import re
 from datetime import datetime, timedelta
 
 import pytest
