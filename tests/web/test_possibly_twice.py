@@ -73,8 +73,8 @@ def test_the_csv_the_print_and_the_telephone_list_name_it(school, host, as_):
     place, name = head.index("2通届いたかもしれない"), head.index("保護者")
     assert [row[name] for row in rows if row[place] == "2通届いたかもしれません"] == ["石川 直樹"]
     assert {row[place] for row in rows} == {"", "2通届いたかもしれません"}
-    for view in ("phone", "print"):
-        answer = page.get(f"{board}?view={view}")
+    for address in (f"/notices/{notice.id}/phone", f"{board}?view=print"):
+        answer = page.get(address)
         assert answer.status_code == 200 and answer.text.count("2通届いたかもしれません") == 1
         before = answer.text.partition("2通届いたかもしれません")[0]
         assert before.rindex("石川 直樹") > before.rindex("石川 蓮")
