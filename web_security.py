@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, redirect, render_template, request, session, url_for
+from flask import Flask, Response, current_app, g, redirect, render_template, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
@@ -153,6 +153,8 @@ def _fill_kept_form(response: Response) -> Response:
     """Fill in a kept form on the page that `account.show_kept_form` led to; forget it once it was posted and taken."""
     if response.status_code >= 400 or request.method not in ("GET", "POST"):
         return response
+    if request.method == "POST" and _was_refused(response):
+        return _keep_refused_form(response)
     number = request.values.get("kept", type=int)
     if not number or not current_user.is_authenticated:
         return response
@@ -165,6 +167,32 @@ def _fill_kept_form(response: Response) -> Response:
         with optional_write():
             kept_forms.mark_shown(row)
         response.set_data(_filled_page(response.get_data(as_text=True), row))
+    return response
+
+
+def _was_refused(response: Response) -> bool:
+    """Say whether the answer leads to another page that reports a mistake, away from words that were typed."""
+    leads_away = response.status_code == 303 or "HX-Redirect" in response.headers
+    refused = "words_refused" in g or any(kind == "wrong" for kind, _text in session.get("_flashes", ()))
+    return leads_away and refused and current_user.is_authenticated and bool(web.typed_words())
+
+
+def _keep_refused_form(response: Response) -> Response:
+    header = "HX-Redirect" if web.is_htmx() else "Location"
+    page = urlsplit(response.headers[header])
+    with optional_write():
+        row = kept_forms.keep_form(
+            current_user,
+            page=page._replace(scheme="", netloc="", fragment="").geturl(),
+            action=request.path,
+            fields=list(request.form.items(multi=True)),
+            has_files=any(file.filename for file in request.files.values()),
+            now=clock.now(),
+            shown=True,
+        )
+        if row:
+            query = f"{page.query}&kept={row.id}".lstrip("&")
+            response.headers[header] = page._replace(query=query).geturl()
     return response
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from mail import private_text, quotes
+from mail import merge, private_text, quotes
 
 MAX_TEXT_CHARS = 20_000
 MAX_SUBJECT_CHARS = 200
@@ -29,12 +29,14 @@ class CleanedPost:
     """What of a post members may read. text: "" if the mail has no words of its own.
 
     had_addresses: addresses were taken out of sentences (`private_text.MARK`). may_quote: lines that look quoted stay.
+    cut: only the beginning of a longer text or subject is here.
     """
 
     subject: str
     text: str
     had_addresses: bool = False
     may_quote: bool = False
+    cut: bool = False
 
 
 def looks_like_reply(subject: str, refers_to_ours: bool) -> bool:
@@ -53,14 +55,16 @@ def clean_post(
         frozenset(address.lower() for address in allowed), base_url.partition("://")[2].strip("/").lower()
     )
     unquoted = quotes.without_quotes(text[:MAX_READ_CHARS], subject, refers_to_ours)
-    body, in_body = private_text.remove_private_text(unquoted.text.strip()[:MAX_TEXT_CHARS], rules)
-    title, in_title = private_text.remove_private_text(" ".join(subject.split())[:MAX_SUBJECT_CHARS], rules)
+    whole_body, whole_title = unquoted.text.strip(), " ".join(subject.split())
+    cut = len(text) > MAX_READ_CHARS or len(whole_body) > MAX_TEXT_CHARS or len(whole_title) > MAX_SUBJECT_CHARS
+    body, in_body = private_text.remove_private_text(merge.shorten(whole_body, MAX_TEXT_CHARS), rules)
+    title, in_title = private_text.remove_private_text(merge.shorten(whole_title, MAX_SUBJECT_CHARS), rules)
     body, title = body.strip(), " ".join(title.split())
     if not has_words(body):
         body = ""
     if not title and body:
-        title = " ".join(next(line for line in body.splitlines() if has_words(line)).split())[:60]
-    return CleanedPost(title, body, in_body or in_title, unquoted.doubtful)
+        title = merge.shorten(" ".join(next(line for line in body.splitlines() if has_words(line)).split()), 60)
+    return CleanedPost(title, body, in_body or in_title, unquoted.doubtful, cut)
 
 
 def has_words(text: str) -> bool:

@@ -64,6 +64,11 @@ def clean_text(text: str) -> str:
     return _SURROGATES.sub("\ufffd", text)
 
 
+def shorten(text: str, most: int) -> str:
+    """Return a text for a place that shows the beginning only, with "…" for what is left out."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def one_line(text: str) -> str:
     """Make a text fit for a header: no control characters; line breaks, tabs and spaces collapse to one space.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from flask import abort, render_template, request, url_for
+from flask import abort, g, render_template, request, url_for
 from flask_login import current_user
 
 import i18n
@@ -34,6 +34,7 @@ def get_draft_or_redirect(number: int) -> Notice:
     if notice.state != NoticeState.DRAFT:
         if request.method == "POST":
             flash_already_sent(notice)
+            g.words_refused = True
         abort(web.redirect_to("notices.show", number=number))
     if (
         notice.kind == direct_message.KIND

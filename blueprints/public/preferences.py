@@ -24,7 +24,7 @@ from core.responses import read_confirmations
 from core.signup import signup
 from i18n import LANGUAGES, N_
 from models import Person
-from web import Form, _, add_field_error
+from web import Form, _, add_field_error, message_page
 
 
 class TokenForm(Form):
@@ -277,7 +277,13 @@ def report_error(mark: str) -> Answer:
     person = _person_of_token(mark)
     if person is None:
         return _expired_link_page()
-    done = preference_page.send_correction(person, request.form.get("wrong", ""), clock.now())
+    words = request.form.get("wrong", "").strip()
+    done = preference_page.send_correction(person, words, clock.now())
+    if words and not done:
+        back = url_for("public.show_preferences", mark=mark), _("Back")
+        return message_page(
+            _("Not sent"), _(RESULT_MESSAGES["not-told"]), link=back, layout="public/base.html", status=429
+        )
     tasks.wake_worker()
     return _redirect_with_result(mark, "told" if done else "not-told")
 

@@ -24,7 +24,7 @@ from core.settings import Settings, imap_address, load_settings
 from core.signup import signup
 from database import db, is_write_refused, optional_write
 from mail import address as addresses
-from mail import auth_results
+from mail import auth_results, merge
 from mail.auth_results import DnsError, TxtLookup, authenticate_message
 from mail.message import missing_words
 from models import InboundMessage, Letter, LetterState, MailingList
@@ -249,9 +249,9 @@ def _process_message(
 
 
 def _save_result(row: InboundMessage, result: InboundResult, mail: InboundMail, raw: bytes, message_key: str) -> None:
-    shown = {"text": mail.text[:MAX_TEXT_CHARS]} if result.keep_text else {}
+    shown = {"text": merge.shorten(mail.text, MAX_TEXT_CHARS)} if result.keep_text else {}
     if result.keep_text or result.kind == "post":
-        shown["subject"] = mail.subject[:500]
+        shown["subject"] = merge.shorten(mail.subject, 500)
     InboundMessage.update(
         kind=result.kind,
         outcome=result.outcome,

@@ -23,7 +23,7 @@ from core.notifications.notify import notify
 from core.settings import Settings, load_settings
 from database import db, millis
 from i18n import N_
-from mail import clean_post
+from mail import clean_post, merge
 from models import AllowedSender, InboundMessage, MailingList, Notice, NoticeState, Target, User, Wording
 
 MAX_HELD_PER_DAY = 10
@@ -46,6 +46,7 @@ HOLD_REASONS: dict[str, str] = {
     "automatic": N_("Its subject or header looks like an automatic answer."),
     "others": N_("Mail addresses of other people stood in it. They were taken out where ［…］ stands."),
     "quoted": N_("It may hold words of another mail."),
+    "long": N_("It has more than 20,000 characters, or its subject more than 200. Only the beginning stands here."),
     "subject": N_("It has no text: its subject would also stand as its text."),
     "many": N_("More than ten mails were posted from this address within a day."),
 }
@@ -146,6 +147,8 @@ def _find_unclear_words(cleaned: clean_post.CleanedPost) -> str:
         return "others"
     if cleaned.may_quote:
         return "quoted"
+    if cleaned.cut:
+        return "long"
     return "" if cleaned.text else "subject"
 
 
@@ -171,7 +174,7 @@ def _refuse_without_words(
             sender,
             now,
             list=mailing_list.name,
-            subject=post.subject[: clean_post.MAX_SUBJECT_CHARS],
+            subject=merge.shorten(post.subject, clean_post.MAX_SUBJECT_CHARS),
             why=lambda language: i18n.say(language, MISSING_WORDS[post.missing]),
         )
     return InboundResult("post", "dropped", "empty", mailing_list, keep_raw=True)

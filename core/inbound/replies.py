@@ -22,6 +22,7 @@ from core.permissions import Permissions, permissions_of
 from core.settings import load_settings
 from i18n import N_
 from mail import address as addresses
+from mail import merge
 from mail.message import parse_message
 from models import AllowedSender, Delivery, InboundMessage, Letter, Notice, Person
 
@@ -106,7 +107,7 @@ def _notify_organizer(delivery: Delivery, mail: InboundMail, now: datetime, *, d
             name=delivery.name,
             subject=mail.subject or merge_fields.display_subject(notice),
             notice=merge_fields.display_subject(notice),
-            text=doubt + mail.text[:MAX_QUOTED_CHARS],
+            text=doubt + merge.shorten(mail.text, MAX_QUOTED_CHARS),
             files=f"{i18n.say(language, _FILES_LINE, n=mail.attachments)}\n" if mail.attachments else "",
             url=f"{load_settings().base_url}/notices/{notice.id}/board",
         )

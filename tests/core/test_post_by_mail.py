@@ -471,6 +471,7 @@ def test_a_mail_without_words_is_refused_with_a_letter_and_kept(door, piece, tol
     [
         ("連絡は mother@example.com まで\n", "others", "連絡は ［…］ まで"),
         ("持ち物\n> 水筒\n> 弁当\n", "quoted", "持ち物\n> 水筒\n> 弁当"),
+        ("あ" * 20_001 + "\n", "long", "あ" * 19_999 + "…"),
         (f"連絡は {HANAKO} か {LIST} まで\n", "dkim", f"連絡は {HANAKO} か {LIST} まで"),
     ],
 )

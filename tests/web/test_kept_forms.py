@@ -12,6 +12,7 @@ from core.errors import EditedMeanwhile
 from core.notices import drafts
 from models import KeptForm, Notice, User
 from tests import cast
+from tests.web.notice_factory import confirm_notice
 
 TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 WORDS = "保護者各位 <b>大事</b> & 「言葉」"
@@ -226,3 +227,15 @@ def test_overwritten_words_stay_reachable_without_script(as_, school):
     assert Notice.get_by_id(draft.id).wording.text == "わたしの文"
     login = browser.post("/login", data={"name": "花子", "password": cast.PASSWORD})
     assert login.headers["Location"] == "/"
+
+
+def test_words_for_a_draft_that_was_sent_meanwhile_are_shown_on_its_page(as_, school):
+    notice = confirm_notice(school)
+    data = {"seen": "1", "subject": "件名", "text": WORDS, "useful_s": "0", "remind": "0x1"}
+    browser = as_("花子")
+    answer = browser.post(f"/notices/{notice.id}/words", data=data)
+    assert answer.status_code == 303 and answer.headers["Location"].startswith(f"/notices/{notice.id}?kept=")
+    page = browser.get(answer.headers["Location"]).get_data(as_text=True)
+    assert "保護者各位 &lt;b&gt;大事&lt;/b&gt; &amp; 「言葉」</textarea>" in page
+    assert Notice.get_by_id(notice.id).wording.text == "遠足に行きます。"
+    assert "大事" not in as_("太郎").get(answer.headers["Location"]).get_data(as_text=True)

@@ -180,8 +180,9 @@ def test_what_the_school_holds_is_shown_and_a_mistake_is_told_to_the_managers(cl
     assert "石川 直樹" in subject and "2組です <b>" in words and f"/members/{father.id}" in words
     assert Child.get_by_id(child.id).class_name == "1"
     assert "told=not-told" in client.post(f"{page}/wrong", data={"wrong": " "}).location
-    answers = [client.post(f"{page}/wrong", data={"wrong": "x"}).location[-8:] for _ in range(4)]
-    assert answers[-1] == "not-told" and Letter.select().where(Letter.kind == "says-wrong").count() == 3
+    answers = [client.post(f"{page}/wrong", data={"wrong": "3組 です"}) for _ in range(4)]
+    assert answers[-1].status_code == 429 and "3組 です</textarea>" in text(answers[-1])
+    assert Letter.select().where(Letter.kind == "says-wrong").count() == 3
 
 
 def test_who_joined_by_a_slip_does_not_read_the_items_of_the_child(client, school, father, page):
