@@ -21,9 +21,10 @@ from core import audit, disk_space
 from core.errors import DomainError
 from core.imports import apply, row_parts
 from core.imports.columns import ATTRIBUTE, FIELDS, Sheet, choose_sheet, drop_unknown_items, find_header, guess_mapping
+from core.imports.foreign_files import UnreadableFile
 from core.imports.plan import plan_sheet
 from core.imports.plan_model import KEEP, REPLACE, SECOND, ImportPlan, LineChoices, LineNote
-from core.imports.read import DEFAULT_OPTIONS, ReadOptions, UnreadableFile, read_pasted, read_sheets
+from core.imports.read import DEFAULT_OPTIONS, ReadOptions, read_pasted, read_sheets
 from core.members.lists import item_names
 from core.permissions import permissions_of
 from database import db, is_write_refused, optional_write
