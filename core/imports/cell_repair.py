@@ -109,7 +109,13 @@ def fill_ditto(rows: Rows) -> tuple[Rows, list[Remark]]:
 
 def repair_values(values: dict[str, str]) -> list[Remark]:
     """Repair the cells of one line in place."""
-    return [*_repair_class(values), *_repair_phone(values), *_split_readings(values)]
+    return [
+        *_unwrap_address(values),
+        *_drop_errors(values),
+        *_repair_class(values),
+        *_repair_phone(values),
+        *_split_readings(values),
+    ]
 
 
 def why_no_person(values: dict[str, str], cells: Iterable[str]) -> str:
@@ -149,6 +155,13 @@ def drop_too_long(values: dict[str, str]) -> list[Remark]:
             del values[field]
             remarks.append((_FIELD_TOO_LONG, {"text": f"{text[:20]}…", "number": most}))
     return remarks
+
+
+_FORMULA_ERROR = re.compile(r"#(?:REF!|N/A|NAME\?|VALUE!|DIV/0!|NULL!|NUM!|SPILL!|CALC!|ERROR!|#+)")
+ADDRESS_UNWRAPPED = N_("Only the address was taken from “%(typed)s”.")
+_ERROR_DROPPED = N_("“%(typed)s” is an error of a formula, so it is not taken.")
+_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_AROUND_ADDRESS = re.compile(r"[\s()【】\[\]:、・ぁ-んァ-ヶー一-龠]+")
 
 
 def _plain(text: str) -> str:
@@ -200,6 +213,22 @@ def _repair_class(values: dict[str, str]) -> list[Remark]:
         values["grade"], values["class_name"] = str(grade), str(number)
         remarks.append((_CLASS_READ, {"typed": typed, "grade": grade, "class_name": number}))
     return remarks
+
+
+def _drop_errors(values: dict[str, str]) -> list[Remark]:
+    """Take out the error of a formula: #REF!, #N/A."""
+    errors = [field for field, text in values.items() if _FORMULA_ERROR.fullmatch(text)]
+    return [(_ERROR_DROPPED, {"typed": values.pop(field)}) for field in errors]
+
+
+def _unwrap_address(values: dict[str, str]) -> list[Remark]:
+    """Take off what stands around one address: a@example.jp（母）, 母：a@example.jp."""
+    plain = unicodedata.normalize("NFKC", values.get("address", ""))
+    found = _ADDRESS.findall(plain)
+    if len(found) == 1 and plain.count("@") == 1 and _AROUND_ADDRESS.fullmatch(plain.replace(found[0], "", 1)):
+        typed, values["address"] = values["address"], found[0]
+        return [(ADDRESS_UNWRAPPED, {"typed": typed})]
+    return []
 
 
 def _repair_phone(values: dict[str, str]) -> list[Remark]:

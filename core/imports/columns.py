@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from core.imports import cell_repair, row_parts
@@ -31,6 +32,8 @@ FIELDS: dict[str, str] = {
     "kana": N_("Reading (kana)"),
     "relation": N_("Relation"),
     "child_name": N_("Child’s name"),
+    "child_given": N_("Child’s given name"),
+    "child_given_kana": N_("Reading of the child’s given name"),
     "child_kana": N_("Child’s reading (kana)"),
     "grade": N_("Grade"),
     "class_name": N_("Class"),
@@ -68,11 +71,13 @@ _HEADER_WORDS: dict[str, str] = {
     "room": "学年組 学年・組 年組 年・組 学年クラス 学年・クラス クラス名 所属",
     "address": (
         "メールアドレス メール アドレス メアド メルアド eメール eメールアドレス 電子メール 電子メールアドレス "
-        "email e-mail mail mailaddress emailaddress e-mailaddress address"
+        "email e-mail mail mailaddress emailaddress e-mailaddress address e-mail1-value e-mail2-value e-mail3-value "
+        "e-mail2address e-mail3address"
     ),
     "phone": (
         "電話 電話番号 携帯 携帯番号 携帯電話 携帯電話番号 連絡先電話番号 緊急連絡先 "
-        "tel phone phonenumber telephone telephonenumber mobile"
+        "緊急時の連絡先 緊急時連絡先 tel phone phonenumber telephone telephonenumber mobile mobilephone cellphone homephone "
+        "phone1-value phone2-value"
     ),
     "household": "世帯 世帯番号 世帯id 家庭番号 household householdid",
     "state": (
@@ -86,6 +91,8 @@ _HEADER_WORDS: dict[str, str] = {
     ),
     "family": "姓 名字 苗字 保護者姓 lastname familyname surname",
     "given": "firstname givenname",
+    "child_given": "お子さんの名 児童の名",
+    "child_given_kana": "お子さんの名カナ",
     "family_kana": "セイ 姓カナ 姓フリガナ 保護者セイ",
     "given_kana": "メイ 名カナ 名フリガナ 保護者メイ",
 }
@@ -94,12 +101,14 @@ _HEADER_WORDS: dict[str, str] = {
 def _fold_header(text: str) -> str:
     """Return a header without width, case, spaces, brackets and marks; hiragana as katakana."""
     plain = unicodedata.normalize("NFKC", text).lower()
+    plain = re.sub(r"[(【\[](ふりがな|フリガナ|カナ|かな|よみ|よみがな|ヨミ|読み)[)】\]]", r"\1", plain)
+    plain = re.sub(r"(?:を|について)?(?:お?選んで|ご?選択|ご?記入|ご?入力|お?書き|教えて).*$", "", plain)
     plain = re.sub(r"\(.*?\)|【.*?】|\[.*?\]|[\s*※:_・]", "", plain)
     return to_katakana(plain)
 
 
 _GUARDIAN_PREFIX = to_katakana(
-    "保護者|[1-4]人目|御?お?[父母](?:親|様|さん|さま)?|親|ご?家庭|ご?自宅|ご?連絡先?用?|緊急時?|第[一二三1-3]|主|代表|登録用?|配信先?用?|"
+    "保護者(?:様|さま|の方)?|[1-4]人目|御?お?[父母](?:親|様|さん|さま)?|親|ご?家庭|ご?自宅|ご?連絡先?用?|緊急時?|第[一二三1-3]|主|代表|登録用?|配信先?用?|"
     "パソコン|pc|スマホ|スマートフォン|携帯(?:電話)?|ケータイ|parent|guardian|mother|father|primary|home|contact|your"
 )
 _CHILD_PREFIX = to_katakana(
@@ -123,6 +132,7 @@ _PLAIN_NAME_HEADERS = {_fold_header(word) for word in _NAME_WORDS.split() if not
 _PLAIN_KANA_HEADERS = {_fold_header(word) for word in _KANA_WORDS.split()}
 
 
+_NO_HEADING = N_("No line with column names was found. Please look below how the columns are read.")
 HEADING_LINES = 15
 """First lines among which the heading is looked for, and may be chosen."""
 
@@ -161,7 +171,7 @@ def find_header(cells: Cells, heading: int | None = None) -> Sheet:
     """
     sheet = _find_header(cells, heading)
     rows, remarks = (sheet.rows, []) if cells.lone else cell_repair.fill_ditto(sheet.rows)
-    return replace(sheet, rows=rows, remarks=(*cells.remarks, *remarks), source=cells)
+    return replace(sheet, rows=rows, remarks=(*cells.remarks, *sheet.remarks, *remarks), source=cells)
 
 
 def _find_header(cells: Cells, heading: int | None) -> Sheet:
@@ -178,7 +188,7 @@ def _find_header(cells: Cells, heading: int | None) -> Sheet:
         if heading == number or _is_header(row):
             names = _number_duplicates(row + ("",) * (width - len(row)))
             return Sheet(names, cells.rows[place + 1 :], cells.encoding, True, heading=number)
-    return Sheet(("",) * width, cells.rows, cells.encoding, False)
+    return Sheet(("",) * width, cells.rows, cells.encoding, False, () if heading == 0 else ((_NO_HEADING, {}),))
 
 
 def _join_headings(upper: tuple[str, ...], lower: tuple[str, ...], width: int) -> tuple[str, ...] | None:
@@ -232,7 +242,7 @@ def _field_of_qualified_header(folded: str) -> str:
     """Return the field of a header with a person or number around it: 保護者メール, 母携帯, 保護者1氏名, お子さんの学年."""
     plain = re.sub(r"(?:欄|[0-9]+)$", "", folded)
     for words, fields in (
-        (_GUARDIAN_PREFIX, ("name", "kana", "address", "phone")),
+        (_GUARDIAN_PREFIX, ("name", "kana", "address", "phone", "relation")),
         (_CHILD_PREFIX, ("child_name", "child_kana", "grade", "class_name", "room")),
     ):
         base = plain
@@ -274,7 +284,7 @@ def untaken_columns(sheet: Sheet, mapping: tuple[str, ...]) -> list[tuple[int, s
     return [
         (place, column)
         for place, (column, name) in pairs
-        if place in filled and column and not name and column not in _EXPORT_ONLY_HEADERS
+        if place in filled and not name and column not in _EXPORT_ONLY_HEADERS
     ]
 
 
@@ -311,6 +321,7 @@ def _map_by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
     folded = [_fold_header(column) for column in columns]
     guardian_too = any(m == "name" and f not in _PLAIN_NAME_HEADERS for m, f in zip(meanings, folded, strict=True))
     split = "family" in meanings
+    child_in_two = split and "child_name" not in meanings and bool({"grade", "room"} & set(meanings))
     of_child = not split and "child_name" not in meanings and bool({"grade", "room"} & set(meanings))
     count: Counter[str] = Counter()
     last_name, mapping = "", []
@@ -321,6 +332,14 @@ def _map_by_header(columns: tuple[str, ...]) -> tuple[str, ...]:
             meaning = "child_kana"
         if split and plain in (_fold_header("名"), _fold_header("保護者名")):
             meaning = "given"
+        if split and plain in (_fold_header("名フリガナ"), _fold_header("名カナ")):
+            meaning = "given_kana"
+        if child_in_two and plain in (_fold_header("姓"), _fold_header("名")):
+            meaning = "child_name" if plain == _fold_header("姓") else "child_given"
+        if child_in_two and plain in (_fold_header("姓フリガナ"), _fold_header("姓カナ"), _fold_header("セイ")):
+            meaning = "child_kana"
+        if child_in_two and plain in (_fold_header("名フリガナ"), _fold_header("名カナ"), _fold_header("メイ")):
+            meaning = "child_given_kana"
         if meaning in ("name", "child_name"):
             last_name = meaning
         count[meaning] += 1
@@ -392,11 +411,24 @@ def read_rows(sheet: Sheet, mapping: tuple[str, ...], *, split: bool = True) -> 
         texts = [cell for cell in cells if cell]
         repeated = len(texts) > 1 and {*map(_fold_header, texts)} <= header
         rows += _roster_rows(number, cells, sheet.columns, mapping, "heading" if repeated else "", split)
+    _fill_second_guardians(rows)
     children = sum(bool(row.child_name) for row in rows)
     if children * 2 > len([row for row in rows if not row.no_person]):
         for row in rows:
             row.lacks_child = not row.child_name and not row.no_person
     return rows
+
+
+def _fill_second_guardians(rows: list[RosterRow]) -> None:
+    """Give a line with a relation and without a child the child of the line above: the second guardian of a family."""
+    for above, row in pairwise(rows):
+        is_second = (
+            _PARENT.fullmatch(row.relation) and row.address and not (row.child_name or row.grade or row.class_name)
+        )
+        if is_second and above.child_name and not above.no_person and not row.no_person:
+            row.child_name, row.child_kana = above.child_name, above.child_kana
+            row.grade, row.class_name, row.household = above.grade, above.class_name, row.household or above.household
+            row.remarks.append((_CHILD_ABOVE, {"child": above.child_name}))
 
 
 def _roster_rows(
@@ -451,8 +483,8 @@ def normalise_row(number: int, values: dict[str, str], items: dict[str, str]) ->
         name=normalise_text(name),
         kana=normalise_kana(reading),
         relation=normalise_text(get("relation", "")),
-        child_name=normalise_text(get("child_name", "")),
-        child_kana=normalise_kana(get("child_kana", "")),
+        child_name=normalise_text(" ".join(filter(None, (get("child_name"), get("child_given"))))),
+        child_kana=normalise_kana(" ".join(filter(None, (get("child_kana"), get("child_given_kana"))))),
         grade=grade_text,
         class_name=class_text,
         address=get("address", ""),
@@ -518,6 +550,8 @@ _NEGATED = re.compile(
 _MAX_STATE_LENGTH = 20
 _MAIL_WORD = re.compile("配信|購読|メール|停止|退会|不達|unsub|subscri|bounce|block", re.IGNORECASE)
 _STOPPED_ITEM = N_("“%(item)s” says “%(text)s”. Is this family still to get the mail?")
+_PARENT = re.compile(r"(?:実|義|養)?[父母]親?|祖[父母]|father|mother|grand(?:father|mother)", re.IGNORECASE)
+_CHILD_ABOVE = N_("There is no child on this line: “%(child)s” of the line above was put in.")
 _TOO_LONG = N_("“%(item)s” is longer than %(number)s characters, so it is not taken.")
 _BEYOND_COLUMNS = N_("“%(text)s” stands behind the last column and is not read.")
 MAX_ITEM_LENGTH = 500

@@ -206,7 +206,7 @@ _PUT_RIGHT = N_("The address was put right (full-width letters, spaces or bracke
 _UNUSUAL = N_("An old carrier address of unusual form. Letters can be sent to it.")
 _ZERO = N_("The leading 0 of the telephone number was put back.")
 _BY_PHONE = N_("No e-mail address: registered as a family that is told by telephone.")
-QUIET = frozenset((_PUT_RIGHT, _UNUSUAL, _ZERO, _BY_PHONE, cell_repair.READING_SPLIT))
+QUIET = frozenset((_PUT_RIGHT, _UNUSUAL, _ZERO, _BY_PHONE, cell_repair.READING_SPLIT, cell_repair.ADDRESS_UNWRAPPED))
 """Notes of what Kairan did, which need nobody's look."""
 
 

@@ -206,7 +206,7 @@ def _checked_rows(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tup
     """Return rows that are not empty as clean text. Raises UnreadableFile for none, too many or too wide ones."""
     filled = []
     for number, cells in rows:
-        texts = tuple(clean_cell(compose_text(cell)) for cell in cells)
+        texts = tuple(clean_cell(_without_formula(compose_text(cell))) for cell in cells)
         if any(texts[MAX_COLUMNS:]):
             raise UnreadableFile(_TOO_WIDE, number=MAX_COLUMNS)
         texts = texts[:MAX_COLUMNS]
@@ -217,6 +217,14 @@ def _checked_rows(rows: Iterable[tuple[int, list[str]]]) -> tuple[tuple[int, tup
     if not filled:
         raise UnreadableFile(N_("There is nothing in it that could be read as a list of members."))
     return tuple(filled)
+
+
+def _without_formula(cell: str) -> str:
+    """Return the text of ="090…", which programs write so that Excel keeps the 0, and of a link formula."""
+    if match := re.fullmatch(r"""\s*=\s*"([^"]*)"\s*""", cell):
+        return match[1]
+    match = re.fullmatch(r"""(?i)\s*=\s*HYPERLINK\(\s*"([^"]*)"\s*(?:[,;]\s*"([^"]*)"\s*)?\)\s*""", cell)
+    return match[2] or match[1] if match else cell
 
 
 def _csv_records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:

@@ -6,8 +6,9 @@ The n-th column of a kind is the field `address#n`. A cell may hold several addr
 import re
 
 GUARDIAN_FIELDS = ("name", "kana", "relation", "address", "phone")
-CHILD_FIELDS = ("child_name", "child_kana", "grade", "class_name", "room")
+CHILD_FIELDS = ("child_name", "child_given", "child_kana", "child_given_kana", "grade", "class_name", "room")
 MAX_PARTS = 4
+_SHORTEST_WHOLE_NAME = 3
 _BETWEEN = re.compile(r"\s*[\n;,、，；/／]\s*|\s+(?=[^\s@＠]+[@＠])")
 _BETWEEN_CHILDREN = re.compile(r"\s*[\n、，;；]\s*")  # no comma: "Smith, John" is one child
 
@@ -94,6 +95,8 @@ def _split_children(one: dict[str, str]) -> list[dict[str, str]]:
     names = [text for text in _BETWEEN_CHILDREN.split(one.get("child_name", "").strip()) if text]
     if len(names) < 2:
         return [one]
+    if one.get("child_given") or ("\n" in one["child_name"] and min(map(len, names)) < _SHORTEST_WHOLE_NAME):
+        return [one]  # family and given name, perhaps on two lines of the cell
     parts: list[dict[str, str]] = [{"child_name": name} for name in names]
     for field in ("child_kana", "grade", "class_name", "room"):
         texts = [text for text in re.split(r"\s*[\n、，,;；・]\s*", one.get(field, "")) if text]

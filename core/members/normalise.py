@@ -47,7 +47,9 @@ def normalise_kana(text: str) -> str:
 def normalise_grade(text: str) -> str:
     """Return a grade in short: 「1年」, 「１」, 「第1学年」, 「一年生」 are all 「1」."""
     plain = normalise_text(unicodedata.normalize("NFKC", text))
-    match = re.fullmatch(r"第?([0-9]{1,2}|[一二三四五六七八九])(?:学年|年生|年|th|st|nd|rd)?", plain)
+    match = re.fullmatch(
+        r"(?:小学?|第)?([0-9]{1,2}(?=\.0$)|[0-9]{1,2}|[一二三四五六七八九])(?:学年|年生|年|th|st|nd|rd|\.0)?", plain
+    )
     return str(int(match[1].translate(_KANJI_DIGITS))) if match else plain
 
 
@@ -56,14 +58,15 @@ def normalise_class(text: str) -> str:
     plain = normalise_text(unicodedata.normalize("NFKC", text))
     match = re.fullmatch(r"(.+?)(?:組|クラス|学級)", plain)
     short = match[1] if match else plain
-    if re.fullmatch(r"[0-9]{1,2}", short):
-        return str(int(short))
+    if re.fullmatch(r"[0-9]{1,2}(?:\.0)?", short):
+        return str(int(float(short)))
     return short.translate(_KANJI_DIGITS) if len(short) == 1 else short
 
 
 def normalise_phone(text: str, mend: bool = True) -> str:
     """Return a telephone number in half-width; `mend` restores the leading 0 that Excel removed."""
     plain = re.sub(r"[‐‑–—−ー－]", "-", normalise_text(unicodedata.normalize("NFKC", text)))[:40]
+    plain = re.sub(r"^'|(?<=[0-9]{9})\.0$", "", plain)
     return f"0{plain}" if mend and re.fullmatch(r"[1-9][0-9]{8,9}", plain) else plain
 
 

@@ -98,7 +98,7 @@ def upload_roster(
         "rows": [asdict(row) for row in rows],
         "decided": {},
         "leaving": [],
-        "untaken": [column for _, column in columns.untaken_columns(sheet, mapping)],
+        "untaken": [column or str(place + 1) for place, column in columns.untaken_columns(sheet, mapping)],
         "remarks": [[0, *remark] for remark in sheet.remarks] + _remarks(read),
     }
     change_rollover(rollover, RolloverState.ENDED, roster=roster)
