@@ -153,6 +153,7 @@ def form(world: World, owner: str) -> dict[str, Any]:
         f"group-{number['group']}": "in",
         "colleague": world.users["chief"].id,
         "class_teacher": world.users["chief"].id,
+        "from_class_teacher": "y",
         "user": "役", "role": "viewer", "kind": "other", "name": "題 名", "kana": "", "text": "本文", "subject": "件名",
         "address": "neu@example.com", "phone": "1", "language": "ja", "password": "kumo-no-ue-no-hasi-8",
         "child_name": "子 名", "grade": "3", "class_name": "1", "relation": "父", "items": "", "purpose": "x",

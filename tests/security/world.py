@@ -189,7 +189,8 @@ def _class(world: World, owner: str, now: datetime) -> None:
     )
     made["step"] = step.id
     made["paused_step"] = step.id
-    sample = templates.TemplateContent(canary(owner, "s"), canary(owner, "s"), canary(owner, "s"), html=_picture(made))
+    words = canary(owner, "s")
+    sample = templates.TemplateContent(words, words, words, html=_picture(made), urgent=True)
     row = templates.add_template(world.users["chief"], sample, MailingList.get_by_id(made["list"]))
     made["template"] = f"own-{row.id}"
     _imports(world, owner, now)
