@@ -6,7 +6,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-u
 release:
 	$(BIN)/python -m tools.release
 
-.PHONY: release check lint format types lock vendor words bench test hours security
+.PHONY: release check lint format types lock vendor words bench test hours security faults
 
 check: lint types test
 
@@ -42,6 +42,10 @@ words:
 # The whole matrix of requests, bandit, pip-audit, wapiti and sqlmap against a sample school; the counts go into docs/security.md.
 security:
 	$(BIN)/python -m tools.security_run
+
+# Every row of tests/faults with letters counted at the receiver, and the tests of crashes, disk, clock and door; docs/reliability.md is written anew.
+faults:
+	$(BIN)/python -m tools.faults_run
 
 bench:
 	$(BIN)/python -m benchmarks

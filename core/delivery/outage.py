@@ -56,7 +56,10 @@ OUTAGE_LABELS: dict[str, tuple[str, str]] = {
     ),
     "limit": (
         N_("The mail provider takes no more letters for now: its limit is reached."),
-        N_("Urgent letters go first when it opens again. A lower rate in the settings avoids this."),
+        N_(
+            "If the provider names no time, the next try is in an hour, because providers count a day differently. "
+            "Urgent letters go first when it opens again. A lower rate in the settings avoids this."
+        ),
     ),
     "refused": (
         N_("The mail server refuses all our letters, so nothing is being sent."),

@@ -89,7 +89,7 @@ def whose_fault(reply: SmtpReply, recipient: str) -> Fault:
     if reply.phase == "mail" and recipient.lower() not in reply.text.lower():
         return Fault("us", why or ("sender" if reply.code in (550, 553) else "refused"))
     kind = judge_smtp_reply(reply, recipient.rpartition("@")[2].lower()).kind
-    if why and (kind == "policy" or reply.code in _LOGIN_CODES or reply.enhanced in _WHY_BY_ENHANCED):
+    if why and (kind in ("policy", "other") or reply.code in _LOGIN_CODES or reply.enhanced in _WHY_BY_ENHANCED):
         return Fault("us", why)
     if kind in ("unknown_user", "filtered", "full") and reply.enhanced not in _TOO_LARGE_ENHANCED:
         return Fault("reader")

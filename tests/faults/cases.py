@@ -57,7 +57,7 @@ ONE = "p00003"
 
 CASES: tuple[Case, ...] = (
     # ── before a letter: nothing is counted, the page says why
-    *rows("greeting EHLO", f"421 4.3.2 closing | 554 5.7.1 no service | 450 4.7.1 later | {BROKEN}", "outage", "greeting", "554 5.7.1 no service | endless"),
+    *rows("greeting EHLO", f"421 4.3.2 closing | 554 5.7.1 no service | 450 4.7.1 later | {BROKEN}", "outage", "greeting|connect", "554 5.7.1 no service | endless"),
     *rows("greeting", ODD, "good", quick="8-bit"),
     *rows("EHLO", "drip | many lines | slow", "good"),
     Case("EHLO", "502 5.5.1 not implemented", "good"),
@@ -90,7 +90,7 @@ CASES: tuple[Case, ...] = (
     *rows("RCPT", "550 5.4.5 daily limit | 452 4.5.3 too many recipients per hour | 451 4.7.28 rate limit", "limit", "limit"),
     *rows("RCPT", "550 5.7.1 no mail for any of them | 554 no", "outage", "refused", "554 no"),
     Case("RCPT", "550 5.1.1 user unknown", "outage", "refused", quick=True),
-    *rows("RCPT MAIL DATA", "close", "aside", to=ONE),
+    *rows("RCPT DATA", "close", "aside", to=ONE),
     # ── the content
     *rows("content", "close | reset | hang", "unknown", quick="reset"),
     *rows("content", "close | hang", "unknown", to=ONE),

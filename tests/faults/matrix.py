@@ -124,13 +124,11 @@ def _fork_sender(config: ground.Config) -> int:
 @contextmanager
 def driver(receiver: Receiver, case: Case, whole: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stepped | Running]:
     """Give what sends. whole: processes of its own."""
-    made = replace(ground.current_config(), smtp=receiver.url(), rate=0, domain_rate=0)
-    ground.set_current_config(made)
     waits = any(word in case.answer for word in ("hang", "slow")) or case.setup
     times.shorten_waits(monkeypatch.setattr, times.REPLY_S if waits else times.PATIENT_S)
     if whole:
         times.quicken_clock(monkeypatch.setattr, SPEED)
-    yield Running(made, receiver) if whole else Stepped()
+    yield Running(ground.current_config(), receiver) if whole else Stepped()
 
 
 # ── one row ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,6 +167,7 @@ def run_case(
     audience(school, letters)
     found = Outcome(case.name, letters)
     with receiver_for(case, data) as receiver:
+        ground.set_current_config(replace(ground.current_config(), smtp=receiver.url(), rate=0, domain_rate=0))
         notice = begun(school.users["花子"], [school.lists["1-1"]], urgent=case.urgent)
         with driver(receiver, case, whole, monkeypatch) as sending:
             sending.pass_time(BAD_FOR, lambda: fresh(notice).state in ENDED)

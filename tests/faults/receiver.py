@@ -63,6 +63,7 @@ class Receiver:
 
     def __enter__(self) -> "Receiver":
         self._lock, self._ended = threading.Lock(), threading.Event()
+        self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -77,6 +78,12 @@ class Receiver:
     def url(self) -> str:
         """Return the setting KAIRAN_SMTP."""
         return f"{self.scheme}://{self.user}127.0.0.1:{self.port}"
+
+    def cut(self) -> None:
+        """Reset the connections that are open."""
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def mend(self) -> None:
         """Be a good server from now on."""
@@ -115,8 +122,10 @@ class Receiver:
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
+        self._open.add(connection)
         with suppress(OSError, ValueError), _Talk(self, connection) as talk:
             talk.run()
+        self._open.discard(connection)
 
 
 class _Talk:
@@ -267,7 +276,7 @@ ACTS: dict[str, Callable[[_Talk, str], bool]] = {
     "garbage": _garbage,
     "endless": _endless(0),
     "endless slow": _endless(0.05),
-    "overlong": _says(lambda good: good[:4].encode() + b"x" * 70_000 + b"\r\n"),
+    "overlong": _says(lambda good: good[:4].encode() + b"x" * 200_000 + b"\r\n"),
     "8-bit": _says(lambda good: good[:4].encode() + "受け取りました".encode("shift_jis") + b"\r\n"),
     "many lines": _says(
         lambda good: b"".join(b"%b-line\r\n" % good[:3].encode() for _ in range(50)) + good.encode() + b"\r\n"

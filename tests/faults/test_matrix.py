@@ -15,7 +15,7 @@ from tests.faults.matrix import run_case
 
 WHOLE = os.environ.get("KAIRAN_FAULTS") == "whole"
 COUNTS = os.environ.get("KAIRAN_FAULTS_COUNTS")
-LETTERS = 30 if WHOLE else 12
+LETTERS = 18 if WHOLE else 12
 ROWS = [(case, False) for case in CASES if WHOLE or case.quick]
 ROWS += [(case, True) for case in CASES if WHOLE and case.quick]
 

@@ -63,6 +63,8 @@ def test_stage_and_codes_decide_whatever_the_words(phase, codes, of, words):
         ("550 relay not permitted", "rcpt", Fault("us", "relay")),
         ("550 5.7.54 unable to relay recipient in non-accepted domain", "rcpt", Fault("us", "relay")),
         ("554 5.7.1 中継は許可されていません", "rcpt", Fault("us", "relay")),
+        ("550 中継できません", "rcpt", Fault("us", "relay")),
+        ("550 client host blocked, see spamhaus", "rcpt", Fault("us", "trust")),
         ("553 5.7.1 <a@school.example>: Sender address rejected: not owned by user x", "rcpt", Fault("us", "sender")),
         ("550 5.7.60 client not authorized to send as this sender", "end", Fault("us", "sender")),
         ("554 5.7.1 Service unavailable; client blocked using zen.spamhaus.org", "rcpt", Fault("us", "trust")),

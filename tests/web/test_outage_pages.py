@@ -66,6 +66,12 @@ def test_the_notice_and_home_say_what_is_wrong_and_the_server_is_quoted(as_, not
     assert english in shown(page, f"/notices/{notice.id}")
 
 
+def test_a_limit_without_a_time_says_when_the_next_try_is(as_, notice):
+    interrupt(notice, "limit", "550 5.4.5 daily limit")
+    text = shown(as_("花子"), f"/notices/{notice.id}")
+    assert "時刻を知らせない場合は1時間ごとに試します" in text and "次に試すのは" in text
+
+
 def test_between_two_tries_the_notice_stays_interrupted_until_a_letter_gets_through(as_, notice):
     page = as_("花子")
     interrupt(notice, "sender", "550 no")
