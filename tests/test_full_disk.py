@@ -58,6 +58,7 @@ def test_full_disk_loses_no_letter_and_every_command_says_so(tmp_path, mould):
     with small_disk(tmp_path / "disk") as disk, installed_on(disk, mould) as config:
         school = cast.build()
         smarthost.families(school.lists["2-1"], LETTERS - 3)
+        smarthost.send_by(smarthost.closed_port())  # a real notice: only its start is told here
         notice = confirmed(written(school.users["守"], [school.lists["2-1"]]), school.users["守"])
         start.start_due_notices(clock.now())
         roster, port_in = tmp_path / "roster.csv", free_port()

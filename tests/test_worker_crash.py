@@ -29,6 +29,7 @@ def kill_while_sending(school, config, *, letters, kills, urgent=False):
         smarthost.running() as (host, port),
         parts(config.data, smtp=f"smtp://127.0.0.1:{port}", rate=0, mail_domain=config.mail_domain) as house,
     ):
+        smarthost.send_by(port)
         start.start_due_notices(clock.now())
         senders = [house.start("send-letters"), house.start("send-letters")]
         for number in range(1, kills + 1):
@@ -93,6 +94,7 @@ def test_a_login_letter_waits_behind_nothing_after_a_crash(school, config):
         smarthost.running() as (host, port),
         parts(config.data, smtp=f"smtp://127.0.0.1:{port}", rate=0, mail_domain=config.mail_domain) as house,
     ):
+        smarthost.send_by(port)
         ended = house.run("work", "--drain")
         assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
         assert host.to() == ["a@example.com"]
@@ -117,6 +119,7 @@ def test_a_sender_process_ends_within_five_seconds_of_term_while_the_server_talk
         ScriptedServer(**{verb: endless}) as route,
         parts(config.data, smtp=f"smtp://127.0.0.1:{route.port}", rate=0, mail_domain=config.mail_domain) as house,
     ):
+        smarthost.send_by(route.port)
         start.start_due_notices(clock.now())
         worker = house.start("send-letters")
         assert talking.wait(60), house.said()

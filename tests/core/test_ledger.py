@@ -164,6 +164,7 @@ def test_what_is_called_stopped_has_not_left_with_two_workers_at_once(school, co
         smarthost.running() as (host, port),
         parts(config.data, smtp=f"smtp://127.0.0.1:{port}", rate=0, mail_domain=config.mail_domain) as house,
     ):
+        smarthost.send_by(port)
         for _ in range(2):
             house.start("send-letters")
         for _ in range(4):
@@ -273,6 +274,7 @@ def test_kill_9_while_the_database_is_locked_loses_no_reply(school, config):
         smarthost.running() as (host, port),
         parts(config.data, smtp=f"smtp://127.0.0.1:{port}", rate=0, mail_domain=config.mail_domain) as house,
     ):
+        smarthost.send_by(port)
         lock = Lock(config.database)
         notice = confirmed(written(mamoru, [school.lists["2-1"]], urgent=True), mamoru)
         start.start_due_notices(clock.now())
@@ -311,6 +313,7 @@ def test_a_worker_told_to_end_while_the_database_is_locked_leaves_its_ledger_to_
         smarthost.running() as (host, port),
         parts(config.data, smtp=f"smtp://127.0.0.1:{port}", rate=0, mail_domain=config.mail_domain) as house,
     ):
+        smarthost.send_by(port)
         lock = Lock(config.database)
         notice = confirmed(written(mamoru, [school.lists["2-1"]]), mamoru)
         start.start_due_notices(clock.now())
