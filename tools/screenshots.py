@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES = Path(os.environ.get("KAIRAN_IMAGES", ROOT / "docs" / "images"))
 MOST_BYTES = 250_000
 FAMILIES = "380"
+CHROMIUM = "/usr/bin/chromium"
 ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -49,7 +50,11 @@ class School:
 
     url: str
     data: Path
-    password: str
+    passwords: dict[str, str]
+
+    @property
+    def password(self) -> str:
+        return self.passwords[AUTHOR]
 
     def query(self, sql: str) -> str:
         """Return the first column of the first row."""
@@ -62,7 +67,7 @@ class School:
 
 
 @contextmanager
-def school() -> Iterator[School]:
+def school(families: str = FAMILIES) -> Iterator[School]:
     """Create a sample school, serve it on a free port, and remove it at the end."""
     folder = Path(tempfile.mkdtemp(prefix="kairan-pictures-"))
     with socket.socket() as probe:
@@ -77,12 +82,12 @@ def school() -> Iterator[School]:
     run = [sys.executable, "-m", "cli"]
     try:
         said = subprocess.run(
-            [*run, "demo", "--families", FAMILIES], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
+            [*run, "demo", "--families", families], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
         ).stderr
-        password = re.search(rf"{AUTHOR}  (\S+)", said)[1]
+        passwords = dict(re.findall(r"^  (\S+ \S+)  (\S+)  ", said, re.MULTILINE))
         served = subprocess.Popen([*run, "serve"], cwd=ROOT, env=environ)
         try:
-            yield _wait_until_ready(School(f"http://127.0.0.1:{port}", folder, password))
+            yield _wait_until_ready(School(f"http://127.0.0.1:{port}", folder, passwords))
         finally:
             served.terminate()
             served.wait(60)
@@ -248,7 +253,7 @@ img {{ position: absolute }}
 def main(wanted: set[str]) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with school() as one, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         combine_images(browser, one, wanted)
         with camera(browser, one, DESKTOP, "desktop", wanted) as shot:
             organizer(shot)

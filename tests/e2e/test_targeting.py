@@ -237,6 +237,7 @@ def test_every_family_hears_from_its_teacher_and_each_teacher_of_the_own_familie
     on_to_the_words(page)
     page.fill("[name=subject]", "学級だより")
     page.fill("[name=text]", "今月のめあてをお知らせします。")
+    page.locator("#more > summary").click()
     page.get_by_role("button", name="名前を変える").click()
     page.check("[name=from_class_teacher]")
     page.get_by_role("button", name="この名前にする").click()
