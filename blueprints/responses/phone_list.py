@@ -21,6 +21,8 @@ from models import Notice
 from web import forbid, parse_row_id, permissions, redirect_to
 
 MOST_MARKED = 50
+MOST_ROWS = 200
+"""Unread households on one page; it stays under 50 kB. A class shows all of its own."""
 CALL_HINTS: dict[str, str] = dict.fromkeys(("unknown_user", "bounced"), N_("Ask for the new address.")) | {
     "full": N_("Ask to make room in the mailbox."),
     "unknown": N_("Ask whether it has arrived."),
@@ -70,6 +72,7 @@ def show_phone_list(number: int) -> str:
         failed=failed,
         unread=unread,
         told=told,
+        most_rows=len(unread) if room else MOST_ROWS,
         callers=user_names({unit.told.phoned_by for unit in told if unit.told and unit.told.phoned_by}),
         may_mark=may_mark is None or bool(may_mark),
         rooms=[one for one in board.rooms if one.left],

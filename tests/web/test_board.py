@@ -189,6 +189,14 @@ def test_a_number_is_shown_or_its_absence_with_a_link(as_, school, sent):
     assert "番号がありません。" in without and f'href="/members/{school.people["石川 直樹"].id}"' in without
 
 
+def test_a_long_list_is_cut_and_a_class_is_shown_whole(as_, sent, monkeypatch):
+    monkeypatch.setattr("blueprints.responses.phone_list.MOST_ROWS", 1)
+    page = text(as_("花子").get(phone(sent)))
+    assert "ほか2世帯は「組ごと」から選べます。" in page and page.count("/phone/mark") == 3
+    mark = re.search(r"room=(c\w+)", page)[1]
+    assert "ほか" not in text(as_("花子").get(phone(sent, f"?room={mark}"))).partition('id="unread"')[2]
+
+
 def test_the_old_address_of_the_list_leads_to_it(as_, sent):
     answer = as_("花子").get(f"/notices/{sent.notice.id}/board?view=phone")
     assert answer.status_code == 302 and answer.location == phone(sent)
