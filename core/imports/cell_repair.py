@@ -75,6 +75,7 @@ _GONE_HEADER = re.compile(
 )
 _NOT_GONE = re.compile(r"なし|無し?|いいえ|×|✕|x|0|false|no|n|未|[-－ー]|在籍|在学|active|継続")
 _STILL_THERE = re.compile(r"ない|なし|ません|しない|取消|取り消し|転入|戻|復|予定|卒業生の|卒業式|[?？]|not?\b")
+_EMPTY_PLACE = re.compile(r"[(【\[]?(?:欠番|空番|空欄|空き|予備|転出|転校|転居|退学|退会|除籍)(?:済み?)?[)】\]]?")
 _MAX_MARK = 20
 MAX_FIELD_LENGTH = 200
 _MAX_PHONE = 40
@@ -130,6 +131,8 @@ def why_no_person(values: dict[str, str], cells: Iterable[str]) -> str:
         return "sum"
     if len(texts) == 1 and (_SUMS_IN_WORDS.fullmatch(texts[0]) or _NOTE.match(texts[0])):
         return "sum" if _SUMS_IN_WORDS.fullmatch(texts[0]) else "note"
+    if any(_EMPTY_PLACE.fullmatch(name) for name in names):
+        return "note"
     if any(_NOTE.match(text) for text in texts[:1]):
         return "note"
     child = values.get("child_name", "")
@@ -144,6 +147,14 @@ def says_gone(header: str, text: str, stops_mail: bool) -> bool:
     if _GONE_HEADER.search(header) and not _NOT_GONE.fullmatch(plain):
         return True
     return stops_mail or (len(plain) <= _MAX_MARK and bool(_GONE.search(plain)) and not _STILL_THERE.search(plain))
+
+
+def is_marked_gone(name: str) -> bool:
+    """Say whether a name has a mark in brackets that its family has left: 山川 一（転出）."""
+    plain = _plain(name)
+    return any(
+        _GONE.search(mark) and not _STILL_THERE.search(mark) for mark in re.findall(r"[(【\[](.*?)[)】\]]", plain)
+    )
 
 
 def drop_too_long(values: dict[str, str]) -> list[Remark]:
@@ -174,7 +185,8 @@ def drop_none_words(values: dict[str, str]) -> None:
         field = name.partition("#")[0]
         plain = re.sub(r"^[(（「【]|[)）」】。]$", "", text.strip()).strip()
         words = field in ("address", "phone") and _plain(plain) in _NONE_WORDS
-        if _DASHES.fullmatch(plain) or words:
+        means_no = field == "state" and bool(re.search("[×✕*]", plain))  # a refusal, not an empty cell
+        if (_DASHES.fullmatch(plain) and not means_no) or words:
             del values[name]
 
 

@@ -82,6 +82,7 @@ _HEADER_WORDS: dict[str, str] = {
     "household": "世帯 世帯番号 世帯id 家庭番号 household householdid",
     "state": (
         "状態 配信状態 登録状態 ステータス 配信ステータス 購読状態 受信状態 会員状態 配信可否 配信区分 メール配信 購読 "
+        "配信 配信希望 メール配信希望 メール受信 受信希望 メール希望 "
         "state status subscription subscriptionstatus mailstatus emailstatus memberstatus deliverystatus"
     ),
     "language": "言語 使用言語 language",
@@ -207,7 +208,9 @@ def _join_headings(upper: tuple[str, ...], lower: tuple[str, ...], width: int) -
         both = group + bottom if bottom and group != bottom else bottom or top
         joined.append(both if _field_of_header(both) or not _field_of_header(bottom) else bottom)
     fields = [set(filter(None, map(_field_of_header, row))) for row in (joined, upper, lower)]
-    return tuple(joined) if len(fields[0]) > max(len(fields[1]), len(fields[2]), 1) else None
+    is_more = len(fields[0]) > max(len(fields[1]), len(fields[2]), 1)
+    both_are_headings = len(fields[1]) > 1 and len(fields[0]) > len(fields[1]) and len(fields[0]) >= len(fields[2])
+    return tuple(joined) if is_more or both_are_headings else None
 
 
 def _is_header(row: tuple[str, ...]) -> bool:
@@ -438,7 +441,11 @@ def _roster_rows(
     items: dict[str, str] = {}
     remarks: list[tuple[str, dict[str, Any]]] = []
     for index, (cell, column, name) in enumerate(zip(cells, columns, mapping, strict=False), 1):
-        if cell and name in ("", ATTRIBUTE) and cell_repair.says_gone(column, cell, is_stopping_word(cell)):
+        if cell and (
+            cell_repair.says_gone(column, cell, is_stopping_word(cell))
+            if name in ("", ATTRIBUTE)
+            else row_parts.base_field(name)[0] in _NAME_FIELDS and cell_repair.is_marked_gone(cell)
+        ):
             remarks.append((_STOPPED_ITEM, {"item": column or str(index), "text": cell}))
         if cell and name == ATTRIBUTE and len(cell) > MAX_ITEM_LENGTH:
             remarks.append((_TOO_LONG, {"item": column or str(index), "number": MAX_ITEM_LENGTH}))
@@ -523,6 +530,9 @@ _STATE_SPELLINGS = {
         "購読中",
         "受信中",
         "配信可",
+        "希望する",
+        "配信する",
+        "受信する",
         "active",
         "subscribed",
         "enabled",
@@ -555,6 +565,7 @@ _CHILD_ABOVE = N_("There is no child on this line: “%(child)s” of the line a
 _TOO_LONG = N_("“%(item)s” is longer than %(number)s characters, so it is not taken.")
 _BEYOND_COLUMNS = N_("“%(text)s” stands behind the last column and is not read.")
 MAX_ITEM_LENGTH = 500
+_NAME_FIELDS = ("name", "child_name", "family", "given", "child_given")
 
 
 def _state_of_foreign_word(plain: str) -> str:

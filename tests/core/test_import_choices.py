@@ -243,6 +243,8 @@ FAMILIES = "児童氏名,保護者氏名,メール,電話\n山川 一,山川 父
         ("児童氏名,保護者氏名,メール,電話", "wrong", "once more"),
         ("※個人情報につき取扱注意,,,", "wrong", "remark"),
         ("以上,,,", "wrong", "sum"),
+        ("欠番,,,", "wrong", "remark"),
+        ("（転出）,,,", "wrong", "remark"),
     ],
 )
 def test_a_line_without_a_child_is_named(zenko, line, outcome, word):
@@ -269,6 +271,18 @@ def test_a_family_that_left_is_remarked_though_the_column_is_not_read(zenko, hea
     if mapping[2] == "":
         left_out = plan_sheet(zenko, sheet, mapping, clock.now(), None, LineChoices(left_out=frozenset({1})))
         assert [line.outcome for line in left_out.lines] == ["wrong", "added", "added"]
+
+
+@pytest.mark.parametrize("name", ["山川 一（転出）", "山川 一(4月転校)", "山川 一【退会】"])
+def test_a_mark_behind_a_name_is_remarked(zenko, name):
+    line = plan_of(zenko, f"児童氏名,保護者氏名,メール\n{name},山川 父,a@x.jp\n").lines[0]
+    assert (line.outcome, line.may_leave_out) == ("added", True)
+    assert {"item": "児童氏名", "text": name} in [note.values for note in line.loud]
+
+
+@pytest.mark.parametrize("word", ["○", "×"])
+def test_a_sign_in_a_column_of_deliveries_is_asked(zenko, word):
+    assert plan_of(zenko, f"氏名,メール,配信\n林,a@x.jp,{word}\n").counts["wrong"] == 1
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,8 @@ def test_csv_named_xls_is_read():
         ("E-mail status", "Bounced", "active", "bounced"),
         ("備考", "メール配信停止", "stopped", "fine"),
         ("区分", "unsubscribed", "stopped", "fine"),
+        ("メール配信", "希望しない", "stopped", "fine"),
+        ("配信", "受信する", "active", "fine"),
         ("ステータス", "購読中", "active", "fine"),
     ],
 )

@@ -2,9 +2,14 @@
 
 import pytest
 
+import clock
+from core import settings
 from core.imports import columns, jobs
+from core.imports import export as roster_export
 from core.imports.columns import read_rows
-from tests.core.rosters import sheet_of
+from core.members import lists
+from models import Child, Person
+from tests.core.rosters import bring, sheet_of
 
 HEAD = "学年,組,児童氏名,保護者氏名,メールアドレス,電話番号\n"
 
@@ -134,3 +139,21 @@ def test_a_file_without_column_names_says_so_and_names_what_is_not_read():
     sheet = sheet_of("3,2,山川 一郎,a@x.jp\n3,2,谷 花,b@x.jp\n")
     assert any("No line with column names" in message for message, _ in sheet.remarks)
     assert columns.untaken_columns(sheet, columns.guess_mapping(sheet)) == [(0, ""), (1, "")]
+
+
+def test_names_that_begin_like_a_formula_come_in_and_go_out_guarded(config):
+    settings.load_settings()
+    zenko = lists.add_list(None, "全校", "zenko", now=clock.now())
+    bring(zenko, "保護者氏名,児童氏名,学年,組,メールアドレス\n＝HYPERLINK(1),＋1+1,3,2,z@example.jp\n")
+    assert (Person.get().name, Child.get().name) == ("＝HYPERLINK(1)", "＋1+1")
+    out = roster_export.export_csv(zenko).decode("utf-8-sig")
+    assert "'＝HYPERLINK(1)" in out and "'＋1+1" in out
+    assert bring(zenko, out).counts == {"added": 0, "changed": 0, "already": 1, "wrong": 0}
+
+
+def test_headings_that_are_merged_over_two_lines():
+    text = "3年2組 名簿\n番号,児童氏名,フリガナ,保護者,連絡先,\n番号,児童氏名,フリガナ,氏名,メール,電話\n"
+    sheet = sheet_of(text + "1,山川 一,ヤマカワ,山川 父,a@x.jp,9011112222\n")
+    (row,) = read_rows(sheet, columns.guess_mapping(sheet))
+    assert (row.child_name, row.name, row.address, row.phone) == ("山川 一", "山川 父", "a@x.jp", "09011112222")
+    assert sheet.titles == ["", "3年2組 名簿"]
