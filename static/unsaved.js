@@ -274,7 +274,7 @@
   function begin(isPage) {
     for (const form of forms()) {
       if (saves.has(form)) continue;
-      const refused = form.querySelector(".wrong:not([hidden]), [aria-invalid]");
+      const refused = form.querySelector(".wrong:not([hidden]), [aria-invalid]") || document.getElementById("kept-form");
       saves.set(form, { saved: refused ? "" : asText(form), sent: "", failures: 0, refused: false, timer: null, slow: null, login: "" });
       const entry = entryOf(form);
       if (autosaved(form) && refused && !isPage) {
