@@ -112,17 +112,17 @@ def notice_head(notice: Notice) -> NoticeHead:
         household_figures(notice, count, confirms=confirms),
         confirms,
         has_questions,
-        _next_action(notice, count, to_call) if may_send else "phone" if to_call else "",
+        _next_action(notice, to_call) if may_send else "phone" if to_call else "",
         to_call,
         may_send,
     )
 
 
-def _next_action(notice: Notice, count: HouseholdCount, to_call: int) -> str:
-    """Return `remind` or `phone`: first the letter again, then a call. Urgent and not delivered: the call first."""
+def _next_action(notice: Notice, to_call: int) -> str:
+    """Return `remind` or `phone`: first the letter again, then a call."""
     if notice.state not in ENDED_STATES or notice.purged_at:
         return ""
-    call_first = to_call and (notice.rounds > 1 or (notice.urgent and count.failed))
+    call_first = to_call and notice.rounds > 1
     if not call_first and reminders.available_reminder(notice, clock.now()):
         return "remind"
     return "phone" if to_call else ""
