@@ -86,7 +86,7 @@ def _create_draft(entry: dict, past: DemoContext, now: datetime) -> Notice:
     """Write a notice of the file as a draft, its dates filled in."""
     use, day = entry["use"], clock.to_local(_written_at(entry, past.today)).date()
     notice = drafts.create_draft(past.users[use["by"]], now=now, urgent=use.get("urgent", False))
-    words = {"subject": fill_dates(entry["subject"], day), "text": fill_dates(entry["body"], day)}
+    words: dict[str, Any] = {"subject": fill_dates(entry["subject"], day), "text": fill_dates(entry["body"], day)}
     asks = question_drafts(entry, day)
     drafts.save_draft(notice, now=now, read_confirmation=entry["read"], questions=asks, **words)
     if entry["target"]:

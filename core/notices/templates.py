@@ -302,7 +302,7 @@ def _row_values(content: TemplateContent) -> dict[str, Any]:
     }
 
 
-def _body_fields(content: TemplateContent) -> dict[str, str]:
+def _body_fields(content: TemplateContent) -> dict[str, Any]:
     return {"html": content.html} if content.html else {"text": content.text}
 
 

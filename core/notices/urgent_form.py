@@ -9,6 +9,7 @@ import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 import clock
 import i18n
@@ -129,7 +130,7 @@ def _add_paragraph(text: str, paragraph: str) -> str:
 def save_as_draft(content: TemplateContent, lists: Iterable[int], by: User, form_key: str, now: datetime) -> Notice:
     """Save the content and recipients as an urgent draft, the same one for the same key. Raises NotADraft."""
     notice = drafts.create_draft(by, now=now, form_key=form_key, urgent=True)
-    body = {"html": content.html} if content.html else {"text": content.text}
+    body: dict[str, Any] = {"html": content.html} if content.html else {"text": content.text}
     drafts.save_draft(
         notice,
         now=now,
