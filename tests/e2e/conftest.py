@@ -58,7 +58,7 @@ class Installation:
             stderr=subprocess.DEVNULL,
         )
         try:
-            wait_for(self._answers, 30, "the pages to answer")
+            wait_for(self._answers, 60, "the pages to answer")
         except AssertionError:
             self.stop()
             raise
@@ -112,7 +112,7 @@ class Installation:
 
     def wait_letters(self, count: int, to: str = "", subject: str = "") -> list[email.message.EmailMessage]:
         """Wait until so many letters have arrived."""
-        wait_for(lambda: len(self.letters(to, subject)) >= count, 30, f"{count} letters")
+        wait_for(lambda: len(self.letters(to, subject)) >= count, 60, f"{count} letters")
         return self.letters(to, subject)
 
 

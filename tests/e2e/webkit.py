@@ -53,7 +53,7 @@ class WebKit:
     def _begin(self) -> str:
         options = {"binary": BROWSER, "args": ["--automation"]}
         wanted = {"browserName": "MiniBrowser", "webkitgtk:browserOptions": options}
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 return self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
@@ -71,7 +71,7 @@ class WebKit:
             data=json.dumps(body).encode() if body is not None else None,
             headers={"Content-Type": "application/json"},
         )
-        return json.load(urllib.request.urlopen(request, timeout=30))["value"]
+        return json.load(urllib.request.urlopen(request, timeout=100))["value"]
 
     def _do(self, method: str, path: str, body: dict | None = None) -> Any:
         return self._ask(method, f"/session/{self._session}{path}", body)
