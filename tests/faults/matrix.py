@@ -189,7 +189,7 @@ def run_case(
 def judge_bad(found: Outcome, case: Case, notice: Notice, browser: FlaskClient) -> list[str]:
     """Return what tables and page say wrongly while the server is bad. A busy machine may need time to come so far."""
     states, row, wrong = smarthost.states(notice), fresh(notice), []
-    page = read_pages(found, browser, notice, ("notice",))["notice"]
+    page = read_pages(found, browser, notice, ("board",))["board"]
     found.said = row.pause_reason if row.state != NoticeState.HELD else f"asks: {row.hold_reason}"
     if case.says and row.pause_reason not in case.says.split("|"):
         wrong.append(f"pause reason {row.pause_reason!r}, not {case.says!r}")
