@@ -249,7 +249,7 @@ def test_the_rules_for_pages_see_a_breach():
 
 def test_who_still_belongs_to_a_list_is_asked_in_one_way():
     """Places that were left or refused count nowhere: a query of its own for one forgets the other (decision 52)."""
-    asks = re.compile(r"""\bstate (==|!=|in|not in) \W{0,2}["']left["']""")
+    asks = re.compile(r"\bstate (==|!=|in|not in|<<) \W{0,2}MembershipState\.LEFT\b")
     meant = {"core/members/unsubscribe.py"}  # who went lately
     found = {
         str(path.relative_to(HERE))
