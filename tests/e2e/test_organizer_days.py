@@ -135,7 +135,7 @@ def test_the_typhoon_day(visit, house) -> None:
     again = Thumb(page)
     again.tap(page.locator("#remind"), "/remind")
     again.type("[name=typed]", str(count - 1))
-    again.tap(page.get_by_role("button", name=re.compile("再送する")), r"/notices/\d+#")
+    again.tap(page.get_by_role("button", name=re.compile("再送する")), r"/notices/\d+/board")
     assert again.taps == 2
     reminded = families(house, f"【再送】{subject}", count - 1)
     assert len(reminded) == count - 1 and not [one for one in reminded if "naoki" in str(one["To"])]
