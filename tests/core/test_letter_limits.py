@@ -25,6 +25,7 @@ SENT_BY = {
     "core.inbound.allowed_senders": COUNTED,
     "core.inbound.post_by_mail": OWN_LIMIT,
     "core.inbound.replies": OWN_LIMIT,
+    "core.members.change_requests": OWN_LIMIT,
     "core.members.members": COUNTED,
     "core.members.preference_page": OWN_LIMIT,
     "core.members.unsubscribe": OWN_LIMIT,
