@@ -157,13 +157,13 @@ def test_a_sender_told_to_end_does_so_within_five_seconds_while_the_server_says_
 def test_while_the_server_is_slow_the_notice_says_so(school, hanako, as_):
     notice = begun(hanako, [school.lists["1-1"]])
     page = as_("花子")
-    before = page.get(f"/notices/{notice.id}").text
+    before = page.get(f"/notices/{notice.id}/board").text
     outage.note_slow_server(clock.now())
-    after = page.get(f"/notices/{notice.id}").text
+    after = page.get(f"/notices/{notice.id}/board").text
     later(seconds=21)
     words = "メールサーバーの返事が遅れています"
     assert (words in before, words in after) == (False, True)
-    assert words not in page.get(f"/notices/{notice.id}").text
+    assert words not in page.get(f"/notices/{notice.id}/board").text
 
 
 @pytest.mark.parametrize("back", [True, False])

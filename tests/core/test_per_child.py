@@ -196,7 +196,7 @@ def test_each_child_has_a_stamp_of_its_own(school, twins, differs):
 def test_the_pages_count_children(as_, school, twins, differs):
     notice = begun(school, "1-1")
     page = as_("花子").get(f"/notices/{notice.id}/board").text
-    assert "お子さんごと" in page and "6人" in page
+    assert "6人（お子さん）" in page
     token = mine(notice, "石川 葵").token
     reader = as_("花子").get(f"/r/{token}").text
     assert "これは 石川 葵さん（1年1組）の分です。" in reader and "蓮" not in reader
