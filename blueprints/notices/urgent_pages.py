@@ -20,7 +20,7 @@ import web
 from blueprints.notices import bp
 from blueprints.notices.check import parse_typed_number
 from blueprints.notices.draft_access import audience_of, audience_values, flash_already_sent
-from core.errors import AlreadySent, DomainError, MissingFields, NotADraft, WrongLetterCount
+from core.errors import AlreadySent, DomainError, MissingFields, NotADraft, TooLong, WrongLetterCount, require_length
 from core.notices import approval, content_checks, merge_fields, placeholders, recipients, templates, urgent_form
 from core.notices.audience import Audience, as_sent_by
 from core.notices.content_checks import find_missing
@@ -31,6 +31,7 @@ from models import Notice
 
 SHOWN_ELSEWHERE = ("footer", "postal", "size")
 """Kinds of warnings that an urgent notice does not wait for."""
+MAX_VALUE_LENGTH = 200
 _WRONG_COUNT = N_("That is not the number. If everybody is right, type %(number)s.")
 _CHANGED = N_("Something has changed since this was shown. Please look once more.")
 
@@ -139,11 +140,7 @@ def _usual_lists() -> list[int]:
 
 def _shown_fields(template: TemplateChoice) -> list[ShownField]:
     return [
-        ShownField(
-            field,
-            request.form.get(f"f{place}", "")[:200],
-            " ".join(request.form.get(f"f{place}-typed", "").split())[:200],
-        )
+        ShownField(field, request.form.get(f"f{place}", ""), " ".join(request.form.get(f"f{place}-typed", "").split()))
         for place, field in enumerate(urgent_form.form_fields(template), 1)
     ]
 
@@ -165,7 +162,12 @@ def _content(template: TemplateChoice, form: UrgentForm) -> TemplateContent:
 def _save(template: TemplateChoice, form: UrgentForm) -> Any:
     """Save the form as a draft and return it, or return another answer: errors of the form, or the notice's page."""
     if not form.validate():
-        return _page(template, form, status=422)
+        return _page(template, form, wrong=next(iter(form.remark.errors), ""), status=422)
+    try:
+        for shown in _shown_fields(template):
+            require_length(shown.value, MAX_VALUE_LENGTH)
+    except TooLong as refusal:
+        return _page(template, form, wrong=web._(refusal.message, **refusal.values), status=422)
     lists = form.lists.data or []
     if not recipients.may_send_to_all(web.permissions(), lists, []):
         abort(404)
@@ -195,7 +197,7 @@ def _page(
     lists = list(web.permissions().lists("send")) if template else []
     return web.render_page(
         "notices/urgent.html",
-        "notices/_urgent_view.html" if notice else None,
+        "notices/_urgent_view.html" if notice or wrong else None,
         status=status,
         kinds=_kinds(template),
         own=urgent_form.OWN_TEMPLATE,

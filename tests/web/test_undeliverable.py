@@ -43,7 +43,7 @@ def test_a_resting_carrier_stands_on_the_first_page_and_is_tried_again(as_, scho
     throttle.pause_bucket("docomo.ne.jp", now + timedelta(hours=1), alerts.CARRIER_BLOCK, now)
     browser = as_("花子")
     assert "docomo.ne.jp に拒否されるメールが多い" in text(browser.get("/"))
-    assert "docomo.ne.jp に拒否されるメールが多い" in text(browser.get(f"/notices/{notice.id}"))
+    assert "docomo.ne.jp に拒否されるメールが多い" in text(browser.get(f"/notices/{notice.id}/board"))
     assert as_("見る子").post("/notices/carrier", data={"domain": "docomo.ne.jp"}).status_code == 403
     done = as_("花子").post("/notices/carrier", data={"domain": "docomo.ne.jp", "notice": notice.id})
     assert done.status_code == 303 and done.location.endswith(f"/notices/{notice.id}")
@@ -70,6 +70,6 @@ def test_the_result_names_the_rate_and_of_how_many(as_, school):
     Letter.update(state="accepted").where(Letter.id.in_(letters)).execute()
     Letter.update(state="bounced").where(Letter.id == letters[0]).execute()
     Notice.update(state="sent", finished_at=clock.now()).where(Notice.id == notice.id).execute()
-    shown = text(as_("花子").get(f"/notices/{notice.id}"))
+    shown = text(as_("花子").get(f"/notices/{notice.id}/record"))
     assert "エラーから計算した到達率" in shown and f"{len(letters)} 通のうち、エラーは 1 通" in shown
     assert "迷惑メールフォルダーに入ったかどうかは分かりません" in shown

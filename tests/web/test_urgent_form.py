@@ -170,3 +170,13 @@ def test_an_own_template_becomes_a_form_of_its_placeholders(mamoru, school):
 
 def test_a_kind_that_is_none_is_not_found(mamoru):
     assert mamoru.get("/notices/urgent?what=meeting").status_code == 404
+
+
+@pytest.mark.parametrize(("field", "most"), [("f1-typed", 200), ("remark", 2000)])
+def test_a_text_over_its_limit_is_refused_and_shown(mamoru, field, most):
+    data = {**open_form(mamoru), field: "あ" * (most + 1)}
+    for headers in ({}, HTMX):
+        answer = mamoru.post("/notices/urgent/closed/look", data=data, headers=headers)
+        assert answer.status_code == 422 and f"{most}" in answer.text and 'role="alert"' in answer.text
+    assert "あ" * (most + 1) in mamoru.post("/notices/urgent/closed/look", data=data).text
+    assert Notice.select().count() == 0
