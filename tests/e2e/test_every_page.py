@@ -86,7 +86,7 @@ def pages_of(page, house: Installation) -> Iterator[str]:
 
 
 @pytest.mark.proves("E-04")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("device", "language", "checks"),
     [(PHONE, "ja", (fits_the_width, has_no_axe_faults)), (DESKTOP, "en", (fits_the_width,))],
