@@ -20,11 +20,6 @@ from tests.smarthost import begun, book, drained, fresh, later, states, written
 SERVER = SmtpServer("127.0.0.1", 25)
 
 
-@pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
 @pytest.mark.parametrize("hours", [-1, -25, 25])
 def test_rates_go_on_after_the_clock_was_set(school, hours):
     settings = replace(load_settings(), route=SERVER, rate=120, domain_rate=120)

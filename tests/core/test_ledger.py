@@ -28,11 +28,6 @@ OWNER = "sender-x"
 
 
 @pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
-@pytest.fixture
 def claimed(school, hanako):
     """Return a notice whose four letters one worker has claimed, and their ids."""
     smarthost.send_by(smarthost.closed_port())

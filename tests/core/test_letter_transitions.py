@@ -3,8 +3,6 @@
 import random
 from contextlib import suppress
 
-import pytest
-
 import clock
 from core.delivery import lifecycle, queue
 from core.errors import DomainError
@@ -16,19 +14,6 @@ from tests import smarthost
 from tests.smarthost import begun, later, sender
 
 NAOKI, MEGUMI = "naoki@example.jp", "megumi.@mobile.example.jp"
-
-
-@pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
-@pytest.fixture
-def host(school):
-    """A server that takes what it is not told to refuse; the installation sends through it, without limits."""
-    with smarthost.running() as (found, port):
-        smarthost.send_by(port)
-        yield found
 
 
 # the table of moves

@@ -15,11 +15,6 @@ from tests.smarthost import begun, fresh, later, letter_to, states
 
 
 @pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
-@pytest.fixture
 def notice(school, hanako):
     return begun(hanako, [school.lists["1-1"]])
 

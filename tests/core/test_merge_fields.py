@@ -20,11 +20,6 @@ from tests import smarthost
 from tests.cast_mail import body
 
 
-@pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
 def braced(name: str) -> str:
     return "{{" + name + "}}"
 

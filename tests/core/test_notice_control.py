@@ -18,11 +18,6 @@ from tests.smarthost import begun, fresh, later, put, states, written
 
 
 @pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
-@pytest.fixture
 def draft(school, hanako):
     return written(hanako, [school.lists["1-1"]])
 

@@ -16,11 +16,6 @@ from tests.smarthost import at_once, begun, book, confirmed, fresh, later, put, 
 
 
 @pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
-@pytest.fixture
 def draft(school, hanako):
     return written(hanako, [school.lists["1-1"]])
 

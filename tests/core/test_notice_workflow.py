@@ -14,11 +14,6 @@ ALL_STATES = tuple(NoticeState)
 
 
 @pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
-@pytest.fixture
 def draft(school, hanako):
     return written(hanako, [school.lists["1-1"]])
 

@@ -21,19 +21,6 @@ from tests.smarthost import begun, drained, fresh, later, letter_to, never, send
 NAOKI, MEGUMI = "naoki@example.jp", "megumi.@mobile.example.jp"
 
 
-@pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
-@pytest.fixture
-def host(school):
-    """A server that takes what it is not told to refuse; the installation sends through it, without limits."""
-    with smarthost.running() as (found, port):
-        smarthost.send_by(port)
-        yield found
-
-
 # outages
 
 

@@ -17,11 +17,6 @@ from tests import smarthost
 from tests.smarthost import begun, drained, fresh, later, sender, states
 
 
-@pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
 def forget_the_server() -> None:
     """Leave the process without the mail server, as a terminal is whose environment lacks it."""
     ground.set_current_config(replace(ground.current_config(), smtp=""))

@@ -32,11 +32,6 @@ from tests.smarthost import begun, book, drained, fresh, sender, states, written
 
 
 @pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
-@pytest.fixture
 def host(school):
     with smarthost.running() as (found, port):
         smarthost.send_by(port)

@@ -26,11 +26,6 @@ def at_ten():
 
 
 @pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
-@pytest.fixture
 def sent(school, hanako):
     """A notice to 1年1組 that every server has taken: 青山 (two guardians), 石川, 鈴木; 和田 has no address."""
     return arrived(begun(hanako, [school.lists["1-1"]]))

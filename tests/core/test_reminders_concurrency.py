@@ -12,10 +12,10 @@ from core.notices.reminders import find_recipients
 from core.settings import load_settings
 from models import Delivery, Letter, Reminder
 from tests import cast_notices
-from tests.core.test_reminders import at_ten, hanako, sent
+from tests.core.test_reminders import at_ten, sent
 from tests.smarthost import fresh
 
-__all__ = ["at_ten", "hanako", "sent"]
+__all__ = ["at_ten", "sent"]
 
 
 def test_most_of_the_whole_school_wants_its_number_typed(school):

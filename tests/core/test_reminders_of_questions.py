@@ -12,10 +12,10 @@ from core.responses.answers import SubmittedAnswer
 from models import Letter, Notice
 from tests import smarthost
 from tests.cast_notices import PHONE
-from tests.core.test_reminders import arrived, at_ten, begin_after, hanako, names, of, read, second_round
+from tests.core.test_reminders import arrived, at_ten, begin_after, names, of, read, second_round
 from tests.smarthost import drained, fresh, later
 
-__all__ = ["at_ten", "hanako"]
+__all__ = ["at_ten"]
 
 
 def asking(school, hanako, *asks: QuestionDraft, **options) -> Notice:

@@ -12,11 +12,6 @@ from tests import smarthost
 from tests.smarthost import begun, fresh, letter_to
 
 
-@pytest.fixture
-def hanako(school):
-    return school.users["花子"]
-
-
 def reply(code, text="", phase="rcpt"):
     enhanced = text.split()[0] if text[:1] in "245" and text[1:2] == "." else ""
     return SmtpReply(code, enhanced, text, phase)
